@@ -1,0 +1,1 @@
+//! How clicks are kept: log, store, checkpoint, driver, import. Holds no billing or fraud rule.

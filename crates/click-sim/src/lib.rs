@@ -1,0 +1,1 @@
+//! How it is proven: the plain reference model, generators and checkers.

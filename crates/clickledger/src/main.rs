@@ -1,0 +1,2 @@
+//! The `clickledger` command.
+fn main() {}
