@@ -1,1 +1,4 @@
 //! How clicks are kept: log, store, checkpoint, driver, import. Holds no billing or fraud rule.
+
+pub mod disk;
+pub mod log;

@@ -1,0 +1,106 @@
+//! The narrow synchronous seam to the file system, so that a simulator and crash tests can stand in
+//! for it. Owns the two traits and their twins `RealDisk` and `MemDisk`.
+//!
+//! Must never retry, buffer or interpret: every call is one operation and every error is handed up.
+//! Nothing is durable before `sync_data` (contents) or `sync_dir` (names) has returned `Ok`.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+mod real;
+
+pub use real::RealDisk;
+
+/// What [`Disk::open`] may do with the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenMode {
+    /// The file must exist; writes are refused by the system.
+    Read,
+    /// The file must exist; reads and writes.
+    Write,
+    /// The file must not exist; it is created empty.
+    CreateNew,
+    /// Created if missing, else opened with its contents as they are.
+    CreateOrOpen,
+}
+
+/// Kind of advisory lock on a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockMode {
+    Shared,
+    Exclusive,
+}
+
+/// A held lock; released when dropped, or when the process dies.
+pub trait DiskLock: Send + Sync {}
+
+/// A file system. Errors are those of the system (`raw_os_error` set where there is one).
+pub trait Disk: Send + Sync {
+    /// Creates the directory and its missing parents. The new names are durable after `sync_dir`
+    /// of each parent; see [`create_dir_durable`].
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
+    /// Names (not paths) in a directory, sorted bytewise.
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>>;
+    /// Atomically replaces `to`. Both must lie in the same directory.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Makes creations, renames and removals in `dir` durable.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Bytes an unprivileged writer may still allocate.
+    fn free_space(&self, dir: &Path) -> io::Result<u64>;
+    /// Takes the lock without blocking; `WouldBlock` if somebody else holds it. Creates the file.
+    fn lock(&self, path: &Path, mode: LockMode) -> io::Result<Box<dyn DiskLock>>;
+}
+
+/// An open file. Safe to share; concurrent calls act on disjoint ranges.
+pub trait DiskFile: Send + Sync {
+    /// Fills `buf` from `offset`; returns fewer bytes only at the end of the file.
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
+    /// Writes all of `buf` at `offset`, growing the file if needed.
+    fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()>;
+    /// fdatasync: contents and length are durable when this returns `Ok`.
+    fn sync_data(&self) -> io::Result<()>;
+    /// Length in bytes.
+    fn size(&self) -> io::Result<u64>;
+    /// Cuts or extends (with zeros) to `len` bytes.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Reserves space for `len` bytes and makes the file at least that long; new bytes read as zero.
+    /// `StorageFull` if the space is not there.
+    fn preallocate(&self, len: u64) -> io::Result<()>;
+}
+
+/// Creates `dir` and makes its name, and those of its missing parents, durable.
+pub fn create_dir_durable(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    disk.create_dir_all(dir)?;
+    for parent in dir.ancestors().skip(1).filter(|p| !p.as_os_str().is_empty()) {
+        disk.sync_dir(parent)?;
+    }
+    Ok(())
+}
+
+/// Replaces a small file whole: temporary name, sync, rename, sync of the directory.
+pub fn write_file_durable(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    let file = disk.open(&temporary, OpenMode::CreateOrOpen)?;
+    file.set_len(0)?;
+    file.write_at(0, bytes)?;
+    file.sync_data()?;
+    disk.rename(&temporary, path)?;
+    disk.sync_dir(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// Reads a small file whole; refuses one above `limit` bytes with `InvalidData`.
+pub fn read_file(disk: &dyn Disk, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let file = disk.open(path, OpenMode::Read)?;
+    let size = file.size()?;
+    if size > limit {
+        let message = format!("{} has {size} bytes, limit {limit}", path.display());
+        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+    }
+    let mut bytes = vec![0; usize::try_from(size).map_err(io::Error::other)?];
+    let got = file.read_at(0, &mut bytes)?;
+    bytes.truncate(got);
+    Ok(bytes)
+}
