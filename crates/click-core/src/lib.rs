@@ -4,3 +4,10 @@
 //! named here. Time is data; batches go in, effects come out.
 #![no_std]
 extern crate alloc;
+
+pub mod limits;
+pub mod policy;
+pub mod record;
+pub mod row;
+pub mod types;
+pub mod verdict;

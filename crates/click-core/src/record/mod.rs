@@ -1,0 +1,289 @@
+//! The payload of a log record and its Protocol Buffers form (`proto/click.proto`), read without
+//! copying and written without a schema compiler. Never accepts what the limits forbid: such a
+//! payload is undecodable and goes to the dead-letter log.
+
+mod click;
+mod control;
+mod partition;
+mod wire;
+
+pub use click::{Capture, Click, SourceCode};
+pub use control::{Header, encode_policy};
+pub use partition::partition_of;
+
+use crate::limits::{MAX_ID_BYTES, MAX_PAYLOAD_BYTES, MAX_PRICE_MICROS, MAX_TIME_MS};
+use crate::policy::Policy;
+use crate::types::{Micros, Millis};
+use alloc::vec::Vec;
+use wire::{Reader, Value, put_bytes, put_bytes_nonempty, put_u64, put_u64_nonzero};
+
+/// Who sent a record, and as which one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transport<'a> {
+    /// Contains 128 random bits drawn at each start of the tracker; never empty.
+    pub tracker_id: &'a str,
+    /// Epoch of the tracker.
+    pub epoch: u64,
+    /// Gapless from 0 per tracker, epoch and partition; a heartbeat's is its next one.
+    pub seq: u64,
+}
+
+/// A tracker's previous instance, named on its first record to a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Previous<'a> {
+    /// The previous instance's tracker id.
+    pub tracker_id: &'a str,
+    /// Its epoch.
+    pub epoch: u64,
+    /// The seq that it would have used next in this partition.
+    pub next_seq: u64,
+}
+
+/// What a record is.
+#[expect(clippy::large_enum_variant, reason = "nearly every record is a click; boxing would cost")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind<'a> {
+    /// A click.
+    Click(Click<'a>),
+    /// Carries time only.
+    Tick,
+    /// The tracker's next seq in this partition.
+    Heartbeat {
+        /// Everything below it has been sent.
+        next_seq: u64,
+    },
+    /// New thresholds.
+    Policy(Policy),
+    /// First record of partition 0.
+    Header(Header),
+}
+
+/// A decoded payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// The sender's clock when it handed the record to the log.
+    pub sent_at: Option<Millis>,
+    /// Transport identity, absent on records that nobody re-sends.
+    pub transport: Option<Transport<'a>>,
+    /// The tracker's previous instance, on its first record to a partition.
+    pub previous: Option<Previous<'a>>,
+    /// What it is.
+    pub kind: Kind<'a>,
+}
+
+/// Why a payload cannot be decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecodeError {
+    /// The message ends in the middle of a field.
+    Truncated,
+    /// Not a message of our schema.
+    Malformed,
+    /// Text that is not UTF-8.
+    NotUtf8,
+    /// A required id is empty, or an id is too long or has control characters.
+    Id,
+    /// A text or byte field is too long.
+    TooLong,
+    /// A time after the year 9999.
+    Time,
+    /// A price above 2^53.
+    Price,
+    /// An address that is neither 4 nor 16 bytes.
+    Address,
+    /// No kind, or more than one.
+    Kind,
+    /// A heartbeat or seq without a tracker id.
+    Transport,
+}
+
+impl DecodeError {
+    /// A stable word for metrics and the dead-letter log.
+    pub const fn code(self) -> &'static str {
+        match self {
+            DecodeError::Truncated => "truncated",
+            DecodeError::Malformed => "malformed",
+            DecodeError::NotUtf8 => "not_utf8",
+            DecodeError::Id => "bad_id",
+            DecodeError::TooLong => "too_long",
+            DecodeError::Time => "bad_time",
+            DecodeError::Price => "bad_price",
+            DecodeError::Address => "bad_address",
+            DecodeError::Kind => "bad_kind",
+            DecodeError::Transport => "bad_transport",
+        }
+    }
+}
+
+impl core::fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "undecodable payload: {}", self.code())
+    }
+}
+
+impl core::error::Error for DecodeError {}
+
+#[derive(Default)]
+struct Envelope<'a> {
+    sent_at: Option<Millis>,
+    tracker_id: &'a str,
+    epoch: u64,
+    seq: u64,
+    previous_id: &'a str,
+    previous_epoch: u64,
+    previous_next: u64,
+    kind: Option<(u64, &'a [u8])>,
+}
+
+impl<'a> Record<'a> {
+    /// Reads a payload.
+    pub fn decode(payload: &'a [u8]) -> Result<Record<'a>, DecodeError> {
+        if payload.len() > MAX_PAYLOAD_BYTES {
+            return Err(DecodeError::TooLong);
+        }
+        let envelope = Envelope::decode(payload)?;
+        let (number, body) = envelope.kind.ok_or(DecodeError::Kind)?;
+        let transport = envelope.transport()?;
+        let kind = match number {
+            10 => Kind::Click(Click::decode(body)?),
+            11 => Kind::Tick,
+            12 => Kind::Heartbeat { next_seq: control::decode_heartbeat(body)? },
+            13 => Kind::Policy(control::decode_policy(body)?),
+            _ => Kind::Header(Header::decode(body)?),
+        };
+        if matches!(kind, Kind::Heartbeat { .. }) && transport.is_none() {
+            return Err(DecodeError::Transport);
+        }
+        let previous = (!envelope.previous_id.is_empty()).then_some(Previous {
+            tracker_id: envelope.previous_id,
+            epoch: envelope.previous_epoch,
+            next_seq: envelope.previous_next,
+        });
+        Ok(Record { sent_at: envelope.sent_at, transport, previous, kind })
+    }
+
+    /// Appends the payload to `out`. `scratch` is working space, reused between calls.
+    pub fn encode(&self, out: &mut Vec<u8>, scratch: &mut Vec<u8>) {
+        if let Some(time) = self.sent_at {
+            put_u64(out, 1, time.0);
+        }
+        if let Some(transport) = &self.transport {
+            put_bytes_nonempty(out, 2, transport.tracker_id.as_bytes());
+            put_u64_nonzero(out, 3, transport.epoch);
+            put_u64_nonzero(out, 4, transport.seq);
+        }
+        if let Some(previous) = &self.previous {
+            put_bytes_nonempty(out, 5, previous.tracker_id.as_bytes());
+            put_u64_nonzero(out, 6, previous.epoch);
+            put_u64_nonzero(out, 7, previous.next_seq);
+        }
+        scratch.clear();
+        let number = match &self.kind {
+            Kind::Click(click) => {
+                click.encode(scratch);
+                10
+            }
+            Kind::Tick => 11,
+            Kind::Heartbeat { next_seq } => {
+                put_u64_nonzero(scratch, 1, *next_seq);
+                12
+            }
+            Kind::Policy(policy) => {
+                encode_policy(policy, scratch);
+                13
+            }
+            Kind::Header(header) => {
+                header.encode(scratch);
+                14
+            }
+        };
+        put_bytes(out, number, scratch);
+    }
+
+    /// The payload as a vector of its own.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.encode(&mut out, &mut Vec::new());
+        out
+    }
+
+    /// A tick sent at `sent_at`.
+    pub const fn tick(sent_at: Millis) -> Record<'static> {
+        Record { sent_at: Some(sent_at), transport: None, previous: None, kind: Kind::Tick }
+    }
+}
+
+impl<'a> Envelope<'a> {
+    fn decode(payload: &'a [u8]) -> Result<Envelope<'a>, DecodeError> {
+        let mut envelope = Envelope::default();
+        let mut reader = Reader::new(payload);
+        while let Some((number, value)) = reader.field()? {
+            match (number, value) {
+                (1, Value::Varint(value)) => envelope.sent_at = Some(millis(value)?),
+                (2, Value::Bytes(bytes)) => envelope.tracker_id = optional_id(bytes)?,
+                (3, Value::Varint(value)) => envelope.epoch = value,
+                (4, Value::Varint(value)) => envelope.seq = value,
+                (5, Value::Bytes(bytes)) => envelope.previous_id = optional_id(bytes)?,
+                (6, Value::Varint(value)) => envelope.previous_epoch = value,
+                (7, Value::Varint(value)) => envelope.previous_next = value,
+                (10..=14, Value::Bytes(bytes)) if envelope.kind.is_none() => {
+                    envelope.kind = Some((number, bytes));
+                }
+                (10..=14, Value::Bytes(_)) => return Err(DecodeError::Kind),
+                (1..=7 | 10..=14, _) => return Err(DecodeError::Malformed),
+                _ => {}
+            }
+        }
+        Ok(envelope)
+    }
+
+    fn transport(&self) -> Result<Option<Transport<'a>>, DecodeError> {
+        if self.tracker_id.is_empty() {
+            let named = self.epoch != 0 || self.seq != 0;
+            return if named { Err(DecodeError::Transport) } else { Ok(None) };
+        }
+        if self.seq == u64::MAX {
+            return Err(DecodeError::Transport);
+        }
+        Ok(Some(Transport { tracker_id: self.tracker_id, epoch: self.epoch, seq: self.seq }))
+    }
+}
+
+/// Whether `bytes` could be an id: 1-128 bytes of UTF-8 without control characters.
+pub fn valid_id(bytes: &[u8]) -> bool {
+    id(bytes).is_ok()
+}
+
+fn id(bytes: &[u8]) -> Result<&str, DecodeError> {
+    if bytes.is_empty() { Err(DecodeError::Id) } else { optional_id(bytes) }
+}
+
+#[inline]
+fn optional_id(bytes: &[u8]) -> Result<&str, DecodeError> {
+    if bytes.len() > MAX_ID_BYTES {
+        return Err(DecodeError::Id);
+    }
+    let text = core::str::from_utf8(bytes).map_err(|_| DecodeError::NotUtf8)?;
+    if bytes.iter().fold(false, |bad, byte| bad | (*byte < 0x20) | (*byte >= 0x7f))
+        && text.chars().any(char::is_control)
+    {
+        return Err(DecodeError::Id);
+    }
+    Ok(text)
+}
+
+#[inline]
+fn text(bytes: &[u8], limit: usize) -> Result<&str, DecodeError> {
+    core::str::from_utf8(bounded(bytes, limit)?).map_err(|_| DecodeError::NotUtf8)
+}
+
+fn bounded(bytes: &[u8], limit: usize) -> Result<&[u8], DecodeError> {
+    if bytes.len() > limit { Err(DecodeError::TooLong) } else { Ok(bytes) }
+}
+
+const fn millis(value: u64) -> Result<Millis, DecodeError> {
+    if value > MAX_TIME_MS { Err(DecodeError::Time) } else { Ok(Millis(value)) }
+}
+
+const fn price(value: u64) -> Result<Micros, DecodeError> {
+    if value > MAX_PRICE_MICROS { Err(DecodeError::Price) } else { Ok(Micros(value)) }
+}

@@ -1,0 +1,122 @@
+//! The part of the Protocol Buffers wire format that our one schema uses: varints and
+//! length-delimited fields, read without copying. Unknown fields are skipped, as the format asks.
+
+use super::DecodeError;
+use alloc::vec::Vec;
+
+/// A cursor over an encoded message.
+pub(super) struct Reader<'a> {
+    bytes: &'a [u8],
+}
+
+/// One field's value.
+#[derive(Clone, Copy)]
+pub(super) enum Value<'a> {
+    Varint(u64),
+    Bytes(&'a [u8]),
+    Other,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+        Reader { bytes }
+    }
+
+    /// The next field, `None` at the end.
+    #[inline]
+    pub(super) fn field(&mut self) -> Result<Option<(u64, Value<'a>)>, DecodeError> {
+        if self.bytes.is_empty() {
+            return Ok(None);
+        }
+        let tag = self.varint()?;
+        let (number, wire_type) = (tag >> 3, tag & 7);
+        if number == 0 || number > (1 << 29) - 1 {
+            return Err(DecodeError::Malformed);
+        }
+        let value = match wire_type {
+            0 => Value::Varint(self.varint()?),
+            2 => {
+                let len = usize::try_from(self.varint()?).map_err(|_| DecodeError::Truncated)?;
+                Value::Bytes(self.take(len)?)
+            }
+            1 => self.take(8).map(|_| Value::Other)?,
+            5 => self.take(4).map(|_| Value::Other)?,
+            _ => return Err(DecodeError::Malformed),
+        };
+        Ok(Some((number, value)))
+    }
+
+    #[inline]
+    fn take(&mut self, len: usize) -> Result<&'a [u8], DecodeError> {
+        let (head, rest) = self.bytes.split_at_checked(len).ok_or(DecodeError::Truncated)?;
+        self.bytes = rest;
+        Ok(head)
+    }
+
+    #[inline]
+    fn varint(&mut self) -> Result<u64, DecodeError> {
+        match self.bytes {
+            [first, rest @ ..] if *first < 0x80 => {
+                self.bytes = rest;
+                Ok(u64::from(*first))
+            }
+            [first, second, rest @ ..] if *second < 0x80 => {
+                self.bytes = rest;
+                Ok(u64::from(*first & 0x7f) | u64::from(*second) << 7)
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, DecodeError> {
+        let mut value = 0u64;
+        for (index, byte) in self.bytes.iter().enumerate().take(10) {
+            let low = u64::from(byte & 0x7f);
+            if index == 9 && low > 1 {
+                return Err(DecodeError::Malformed);
+            }
+            value |= low << (7 * index);
+            if *byte < 0x80 {
+                self.bytes = &self.bytes[index + 1..];
+                return Ok(value);
+            }
+        }
+        Err(if self.bytes.len() < 10 { DecodeError::Truncated } else { DecodeError::Malformed })
+    }
+}
+
+/// Appends a varint.
+pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push((value & 0x7f) as u8);
+}
+
+/// Appends a varint field, also where it is 0.
+pub(super) fn put_u64(out: &mut Vec<u8>, number: u64, value: u64) {
+    put_varint(out, number << 3);
+    put_varint(out, value);
+}
+
+/// Appends a varint field unless it is 0, the default.
+pub(super) fn put_u64_nonzero(out: &mut Vec<u8>, number: u64, value: u64) {
+    if value != 0 {
+        put_u64(out, number, value);
+    }
+}
+
+/// Appends a length-delimited field, also where it is empty.
+pub(super) fn put_bytes(out: &mut Vec<u8>, number: u64, value: &[u8]) {
+    put_varint(out, number << 3 | 2);
+    put_varint(out, value.len() as u64);
+    out.extend_from_slice(value);
+}
+
+/// Appends a length-delimited field unless it is empty, the default.
+pub(super) fn put_bytes_nonempty(out: &mut Vec<u8>, number: u64, value: &[u8]) {
+    if !value.is_empty() {
+        put_bytes(out, number, value);
+    }
+}

@@ -1,0 +1,43 @@
+//! Serving stores: absolute rows, upserted only by a higher version (SPEC §5).
+//!
+//! A store never computes: it keeps what it is given, refuses rows of another log, and remembers
+//! the mark below which it has everything.
+
+use click_core::row::Row;
+use click_core::types::Millis;
+
+/// Why a store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The store cannot be reached or failed; the outcome is unknown, trying again is safe.
+    #[error("store unavailable: {0}")]
+    Unavailable(String),
+    /// Two writers disagree about one version of a row: a defect, never to be papered over.
+    #[error("row {key} has two contents at version {version}: {detail}")]
+    Conflict {
+        /// The row's key as text.
+        key: String,
+        /// The version both claim.
+        version: u64,
+        /// How they differ.
+        detail: String,
+    },
+    /// The store serves another log.
+    #[error("the store belongs to log {found}, not {expected}: use a store of its own")]
+    OtherLog {
+        /// Log id in the store.
+        found: String,
+        /// Log id of the engine.
+        expected: String,
+    },
+}
+
+/// A store that the engine publishes rows to.
+pub trait LedgerStore: Send {
+    /// Writes each row unless the store already has that key at the same or a higher version.
+    fn upsert(&mut self, rows: &[Row]) -> Result<(), StoreError>;
+    /// Remembers that all rows changed before `mark` are here. Never goes back.
+    fn set_mark(&mut self, mark: Millis) -> Result<(), StoreError>;
+    /// The mark last set; 0 for an empty store.
+    fn mark(&mut self) -> Result<Millis, StoreError>;
+}
