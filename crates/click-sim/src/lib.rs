@@ -1,1 +1,8 @@
 //! How it is proven: the plain reference model, generators and checkers.
+//!
+//! `reference` is the specification written down in the plainest code possible; `generate` makes
+//! adversarial logs for it from a seed. Both use the standard library alone and import nothing
+//! of this workspace, so that they can disagree with the code they check. Nothing here ships.
+
+pub mod generate;
+pub mod reference;

@@ -1,0 +1,1 @@
+//! Adversarial plain logs from a seed.
