@@ -2,12 +2,23 @@
 //!
 //! `no_std` by construction: clock, disk, network, environment and randomly seeded maps cannot be
 //! named here. Time is data; batches go in, effects come out.
+//!
+//! [`fold::Fold`] is the whole dataflow in one place; the stages under [`stage`] are its parts, for
+//! hosts that spread them over machines.
 #![no_std]
 extern crate alloc;
 
+mod dedup;
+pub mod fold;
+pub mod hash;
+pub mod keys;
 pub mod limits;
 pub mod policy;
+mod prefetch;
 pub mod record;
 pub mod row;
+pub mod rules;
+pub mod snapshot;
+pub mod stage;
 pub mod types;
 pub mod verdict;

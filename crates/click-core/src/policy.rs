@@ -3,7 +3,9 @@
 //! The skew allowance, the look-ahead, D2's memory and the burst span are fixed per generation
 //! (`limits`), because fold order and finality rest on them.
 
-use crate::limits::{MAX_BURST_CLICKS, MAX_HORIZON_MS, POLICY_NOTICE_MS, SKEW_ALLOWANCE_MS};
+use crate::limits::{
+    MAX_BURST_CLICKS, MAX_HORIZON_MS, MAX_TIME_MS, POLICY_NOTICE_MS, SKEW_ALLOWANCE_MS,
+};
 use crate::types::{Millis, Minute};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -103,12 +105,21 @@ pub struct Timeline {
     // Index into `policies` by effective instant; the default comes first, at 0.
     order: Vec<(Millis, PolicyIndex)>,
     policies: Vec<Policy>,
+    least_spool_limit: u64,
+    least_horizon: u64,
+    longest_horizon: u64,
 }
 
 impl Default for Timeline {
     fn default() -> Timeline {
-        let policies = Vec::from([Policy::default()]);
-        Timeline { order: Vec::from([(Millis(0), 0)]), policies }
+        let policy = Policy::default();
+        Timeline {
+            order: Vec::from([(Millis(0), 0)]),
+            least_spool_limit: policy.spool_limit_ms,
+            least_horizon: policy.horizon_ms,
+            longest_horizon: policy.horizon_ms,
+            policies: Vec::from([policy]),
+        }
     }
 }
 
@@ -117,12 +128,25 @@ impl Timeline {
     pub fn add(&mut self, policy: Policy, fold_time: Millis) -> Result<(), PolicyError> {
         policy.check()?;
         let effective = policy.effective_from.max(fold_time.plus(POLICY_NOTICE_MS));
+        let effective = effective.min(Millis(MAX_TIME_MS));
+        self.insert(policy, effective);
+        Ok(())
+    }
+
+    /// Puts back a policy that a snapshot kept, with the instant that was decided then.
+    pub(crate) fn reinstate(&mut self, policy: Policy, effective: Millis) {
+        self.insert(policy, effective);
+    }
+
+    fn insert(&mut self, policy: Policy, effective: Millis) {
+        self.least_spool_limit = self.least_spool_limit.min(policy.spool_limit_ms);
+        self.least_horizon = self.least_horizon.min(policy.horizon_ms);
+        self.longest_horizon = self.longest_horizon.max(policy.horizon_ms);
         #[expect(clippy::cast_possible_truncation, reason = "policies are few")]
         let index = self.policies.len() as PolicyIndex;
         let at = self.order.partition_point(|(from, _)| *from <= effective);
         self.order.insert(at, (effective, index));
         self.policies.push(policy);
-        Ok(())
     }
 
     /// The policy in force at `at`, with its index.
@@ -152,6 +176,29 @@ impl Timeline {
     /// All policies with the instant from which each is in force, in that order.
     pub fn entries(&self) -> impl Iterator<Item = (Millis, PolicyIndex, &Policy)> {
         self.order.iter().map(|(from, index)| (*from, *index, &self.policies[*index as usize]))
+    }
+
+    /// The smallest spool limit of any policy: below it nothing is ever stale.
+    #[inline]
+    pub const fn least_spool_limit(&self) -> u64 {
+        self.least_spool_limit
+    }
+
+    /// The smallest horizon of any policy: below it every claim lives.
+    #[inline]
+    pub const fn least_horizon(&self) -> u64 {
+        self.least_horizon
+    }
+
+    /// The longest horizon of any policy: beyond it no claim lives.
+    pub const fn longest_horizon(&self) -> u64 {
+        self.longest_horizon
+    }
+
+    /// The instants from `at` on for which the policy found there stays in force, as a half-open
+    /// end; `u64::MAX` if nothing follows.
+    pub fn in_force_until(&self, at: Millis) -> Millis {
+        self.order.get(self.slot(at) + 1).map_or(Millis(u64::MAX), |(from, _)| *from)
     }
 
     fn slot(&self, at: Millis) -> usize {

@@ -1,0 +1,125 @@
+//! The dedup set: an exact map from 128-bit identities to a few bytes, within 24 bytes of memory
+//! per entry at any size above a million.
+//!
+//! Cut into many small tables (key group x 128) that grow one at a time by an eighth, out of one
+//! pool of pages: no step ever moves more than one small table, and nothing fragments. An entry
+//! keeps 112 bits of its identity beside the 14 bits that its table stands for.
+
+mod bucket;
+mod pool;
+mod table;
+
+pub(crate) use pool::Pool;
+pub(crate) use table::Table;
+
+use alloc::vec::Vec;
+
+/// Tables of a key group.
+const TABLES: usize = 128;
+
+/// Bytes of an identity that an entry keeps.
+pub(crate) const ID_BYTES: usize = 14;
+
+/// An exact map from identities to `V` bytes each, for a range of key groups.
+#[derive(Clone)]
+pub(crate) struct PagedMap<const V: usize> {
+    first_group: u8,
+    tables: Vec<Table<V>>,
+    pool: Pool,
+    scratch: Vec<u8>,
+    len: u64,
+    swept: usize,
+}
+
+impl<const V: usize> PagedMap<V> {
+    pub(crate) fn new(groups: core::ops::Range<u8>) -> PagedMap<V> {
+        PagedMap {
+            first_group: groups.start,
+            tables: alloc::vec![Table::default(); groups.len() * TABLES],
+            pool: Pool::default(),
+            scratch: Vec::new(),
+            len: 0,
+            swept: 0,
+        }
+    }
+
+    /// Entries held, dead ones that have not been cleared away included.
+    pub(crate) const fn len(&self) -> u64 {
+        self.len
+    }
+
+    #[inline]
+    fn table_of(&self, group: u8, id: u128) -> usize {
+        usize::from(group - self.first_group) * TABLES + (id >> 121) as usize
+    }
+
+    /// First of three hints that an entry is wanted soon; a pass over a block of ids each.
+    #[inline]
+    pub(crate) fn hint_table(&self, group: u8, id: u128) {
+        crate::prefetch::read(&self.tables[self.table_of(group, id)]);
+    }
+
+    /// Second hint.
+    #[inline]
+    pub(crate) fn hint_page(&self, group: u8, id: u128) {
+        self.tables[self.table_of(group, id)].hint_page(id);
+    }
+
+    /// Third hint.
+    #[inline]
+    pub(crate) fn hint_bucket(&self, group: u8, id: u128) {
+        self.tables[self.table_of(group, id)].hint_bucket(&self.pool, id);
+    }
+
+    /// The value of `id`, to read or overwrite; absent ids get `value`. `alive` says of a value
+    /// whether it still matters: dead entries make room when a table is full.
+    #[inline]
+    pub(crate) fn get_or_insert(
+        &mut self,
+        group: u8,
+        id: u128,
+        value: [u8; V],
+        alive: impl Fn([u8; V]) -> bool,
+    ) -> Option<&mut [u8; V]> {
+        let index = self.table_of(group, id);
+        let table = &mut self.tables[index];
+        if table.is_full() {
+            self.len -= table.make_room(&mut self.pool, &mut self.scratch, alive);
+        }
+        let found = table.get_or_insert(&mut self.pool, id, value);
+        self.len += u64::from(found.is_none());
+        found
+    }
+
+    /// Clears dead entries out of the next `tables` tables, round and round.
+    pub(crate) fn sweep(&mut self, tables: usize, alive: impl Fn([u8; V]) -> bool) {
+        for _ in 0..tables.min(self.tables.len()) {
+            let table = &mut self.tables[self.swept];
+            self.len -= table.clear_dead(&mut self.pool, &mut self.scratch, &alive);
+            self.swept = (self.swept + 1) % self.tables.len();
+        }
+    }
+
+    /// How many tables there are.
+    pub(crate) fn tables(&self) -> usize {
+        self.tables.len()
+    }
+
+    /// Every entry of a key group, sorted by identity: `(table and identity, value)`.
+    pub(crate) fn entries(&self, group: u8) -> Vec<(u128, [u8; V])> {
+        let first = usize::from(group - self.first_group) * TABLES;
+        let mut entries = Vec::new();
+        for (number, table) in self.tables[first..first + TABLES].iter().enumerate() {
+            let high = (number as u128) << 121;
+            table.for_each(&self.pool, |id, value| entries.push((high | id, value)));
+        }
+        entries.sort_unstable();
+        entries
+    }
+
+    /// Bytes of memory that the map holds.
+    pub(crate) fn memory(&self) -> usize {
+        let lists: usize = self.tables.iter().map(Table::memory).sum();
+        lists + self.tables.capacity() * size_of::<Table<V>>() + self.pool.memory()
+    }
+}

@@ -1,0 +1,278 @@
+//! The whole dataflow in one place: log records in, rows and verdicts out. Used by the native
+//! engine, the simulator, replays and audits; Flink and Spark run the stages one by one.
+//!
+//! Sharded by key group; what the shards do side by side is handed to a [`Parallel`], and the
+//! result does not depend on how many there are.
+
+mod save;
+mod shard;
+
+pub use save::{Restored, SnapshotPart};
+
+use crate::hash::Identity;
+use crate::keys::KeyTable;
+use crate::policy::Timeline;
+use crate::record::Header;
+use crate::stage::event::Event;
+use crate::stage::parse::{Chunk, parse};
+use crate::stage::sequence::{DeadLetter, Drained, Sequence};
+use crate::stage::source::Verdict;
+use crate::stage::user::Journal;
+use crate::stage::window::{OpenRow, PublishedRow, in_words, is_sealed};
+use crate::types::{Millis, Offset, Partition};
+use crate::verdict::CLASSES;
+use alloc::vec::Vec;
+use shard::{Shard, Step, shard_of};
+
+/// Runs independent work, on as many threads as the host likes.
+pub trait Parallel {
+    /// Calls `f` once for each item, in any order, and returns when all are done.
+    fn for_each<T: Send>(&self, items: &mut [T], f: impl Fn(usize, &mut T) + Sync);
+}
+
+/// Runs everything on the caller's thread.
+pub struct Serial;
+
+impl Parallel for Serial {
+    fn for_each<T: Send>(&self, items: &mut [T], f: impl Fn(usize, &mut T) + Sync) {
+        items.iter_mut().enumerate().for_each(|(index, item)| f(index, item));
+    }
+}
+
+/// What a step of the fold brings about.
+#[derive(Default)]
+pub struct Effects {
+    /// Rows as of the last grid instant, at most one per key.
+    pub rows: Vec<PublishedRow>,
+    /// Verdicts that became final, each click's exactly once.
+    pub verdicts: Vec<Verdict>,
+    /// Records that no click came of.
+    pub dead_letters: Vec<DeadLetter>,
+    /// What the dedup set remembered, by shard.
+    pub journals: Vec<Journal>,
+}
+
+impl Effects {
+    /// Empties it, keeping its memory.
+    pub fn clear(&mut self) {
+        self.rows.clear();
+        self.verdicts.clear();
+        self.dead_letters.clear();
+        for journal in &mut self.journals {
+            journal.claims.clear();
+            journal.pairs.clear();
+        }
+    }
+}
+
+/// Sums over everything below the watermark.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Measured clicks.
+    pub measured: u64,
+    /// Final clicks by class.
+    pub by_class: [u64; CLASSES],
+    /// Records that no click came of.
+    pub dead_letters: u64,
+}
+
+/// The fold of one log.
+pub struct Fold {
+    identity: Identity,
+    generation: u16,
+    watermark: Millis,
+    timeline: Timeline,
+    keys: KeyTable,
+    sequences: Vec<Sequence>,
+    shards: Vec<Shard>,
+    totals: Totals,
+}
+
+impl Fold {
+    /// At the beginning of the log that `header` names, cut into `shards` (1-128).
+    pub fn new(header: &Header, shards: usize) -> Fold {
+        let identity = Identity::new(&header.log_id);
+        let shards = shards.clamp(1, usize::from(crate::limits::KEY_GROUPS));
+        Fold {
+            keys: KeyTable::new(identity.clone()),
+            identity,
+            generation: header.generation,
+            watermark: Millis(0),
+            timeline: Timeline::default(),
+            sequences: (0..header.partitions).map(|n| Sequence::new(Partition(n))).collect(),
+            shards: (0..shards).map(|index| Shard::new(index, shards)).collect(),
+            totals: Totals::default(),
+        }
+    }
+
+    /// Remembers from now on which rows change, for [`Fold::take_touched`].
+    pub fn watch(&mut self) {
+        self.shards.iter_mut().for_each(|shard| shard.window.watch());
+    }
+
+    /// Parses consecutive records of a partition. Needs no `&mut`: any thread may do it.
+    pub fn parse<'a>(
+        &self,
+        partition: Partition,
+        records: impl Iterator<Item = (Offset, Millis, &'a [u8])>,
+    ) -> Chunk {
+        parse(&self.identity, partition, records)
+    }
+
+    /// What [`Fold::parse`] needs, for threads that outlive a borrow.
+    pub const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Takes the next parsed records of a partition.
+    pub fn push(&mut self, partition: Partition, chunk: Chunk) {
+        self.sequences[partition.0 as usize].push(chunk, &mut self.keys);
+    }
+
+    /// The watermark that the records pushed so far allow: the least of the partitions'.
+    pub fn possible_watermark(&self) -> Millis {
+        self.sequences.iter().map(Sequence::watermark).min().unwrap_or_default()
+    }
+
+    /// A partition's own watermark and next offset to read.
+    pub fn read_position(&self, partition: Partition) -> (Millis, Offset) {
+        let sequence = &self.sequences[partition.0 as usize];
+        (sequence.watermark(), sequence.read_to())
+    }
+
+    /// Folds everything below `w`, which is at most [`Fold::possible_watermark`].
+    pub fn advance(&mut self, w: Millis, parallel: &impl Parallel, effects: &mut Effects) {
+        assert!(w <= self.possible_watermark(), "nothing is known beyond the watermark");
+        if w <= self.watermark {
+            return;
+        }
+        self.watermark = w;
+        effects.journals.resize_with(self.shards.len(), Journal::default);
+        self.sequence(w, effects);
+        self.decide(w, parallel, effects);
+        self.collect(effects);
+    }
+
+    fn sequence(&mut self, w: Millis, effects: &mut Effects) {
+        let dead_before = effects.dead_letters.len();
+        let (shards, timeline) = (&mut self.shards, &mut self.timeline);
+        for sequence in &self.sequences {
+            sequence.announce(w, timeline, &mut effects.dead_letters);
+        }
+        let count = shards.len();
+        let mut measured = 0;
+        for sequence in &mut self.sequences {
+            let mut click = |event: Event| {
+                measured += 1;
+                shards[shard_of(event.user_group, count)].inbox.push(event);
+            };
+            let out = &mut Drained { click: &mut click, dead: &mut effects.dead_letters };
+            sequence.drain(w, timeline, out);
+        }
+        self.totals.measured += measured;
+        self.totals.dead_letters += (effects.dead_letters.len() - dead_before) as u64;
+        if self.sequences.len() > 1 {
+            shards.iter_mut().for_each(|shard| shard.inbox.sort_by_key(Event::fold_order));
+        }
+    }
+
+    fn decide(&mut self, w: Millis, parallel: &impl Parallel, effects: &mut Effects) {
+        let step = Step {
+            w,
+            timeline: &self.timeline,
+            keys: &self.keys,
+            generation: self.generation,
+            shards: self.shards.len(),
+        };
+        let mut pairs: Vec<(&mut Shard, &mut Journal)> =
+            self.shards.iter_mut().zip(&mut effects.journals).collect();
+        parallel.for_each(&mut pairs, |_, (shard, journal)| shard.users(&step, journal));
+        drop(pairs);
+        shard::exchange_events(&mut self.shards);
+        parallel.for_each(&mut self.shards, |_, shard| shard.sources(&step));
+        shard::exchange_partials(&mut self.shards, &self.keys);
+        parallel.for_each(&mut self.shards, |_, shard| shard.windows(&step));
+    }
+
+    fn collect(&mut self, effects: &mut Effects) {
+        for shard in &mut self.shards {
+            for verdict in &shard.outcome.verdicts {
+                self.totals.by_class[verdict.reasons.class() as usize] += 1;
+            }
+            effects.verdicts.append(&mut shard.outcome.verdicts);
+            effects.rows.append(&mut shard.published);
+        }
+    }
+
+    /// W: all clicks with `fold_time` below it are folded.
+    pub const fn watermark(&self) -> Millis {
+        self.watermark
+    }
+
+    /// Sums over everything below the watermark.
+    pub const fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// Clicks below the watermark whose verdict is not final.
+    pub fn pending(&self) -> usize {
+        self.shards.iter().map(|shard| shard.source.pending()).sum()
+    }
+
+    /// Clicks read beyond the watermark.
+    pub fn arriving(&self) -> u64 {
+        self.sequences.iter().map(Sequence::arriving).sum()
+    }
+
+    /// Records dropped because their transport identity was seen before.
+    pub fn repeats(&self) -> u64 {
+        self.sequences.iter().map(|sequence| sequence.repeats).sum()
+    }
+
+    /// Records known to be missing.
+    pub fn gaps(&self) -> u64 {
+        self.sequences.iter().map(|sequence| sequence.transports.missing()).sum()
+    }
+
+    /// The policies of the log.
+    pub const fn timeline(&self) -> &Timeline {
+        &self.timeline
+    }
+
+    /// Claims held by the dedup set.
+    pub fn claims(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.user.claims()).sum()
+    }
+
+    /// Bytes of memory of the dedup set, and of D2's ten minutes.
+    pub fn dedup_memory(&self) -> (usize, usize) {
+        let users = || self.shards.iter().map(|shard| &shard.user);
+        let claims = users().map(crate::stage::user::UserStage::claims_memory).sum();
+        (claims, users().map(crate::stage::user::UserStage::pairs_memory).sum())
+    }
+
+    /// Rows that can still change.
+    pub fn open_rows(&self) -> usize {
+        self.shards.iter().map(|shard| shard.window.len()).sum()
+    }
+
+    /// Hands out every row that can still change, as of the watermark.
+    pub fn for_each_open_row(&self, mut f: impl FnMut(crate::row::Row)) {
+        for row in self.shards.iter().flat_map(|shard| shard.window.rows()) {
+            f(in_words(row, &self.keys, self.generation));
+        }
+    }
+
+    /// Hands out the rows that changed since the last call, as of the watermark, and whether each
+    /// is sealed.
+    pub fn take_touched(&mut self, mut f: impl FnMut(crate::row::Row, bool)) {
+        let (w, timeline, keys) = (self.watermark, &self.timeline, &self.keys);
+        let generation = self.generation;
+        let mut tell = |row: &OpenRow| {
+            let end = row.slot.posted_minute.unwrap_or(row.slot.minute);
+            let sealed = is_sealed(end, row.slot.posted_minute.is_some(), w, timeline);
+            f(in_words(row, keys, generation), sealed);
+        };
+        self.shards.iter_mut().for_each(|shard| shard.window.take_touched(&mut tell));
+    }
+}

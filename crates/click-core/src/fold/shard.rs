@@ -1,0 +1,147 @@
+//! A shard: the keyed stages of some key groups, and the data on its way between shards.
+
+use crate::keys::KeyTable;
+use crate::limits::KEY_GROUPS;
+use crate::policy::Timeline;
+use crate::stage::event::Event;
+use crate::stage::partial::{Partial, Slot};
+use crate::stage::source::{Outcome, SourceStage};
+use crate::stage::user::{Journal, UserStage};
+use crate::stage::window::{Publish, PublishedRow, WindowStage};
+use crate::types::Millis;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+/// The stages of some key groups.
+pub(super) struct Shard {
+    pub(super) user: UserStage,
+    pub(super) source: SourceStage,
+    pub(super) window: WindowStage,
+    /// Clicks for the user stage, later for the source stage.
+    pub(super) inbox: Vec<Event>,
+    /// Clicks for other shards' source stages.
+    outbox: Vec<Vec<Event>>,
+    pub(super) outcome: Outcome,
+    /// Partial counts for the window stage, when they come from several shards.
+    settled: Vec<(Slot, Partial)>,
+    open: Vec<(Slot, Partial)>,
+    pub(super) published: Vec<PublishedRow>,
+}
+
+/// What all shards read during a step.
+pub(super) struct Step<'a> {
+    pub(super) w: Millis,
+    pub(super) timeline: &'a Timeline,
+    pub(super) keys: &'a KeyTable,
+    pub(super) generation: u16,
+    pub(super) shards: usize,
+}
+
+/// The shard that owns a key group.
+#[inline]
+pub(super) fn shard_of(group: u8, shards: usize) -> usize {
+    usize::from(group) * shards / usize::from(KEY_GROUPS)
+}
+
+/// The key groups that a shard owns.
+#[expect(clippy::cast_possible_truncation, reason = "there are 128 groups")]
+pub(super) fn groups_of(shard: usize, shards: usize) -> Range<u8> {
+    let first = |shard: usize| (shard * usize::from(KEY_GROUPS)).div_ceil(shards) as u8;
+    first(shard)..first(shard + 1)
+}
+
+impl Shard {
+    pub(super) fn new(index: usize, shards: usize) -> Shard {
+        Shard {
+            user: UserStage::new(groups_of(index, shards)),
+            source: SourceStage::default(),
+            window: WindowStage::default(),
+            inbox: Vec::new(),
+            outbox: alloc::vec![Vec::new(); shards],
+            outcome: Outcome::default(),
+            settled: Vec::new(),
+            open: Vec::new(),
+            published: Vec::new(),
+        }
+    }
+
+    pub(super) fn users(&mut self, step: &Step<'_>, journal: &mut Journal) {
+        self.user.apply(&mut self.inbox, step.timeline, journal);
+        self.user.advance(step.w, step.timeline);
+        if step.shards > 1 {
+            for event in self.inbox.drain(..) {
+                self.outbox[source_shard(&event, step.shards)].push(event);
+            }
+        }
+    }
+
+    pub(super) fn sources(&mut self, step: &Step<'_>) {
+        if step.shards > 1 {
+            self.inbox.sort_by_key(Event::fold_order);
+        }
+        self.source.apply(&self.inbox, step.w, step.timeline, &mut self.outcome);
+        self.inbox.clear();
+    }
+
+    pub(super) fn windows(&mut self, step: &Step<'_>) {
+        let mut publish = Publish {
+            generation: step.generation,
+            keys: step.keys,
+            timeline: step.timeline,
+            rows: &mut self.published,
+        };
+        if step.shards > 1 {
+            self.window.apply(self.settled.iter(), self.open.iter(), step.w, &mut publish);
+            self.settled.clear();
+            self.open.clear();
+        } else {
+            let (settled, open) = (&self.outcome.settled, &self.outcome.open);
+            self.window.apply(settled.iter(), open.iter(), step.w, &mut publish);
+            self.outcome.settled.clear();
+            self.outcome.open.clear();
+        }
+    }
+}
+
+/// Clicks of an unknown source take part in no activity rule: they stay with their user's shard.
+#[inline]
+fn source_shard(event: &Event, shards: usize) -> usize {
+    let group = if event.source == 0 { event.user_group } else { event.source_group };
+    shard_of(group, shards)
+}
+
+/// Moves clicks from the user stages to the source stages.
+pub(super) fn exchange_events(shards: &mut [Shard]) {
+    if shards.len() == 1 {
+        return;
+    }
+    for from in 0..shards.len() {
+        for to in 0..shards.len() {
+            let mut events = core::mem::take(&mut shards[from].outbox[to]);
+            shards[to].inbox.append(&mut events);
+            shards[from].outbox[to] = events;
+        }
+    }
+}
+
+/// Moves partial counts from the source stages to the window stages.
+pub(super) fn exchange_partials(shards: &mut [Shard], keys: &KeyTable) {
+    let count = shards.len();
+    if count == 1 {
+        return;
+    }
+    for from in 0..count {
+        let mut settled = core::mem::take(&mut shards[from].outcome.settled);
+        let mut open = core::mem::take(&mut shards[from].outcome.open);
+        for part in settled.iter() {
+            shards[shard_of(keys.group(part.0.key), count)].settled.push(*part);
+        }
+        for part in open.iter() {
+            shards[shard_of(keys.group(part.0.key), count)].open.push(*part);
+        }
+        settled.clear();
+        open.clear();
+        shards[from].outcome.settled = settled;
+        shards[from].outcome.open = open;
+    }
+}

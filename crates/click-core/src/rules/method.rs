@@ -1,0 +1,9 @@
+//! G8: HEAD, or another method that is no click. GET and POST are; an unknown method is not held
+//! against a click.
+
+/// Whether `method` is known and is neither GET nor POST, in any case.
+pub fn is_no_click(method: &str) -> bool {
+    !method.is_empty()
+        && !method.eq_ignore_ascii_case("GET")
+        && !method.eq_ignore_ascii_case("POST")
+}

@@ -1,0 +1,142 @@
+//! The byte form of state, a part per key group or partition (SPEC §6). Written and read by hand:
+//! little-endian numbers, length-prefixed bytes, no references between parts. Checksums and
+//! atomicity are the host's.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// Bytes that are no snapshot of this kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotError;
+
+impl core::fmt::Display for SnapshotError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("not a snapshot of this kind, or cut short")
+    }
+}
+
+impl core::error::Error for SnapshotError {}
+
+/// Writes state.
+#[derive(Default)]
+pub struct Writer {
+    bytes: Vec<u8>,
+}
+
+impl Writer {
+    /// What was written.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    pub(crate) fn u8(&mut self, value: u8) {
+        self.bytes.push(value);
+    }
+
+    pub(crate) fn u16(&mut self, value: u16) {
+        self.bytes.extend_from_slice(&value.to_le_bytes());
+    }
+
+    pub(crate) fn u32(&mut self, value: u32) {
+        self.bytes.extend_from_slice(&value.to_le_bytes());
+    }
+
+    pub(crate) fn u64(&mut self, value: u64) {
+        self.bytes.extend_from_slice(&value.to_le_bytes());
+    }
+
+    pub(crate) fn u128(&mut self, value: u128) {
+        self.bytes.extend_from_slice(&value.to_le_bytes());
+    }
+
+    pub(crate) fn i128(&mut self, value: i128) {
+        self.bytes.extend_from_slice(&value.to_le_bytes());
+    }
+
+    pub(crate) fn option(&mut self, value: Option<u64>) {
+        self.u8(u8::from(value.is_some()));
+        self.u64(value.unwrap_or_default());
+    }
+
+    pub(crate) fn len(&mut self, len: usize) {
+        self.u64(len as u64);
+    }
+
+    pub(crate) fn slice(&mut self, value: &[u8]) {
+        self.len(value.len());
+        self.bytes.extend_from_slice(value);
+    }
+}
+
+/// Reads state.
+pub struct Reader<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    /// Reads `bytes` from their beginning.
+    pub const fn new(bytes: &'a [u8]) -> Reader<'a> {
+        Reader { bytes }
+    }
+
+    /// Checks that nothing is left.
+    pub const fn end(&self) -> Result<(), SnapshotError> {
+        if self.bytes.is_empty() { Ok(()) } else { Err(SnapshotError) }
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], SnapshotError> {
+        let (head, rest) = self.bytes.split_first_chunk::<N>().ok_or(SnapshotError)?;
+        self.bytes = rest;
+        Ok(*head)
+    }
+
+    pub(crate) fn u8(&mut self) -> Result<u8, SnapshotError> {
+        self.array::<1>().map(|[byte]| byte)
+    }
+
+    pub(crate) fn u16(&mut self) -> Result<u16, SnapshotError> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    pub(crate) fn u32(&mut self) -> Result<u32, SnapshotError> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    pub(crate) fn u64(&mut self) -> Result<u64, SnapshotError> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    pub(crate) fn u128(&mut self) -> Result<u128, SnapshotError> {
+        self.array().map(u128::from_le_bytes)
+    }
+
+    pub(crate) fn i128(&mut self) -> Result<i128, SnapshotError> {
+        self.array().map(i128::from_le_bytes)
+    }
+
+    pub(crate) fn option(&mut self) -> Result<Option<u64>, SnapshotError> {
+        let (some, value) = (self.u8()?, self.u64()?);
+        match some {
+            0 => Ok(None),
+            1 => Ok(Some(value)),
+            _ => Err(SnapshotError),
+        }
+    }
+
+    /// A number of things that take at least `least` bytes each: bounded by what is left.
+    pub(crate) fn len(&mut self, least: usize) -> Result<usize, SnapshotError> {
+        let len = usize::try_from(self.u64()?).map_err(|_| SnapshotError)?;
+        if len > self.bytes.len() / least.max(1) { Err(SnapshotError) } else { Ok(len) }
+    }
+
+    pub(crate) fn slice(&mut self) -> Result<&'a [u8], SnapshotError> {
+        let len = self.len(1)?;
+        let (head, rest) = self.bytes.split_at_checked(len).ok_or(SnapshotError)?;
+        self.bytes = rest;
+        Ok(head)
+    }
+
+    pub(crate) fn text(&mut self) -> Result<String, SnapshotError> {
+        core::str::from_utf8(self.slice()?).map(String::from).map_err(|_| SnapshotError)
+    }
+}

@@ -1,0 +1,84 @@
+//! A click between the stages: what the rules need of it, as fixed-size facts.
+
+use crate::keys::KeyId;
+use crate::policy::PolicyIndex;
+use crate::types::{Micros, Millis, Minute, Offset, Partition};
+use crate::verdict::Reasons;
+
+/// Facts about a click that one bit can tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags(pub u8);
+
+impl Flags {
+    /// The ad did not run when the click was received.
+    pub const INACTIVE: u8 = 1;
+    /// The method is known and is no click.
+    pub const NO_CLICK_METHOD: u8 = 2;
+    /// Prefetch, prerender or preview.
+    pub const PREFETCH: u8 = 4;
+    /// The user is known.
+    pub const USER: u8 = 8;
+
+    /// Whether all bits of `mask` are set.
+    #[inline]
+    pub const fn has(self, mask: u8) -> bool {
+        self.0 & mask == mask
+    }
+}
+
+/// A click on its way through the stages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Identity of (issuer, click id, user id).
+    pub claim: u128,
+    /// Identity of (user id, ad id), where the user is known.
+    pub pair: u128,
+    /// Source of the activity rule, 0 if unknown.
+    pub source: u128,
+    /// Place of the record in fold order.
+    pub fold_time: Millis,
+    /// Offset of the record.
+    pub offset: Offset,
+    /// The tracker's clock.
+    pub received_at: Millis,
+    /// When the link expires.
+    pub expires_at: Option<Millis>,
+    /// Price of a valid click.
+    pub price: Micros,
+    /// Payout of a valid click.
+    pub payout: Micros,
+    /// Partition of the record.
+    pub partition: Partition,
+    /// Row key of the advertiser view.
+    pub ad_key: KeyId,
+    /// Row key of the publisher view.
+    pub publisher_key: KeyId,
+    /// The policy in force at `fold_time`.
+    pub policy: PolicyIndex,
+    /// Minute that late clicks are posted to.
+    pub posted_minute: Option<Minute>,
+    /// All reasons found so far.
+    pub reasons: Reasons,
+    /// Key group of the user key.
+    pub user_group: u8,
+    /// Key group of the source.
+    pub source_group: u8,
+    /// The policy's `burst_clicks`.
+    pub burst_clicks: u8,
+    /// More facts.
+    pub flags: Flags,
+}
+
+impl Event {
+    /// When the click counts as having happened.
+    #[inline]
+    pub fn click_time(&self) -> Millis {
+        self.received_at.min(self.fold_time)
+    }
+
+    /// Total order of the log.
+    #[inline]
+    pub fn fold_order(&self) -> (Millis, Partition, Offset) {
+        (self.fold_time, self.partition, self.offset)
+    }
+}

@@ -1,0 +1,258 @@
+//! Parse: payloads to facts. Stateless, so any number of threads may parse chunks of a partition
+//! side by side; the sequence stage puts the chunks in order.
+
+use super::event::{Event, Flags};
+use crate::hash::Identity;
+use crate::keys::{KeySet, put_ad_key, put_publisher_key};
+use crate::policy::Policy;
+use crate::record::{Click, DecodeError, Header, Kind, Previous, Record, Transport};
+use crate::rules::{method, purpose};
+use crate::types::{Millis, Offset, Partition};
+use crate::verdict::Reasons;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// Number of a tracker in its chunk.
+pub(super) type TrackerIndex = u32;
+
+/// What a record says about the sender's sequence.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sender {
+    pub(super) tracker: TrackerIndex,
+    pub(super) seq: u64,
+}
+
+/// What a record is, after parsing.
+#[derive(Clone, Debug)]
+pub(super) enum Item {
+    /// Index into the chunk's events.
+    Click(u32),
+    Tick,
+    Heartbeat(u64),
+    Policy(Policy),
+    Header(Header),
+    Bad(DecodeError),
+}
+
+/// A parsed record.
+#[derive(Clone, Debug)]
+pub(super) struct Parsed {
+    pub(super) offset: Offset,
+    /// `append_time` until the chunk is sequenced, then `fold_time`.
+    pub(super) time: Millis,
+    pub(super) sent_at: Option<Millis>,
+    pub(super) sender: Option<Sender>,
+    pub(super) previous: Option<Sender>,
+    pub(super) item: Item,
+}
+
+/// A tracker that a chunk's records name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TrackerName {
+    pub(super) identity: u128,
+    pub(super) name: String,
+    pub(super) epoch: u64,
+}
+
+/// Consecutive records of one partition, parsed.
+#[derive(Clone, Default)]
+pub struct Chunk {
+    pub(super) records: Vec<Parsed>,
+    pub(super) events: Vec<Event>,
+    pub(super) keys: KeySet,
+    pub(super) trackers: Vec<TrackerName>,
+    pub(super) policies: u32,
+}
+
+impl Chunk {
+    /// How many records were parsed.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+}
+
+/// Parses consecutive records `(offset, append_time, payload)` of `partition`.
+pub fn parse<'a>(
+    identity: &Identity,
+    partition: Partition,
+    records: impl Iterator<Item = (Offset, Millis, &'a [u8])>,
+) -> Chunk {
+    let mut parser = Parser::new(identity, partition, records.size_hint().0);
+    for (offset, append_time, payload) in records {
+        parser.record(offset, append_time, payload);
+    }
+    parser.chunk
+}
+
+struct Parser<'i> {
+    identity: &'i Identity,
+    partition: Partition,
+    chunk: Chunk,
+    key: Vec<u8>,
+}
+
+impl<'i> Parser<'i> {
+    fn new(identity: &'i Identity, partition: Partition, records: usize) -> Self {
+        let mut chunk = Chunk::default();
+        chunk.records.reserve(records);
+        chunk.events.reserve(records);
+        Parser { identity, partition, chunk, key: Vec::new() }
+    }
+
+    #[inline]
+    fn record(&mut self, offset: Offset, append_time: Millis, payload: &[u8]) {
+        let parsed = match Record::decode(payload) {
+            Ok(record) => {
+                let sender = record.transport.map(|transport| self.sender(transport));
+                let previous = record.previous.map(|previous| self.previous(previous));
+                let item = self.item(record.kind, offset);
+                Parsed {
+                    offset,
+                    time: append_time,
+                    sent_at: record.sent_at,
+                    sender,
+                    previous,
+                    item,
+                }
+            }
+            Err(error) => Parsed {
+                offset,
+                time: append_time,
+                sent_at: None,
+                sender: None,
+                previous: None,
+                item: Item::Bad(error),
+            },
+        };
+        self.chunk.records.push(parsed);
+    }
+
+    #[inline]
+    fn item(&mut self, kind: Kind<'_>, offset: Offset) -> Item {
+        match kind {
+            Kind::Click(click) => {
+                let event = self.event(&click, offset);
+                self.chunk.events.push(event);
+                #[expect(clippy::cast_possible_truncation, reason = "chunks are small")]
+                Item::Click(self.chunk.events.len() as u32 - 1)
+            }
+            Kind::Tick => Item::Tick,
+            Kind::Heartbeat { next_seq } => Item::Heartbeat(next_seq),
+            Kind::Policy(policy) => {
+                self.chunk.policies += 1;
+                Item::Policy(policy)
+            }
+            Kind::Header(header) => Item::Header(header),
+        }
+    }
+
+    fn sender(&mut self, transport: Transport<'_>) -> Sender {
+        Sender { tracker: self.tracker(transport.tracker_id, transport.epoch), seq: transport.seq }
+    }
+
+    fn previous(&mut self, previous: Previous<'_>) -> Sender {
+        Sender {
+            tracker: self.tracker(previous.tracker_id, previous.epoch),
+            seq: previous.next_seq,
+        }
+    }
+
+    /// Few trackers fill a chunk, and mostly the one before: look from the end.
+    #[inline]
+    fn tracker(&mut self, name: &str, epoch: u64) -> TrackerIndex {
+        let known = &mut self.chunk.trackers;
+        let found = known.iter().rposition(|known| known.epoch == epoch && known.name == name);
+        let index = found.unwrap_or_else(|| {
+            let identity = self.identity.bytes(&tracker_bytes(name, epoch));
+            known.push(TrackerName { identity, name: String::from(name), epoch });
+            known.len() - 1
+        });
+        #[expect(clippy::cast_possible_truncation, reason = "chunks are small")]
+        let index = index as TrackerIndex;
+        index
+    }
+
+    #[inline]
+    fn event(&mut self, click: &Click<'_>, offset: Offset) -> Event {
+        let identity = self.identity;
+        let has_user = !click.user_id.is_empty();
+        let source = source_of(identity, click);
+        self.key.clear();
+        put_ad_key(click, &mut self.key);
+        let ad_key = self.chunk.keys.intern(&self.key).0;
+        self.key.clear();
+        put_publisher_key(click, &mut self.key);
+        let publisher_key = self.chunk.keys.intern(&self.key).0;
+        Event {
+            claim: identity.of([click.issuer, click.click_id, click.user_id]),
+            pair: if has_user { identity.of([click.user_id, click.ad_id]) } else { 0 },
+            source,
+            fold_time: Millis(0),
+            offset,
+            received_at: click.received_at,
+            expires_at: click.expires_at,
+            price: click.price,
+            payout: click.payout,
+            partition: self.partition,
+            ad_key,
+            publisher_key,
+            policy: 0,
+            posted_minute: None,
+            reasons: Reasons::NONE,
+            user_group: identity.group(click.user_key().as_bytes()),
+            source_group: if source == 0 { 0 } else { identity.group_of_source(source) },
+            burst_clicks: 0,
+            flags: flags_of(click),
+        }
+    }
+}
+
+fn tracker_bytes(name: &str, epoch: u64) -> Vec<u8> {
+    let mut bytes = Vec::from(epoch.to_le_bytes());
+    bytes.extend_from_slice(name.as_bytes());
+    bytes
+}
+
+fn flags_of(click: &Click<'_>) -> Flags {
+    let mut flags = 0;
+    if click.ad_active == Some(false) {
+        flags |= Flags::INACTIVE;
+    }
+    if method::is_no_click(click.method) {
+        flags |= Flags::NO_CLICK_METHOD;
+    }
+    if purpose::is_not_a_person(click.purpose) {
+        flags |= Flags::PREFETCH;
+    }
+    if !click.user_id.is_empty() {
+        flags |= Flags::USER;
+    }
+    Flags(flags)
+}
+
+const IPV4: u128 = 1 << 64;
+const IPV6: u128 = 2 << 64;
+const KEYED: u128 = 1 << 127;
+
+/// The source of the activity rule: the kept hash of a truncated address, else the IPv4 address
+/// (also where it is mapped into IPv6), else the IPv6 /64; 0 if unknown.
+fn source_of(identity: &Identity, click: &Click<'_>) -> u128 {
+    if !click.source_key.is_empty() {
+        return identity.bytes(click.source_key) | KEYED;
+    }
+    match click.ip {
+        [a, b, c, d] => IPV4 | u128::from(u32::from_be_bytes([*a, *b, *c, *d])),
+        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d] => {
+            IPV4 | u128::from(u32::from_be_bytes([*a, *b, *c, *d]))
+        }
+        [a, b, c, d, e, f, g, h, _, _, _, _, _, _, _, _] => {
+            IPV6 | u128::from(u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]))
+        }
+        _ => 0,
+    }
+}

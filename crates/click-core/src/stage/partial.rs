@@ -1,0 +1,130 @@
+//! Combine: clicks to partial counts per row, so that only these travel to the window stage and a
+//! hot ad is no hot spot.
+
+use super::event::Event;
+use crate::hash::Map;
+use crate::keys::KeyId;
+use crate::row::Counts;
+use crate::types::{Millis, Minute};
+use alloc::vec::Vec;
+
+/// A row's place: which key, which minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Slot {
+    /// The row key's number.
+    pub key: KeyId,
+    /// Minute in which the clicks happened.
+    pub minute: Minute,
+    /// Minute in which late clicks are posted.
+    pub posted_minute: Option<Minute>,
+}
+
+/// What a number of clicks change about one row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Partial {
+    /// Clicks that became known.
+    pub measured: u64,
+    /// Clicks that became pending.
+    pub pending: u64,
+    /// Clicks that were pending and became final.
+    pub decided: u64,
+    /// Clicks that became final, by class, and the sum of the valid ones.
+    pub by_class: [u32; crate::verdict::CLASSES],
+    /// Sum over the valid ones, in micro-units.
+    pub sum_micros: i128,
+    /// Grid instant of the last of these changes.
+    pub changed: Millis,
+}
+
+impl Partial {
+    /// Applies the change. Checked: counts and sums cannot wrap.
+    pub(crate) fn apply(&self, counts: &mut Counts) {
+        counts.measured += self.measured;
+        counts.pending = counts.pending + self.pending - self.decided;
+        for (total, more) in counts.by_class.iter_mut().zip(self.by_class) {
+            *total += u64::from(more);
+        }
+        counts.sum_micros += self.sum_micros;
+    }
+
+    /// Whether a verdict is part of the change.
+    pub fn decides(&self) -> bool {
+        self.by_class.iter().any(|count| *count > 0)
+    }
+}
+
+/// Partial counts of one step, by row.
+#[derive(Clone, Default)]
+pub struct Partials {
+    index: Map<Slot, u32>,
+    list: Vec<(Slot, Partial)>,
+}
+
+/// How a click changes its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Became known and waits for its verdict.
+    Counted,
+    /// Became known and final at once.
+    CountedAndDecided,
+    /// Was pending and became final.
+    Decided,
+}
+
+impl Partials {
+    /// Adds one click's change, at `at`, to its rows in both views.
+    #[inline]
+    pub fn add(&mut self, event: &Event, change: Change, at: Millis) {
+        let (minute, posted_minute) = (event.click_time().minute(), event.posted_minute);
+        let sums = [(event.ad_key, event.price), (event.publisher_key, event.payout)];
+        for (key, sum) in sums {
+            let partial = self.entry(Slot { key, minute, posted_minute });
+            partial.changed = partial.changed.max(at.grid_ceil());
+            match change {
+                Change::Counted => {
+                    partial.measured += 1;
+                    partial.pending += 1;
+                    continue;
+                }
+                Change::CountedAndDecided => partial.measured += 1,
+                Change::Decided => partial.decided += 1,
+            }
+            partial.by_class[event.reasons.class() as usize] += 1;
+            if event.reasons.0 == 0 {
+                partial.sum_micros += i128::from(sum.0);
+            }
+        }
+    }
+
+    #[inline]
+    fn entry(&mut self, slot: Slot) -> &mut Partial {
+        #[expect(clippy::cast_possible_truncation, reason = "fewer rows than clicks of a step")]
+        let new = self.list.len() as u32;
+        let at = *self.index.entry(slot).or_insert(new);
+        if at == new {
+            self.list.push((slot, Partial::default()));
+        }
+        &mut self.list[at as usize].1
+    }
+
+    /// Adds a partial that was combined elsewhere.
+    pub fn push(&mut self, slot: Slot, partial: Partial) {
+        self.list.push((slot, partial));
+    }
+
+    /// The partials, in order of first appearance.
+    pub fn iter(&self) -> impl Iterator<Item = &(Slot, Partial)> {
+        self.list.iter()
+    }
+
+    /// Empties it, keeping its memory.
+    pub fn clear(&mut self) {
+        self.index.clear();
+        self.list.clear();
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+}

@@ -1,0 +1,304 @@
+//! Sequence: one partition's records in order. Gives each its fold time, drops transport repeats,
+//! attaches the policy in force and the stateless reasons.
+//!
+//! Reads ahead of the watermark, but all state that a snapshot holds is as of W: what was read
+//! beyond it waits in parsed chunks and is read again after a restore.
+
+use super::event::Event;
+use super::parse::{Chunk, Item, Parsed};
+use super::transport::Transports;
+use crate::keys::{KeyId, KeyTable};
+use crate::limits::SKEW_ALLOWANCE_MS;
+use crate::policy::{Policy, PolicyError, PolicyIndex, Timeline};
+use crate::record::{DecodeError, Header};
+use crate::rules::validity;
+use crate::types::{Millis, Minute, Offset, Partition};
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+/// A record that no click came of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Partition of the record.
+    pub partition: Partition,
+    /// Offset of the record.
+    pub offset: Offset,
+    /// Why.
+    pub reason: DeadReason,
+}
+
+/// Why a record went to the dead-letter log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeadReason {
+    /// The payload cannot be decoded.
+    Undecodable(DecodeError),
+    /// The policy is refused; the one before stays in force.
+    Policy(PolicyError),
+}
+
+/// The sequence stage of one partition.
+#[derive(Clone)]
+pub struct Sequence {
+    partition: Partition,
+    position: Offset,
+    fold_time: Millis,
+    ahead: VecDeque<Ahead>,
+    read_time: Millis,
+    read_to: Offset,
+    arriving: u64,
+    pub(crate) transports: Transports,
+    pub(crate) repeats: u64,
+    pub(crate) header: Option<Header>,
+    swept: Millis,
+}
+
+#[derive(Clone)]
+struct Ahead {
+    chunk: Chunk,
+    keys: Vec<KeyId>,
+    next: usize,
+}
+
+/// What a partition's past amounts to: the part of a snapshot that this stage owns.
+#[derive(Clone, Debug)]
+pub struct SequenceState {
+    /// First offset with `fold_time >= W`.
+    pub position: Offset,
+    /// Fold time of the record before it.
+    pub fold_time: Millis,
+    /// Repeats dropped so far.
+    pub repeats: u64,
+    /// The log's header, if it was in this partition.
+    pub header: Option<Header>,
+    /// Transport intervals.
+    pub transports: Transports,
+}
+
+/// Where the records of one step go.
+pub struct Drained<'a> {
+    /// Receives each click, in fold order of the partition.
+    pub click: &'a mut dyn FnMut(Event),
+    /// Receives each record that no click comes of.
+    pub dead: &'a mut Vec<DeadLetter>,
+}
+
+const SWEEP_EVERY_MS: u64 = 3_600_000;
+
+impl Sequence {
+    /// At the beginning of a partition.
+    pub fn new(partition: Partition) -> Sequence {
+        Sequence::restore(
+            partition,
+            SequenceState {
+                position: Offset(0),
+                fold_time: Millis(0),
+                repeats: 0,
+                header: None,
+                transports: Transports::default(),
+            },
+        )
+    }
+
+    /// Where a snapshot left off.
+    pub fn restore(partition: Partition, state: SequenceState) -> Sequence {
+        Sequence {
+            partition,
+            position: state.position,
+            fold_time: state.fold_time,
+            ahead: VecDeque::new(),
+            read_time: state.fold_time,
+            read_to: state.position,
+            arriving: 0,
+            transports: state.transports,
+            repeats: state.repeats,
+            header: state.header,
+            swept: state.fold_time,
+        }
+    }
+
+    /// State as of the watermark last drained to.
+    pub fn snapshot(&self) -> SequenceState {
+        SequenceState {
+            position: self.position,
+            fold_time: self.fold_time,
+            repeats: self.repeats,
+            header: self.header,
+            transports: self.transports.clone(),
+        }
+    }
+
+    /// The fold time of the last record read: the partition's watermark.
+    pub const fn watermark(&self) -> Millis {
+        self.read_time
+    }
+
+    /// The next offset to read.
+    pub const fn read_to(&self) -> Offset {
+        self.read_to
+    }
+
+    /// Clicks read but not drained.
+    pub const fn arriving(&self) -> u64 {
+        self.arriving
+    }
+
+    /// Takes the next records of the partition and gives them their fold times.
+    pub fn push(&mut self, mut chunk: Chunk, table: &mut KeyTable) {
+        for record in &mut chunk.records {
+            let capped = match record.sent_at {
+                Some(sent_at) => record.time.min(sent_at.plus(SKEW_ALLOWANCE_MS)),
+                None => record.time,
+            };
+            self.read_time = self.read_time.max(capped);
+            record.time = self.read_time;
+        }
+        if let Some(last) = chunk.records.last() {
+            self.read_to = Offset(last.offset.0 + 1);
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "a set's numbers are u32")]
+        let count = chunk.keys.len() as KeyId;
+        let keys = (0..count).map(|id| table.intern(chunk.keys.get(id))).collect();
+        self.arriving += chunk.events.len() as u64;
+        self.ahead.push_back(Ahead { chunk, keys, next: 0 });
+    }
+
+    /// Adds the policies below `to` to the timeline: they bind other partitions' clicks that are
+    /// drained in the same step. To be called before any partition is drained to `to`.
+    pub fn announce(&self, to: Millis, timeline: &mut Timeline, dead: &mut Vec<DeadLetter>) {
+        let with_policies = self.ahead.iter().filter(|ahead| ahead.chunk.policies > 0);
+        let waiting = with_policies.flat_map(|ahead| &ahead.chunk.records[ahead.next..]);
+        for record in waiting.take_while(|record| record.time < to) {
+            let Item::Policy(policy) = &record.item else { continue };
+            if let Err(error) = self.admit(policy, record.time, timeline) {
+                dead.push(DeadLetter {
+                    partition: self.partition,
+                    offset: record.offset,
+                    reason: DeadReason::Policy(error),
+                });
+            }
+        }
+    }
+
+    fn admit(
+        &self,
+        policy: &Policy,
+        fold_time: Millis,
+        timeline: &mut Timeline,
+    ) -> Result<(), PolicyError> {
+        if self.partition != Partition(0) {
+            return Err(PolicyError::WrongPartition);
+        }
+        timeline.add(policy.clone(), fold_time)
+    }
+
+    /// Hands out all records with `fold_time < to`.
+    pub fn drain(&mut self, to: Millis, timeline: &Timeline, out: &mut Drained<'_>) {
+        let mut judge = Judge::new(timeline);
+        while let Some(mut ahead) = self.ahead.pop_front() {
+            while let Some(record) = ahead.chunk.records.get(ahead.next) {
+                if record.time >= to {
+                    self.ahead.push_front(ahead);
+                    return;
+                }
+                self.take(record, &ahead, &mut judge, out);
+                ahead.next += 1;
+            }
+        }
+    }
+
+    #[inline]
+    fn take(
+        &mut self,
+        record: &Parsed,
+        ahead: &Ahead,
+        judge: &mut Judge<'_>,
+        out: &mut Drained<'_>,
+    ) {
+        let (now, timeline) = (record.time, judge.timeline);
+        self.position = Offset(record.offset.0 + 1);
+        self.fold_time = now;
+        if now.since(self.swept) >= SWEEP_EVERY_MS {
+            self.transports.sweep(now, timeline);
+            self.swept = now;
+        }
+        let tracker = |index: u32| &ahead.chunk.trackers[index as usize];
+        if let Some(previous) = record.previous {
+            self.transports.mention(tracker(previous.tracker), previous.seq, now, timeline);
+        }
+        match &record.item {
+            Item::Click(index) => {
+                self.arriving -= 1;
+                let new = record.sender.is_none_or(|sender| {
+                    self.transports.arrive(tracker(sender.tracker), sender.seq, now, timeline)
+                });
+                if new {
+                    let event = &ahead.chunk.events[*index as usize];
+                    (out.click)(judge.judge(event, now, &ahead.keys));
+                } else {
+                    self.repeats += 1;
+                }
+            }
+            Item::Heartbeat(next_seq) => {
+                if let Some(sender) = record.sender {
+                    self.transports.heartbeat(tracker(sender.tracker), *next_seq, now, timeline);
+                }
+            }
+            Item::Header(header) => self.header = self.header.or(Some(*header)),
+            Item::Bad(error) => out.dead.push(DeadLetter {
+                partition: self.partition,
+                offset: record.offset,
+                reason: DeadReason::Undecodable(*error),
+            }),
+            Item::Tick | Item::Policy(_) => {}
+        }
+    }
+}
+
+/// Attaches policy, lateness and stateless reasons, remembering what the last click needed.
+struct Judge<'t> {
+    timeline: &'t Timeline,
+    policy: PolicyIndex,
+    policy_until: Millis,
+    minute: Minute,
+    minute_seals: Millis,
+}
+
+impl<'t> Judge<'t> {
+    fn new(timeline: &'t Timeline) -> Self {
+        Judge {
+            timeline,
+            policy: 0,
+            policy_until: Millis(0),
+            minute: Minute(0),
+            minute_seals: timeline.sealing_starts(Minute(0)),
+        }
+    }
+
+    #[inline]
+    fn judge(&mut self, event: &Event, fold_time: Millis, keys: &[KeyId]) -> Event {
+        if fold_time >= self.policy_until {
+            self.policy = self.timeline.at(fold_time).0;
+            self.policy_until = self.timeline.in_force_until(fold_time);
+        }
+        let mut event = Event {
+            fold_time,
+            policy: self.policy,
+            ad_key: keys[event.ad_key as usize],
+            publisher_key: keys[event.publisher_key as usize],
+            ..*event
+        };
+        let minute = event.click_time().minute();
+        if minute != self.minute {
+            self.minute = minute;
+            self.minute_seals = self.timeline.sealing_starts(minute);
+        }
+        event.posted_minute = (self.minute_seals <= fold_time).then(|| fold_time.minute());
+        if let Some(policy) = self.timeline.get(self.policy) {
+            event.reasons = validity::stateless(&event, policy, self.timeline);
+            #[expect(clippy::cast_possible_truncation, reason = "policies allow at most 100")]
+            let burst_clicks = policy.burst_clicks as u8;
+            event.burst_clicks = burst_clicks;
+        }
+        event
+    }
+}

@@ -1,0 +1,224 @@
+//! Source stage, keyed by source address: G3, the look-ahead of a second, and final verdicts.
+//!
+//! A click waits here until no later click can change its verdict; all of that waiting is the
+//! queue below, in fold order.
+
+use super::event::{Event, Flags};
+use super::partial::{Change, Partials};
+use crate::hash::Map;
+use crate::limits::{BURST_SPAN_MS, LOOK_AHEAD_MS};
+use crate::policy::{PolicyIndex, Timeline};
+use crate::types::{Millis, Offset, Partition};
+use crate::verdict::{Class, Reasons};
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+/// A click's final verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Verdict {
+    /// Partition of the click.
+    pub partition: Partition,
+    /// Offset of the click.
+    pub offset: Offset,
+    /// Its place in fold order.
+    pub fold_time: Millis,
+    /// All reasons; none for a valid click.
+    pub reasons: Reasons,
+    /// The policy that judged it.
+    pub policy: PolicyIndex,
+}
+
+/// What a step of the source stage brings about.
+#[derive(Clone, Default)]
+pub struct Outcome {
+    /// Changes up to the step's last grid instant.
+    pub settled: Partials,
+    /// Changes after it.
+    pub open: Partials,
+    /// Verdicts that became final, in fold order.
+    pub verdicts: Vec<Verdict>,
+}
+
+/// The source stage of some key groups.
+#[derive(Clone, Default)]
+pub struct SourceStage {
+    waiting: VecDeque<Waiting>,
+    /// Number of the first waiting click; numbers count up for ever.
+    first: u64,
+    /// Clicks below this number have been counted as pending.
+    counted: u64,
+    /// Number of each source's last click.
+    last: Map<u128, u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    event: Event,
+    /// How many clicks back the source's previous one is, 0 for none within reach.
+    back: u32,
+    /// Length of the chain of clicks that ends here.
+    chain: u32,
+}
+
+impl SourceStage {
+    /// Takes clicks in fold order, all known below `w`, and advances to `w`.
+    pub fn apply(&mut self, events: &[Event], w: Millis, timeline: &Timeline, out: &mut Outcome) {
+        for event in events {
+            self.push(event, timeline);
+        }
+        self.advance(w, out);
+    }
+
+    #[inline]
+    fn push(&mut self, event: &Event, timeline: &Timeline) {
+        let number = self.first + self.waiting.len() as u64;
+        let mut waiting = Waiting { event: *event, back: 0, chain: 1 };
+        let left_out = event.flags.0 & (Flags::PREFETCH | Flags::NO_CLICK_METHOD) != 0;
+        if event.source == 0 || left_out {
+            self.waiting.push_back(waiting);
+            return;
+        }
+        if let Some(last) = self.last.insert(event.source, number)
+            && last >= self.first
+        {
+            let previous = &self.waiting[to_index(last - self.first)];
+            if event.fold_time.since(previous.event.fold_time) < BURST_SPAN_MS {
+                #[expect(clippy::cast_possible_truncation, reason = "a second's clicks")]
+                let back = (number - last) as u32;
+                waiting.back = back;
+                waiting.chain = previous.chain.saturating_add(1);
+            }
+        }
+        self.waiting.push_back(waiting);
+        if waiting.chain > 1 {
+            self.look_for_burst(waiting.chain, event.fold_time, timeline);
+        }
+    }
+
+    /// Marks the run of clicks that ends with the newest, for every threshold in force among them.
+    #[inline]
+    fn look_for_burst(&mut self, chain: u32, now: Millis, timeline: &Timeline) {
+        let newest = self.waiting.len() - 1;
+        let threshold = self.waiting[newest].event.burst_clicks;
+        if chain > u32::from(threshold) {
+            self.mark_run(newest, threshold);
+        }
+        let mut at = Millis(now.0.saturating_sub(BURST_SPAN_MS));
+        if timeline.in_force_until(at) > now {
+            return;
+        }
+        while at < now {
+            let other = timeline.at(at).1.burst_clicks;
+            at = timeline.in_force_until(at);
+            if other != u64::from(threshold) && u64::from(chain) > other {
+                #[expect(clippy::cast_possible_truncation, reason = "policies allow at most 100")]
+                self.mark_run(newest, other as u8);
+            }
+        }
+    }
+
+    /// If the `threshold + 1` clicks up to `newest` lie within the span, those of them that are
+    /// judged by this threshold are G3.
+    fn mark_run(&mut self, newest: usize, threshold: u8) {
+        let end = self.waiting[newest].event;
+        let (mut least, mut most) = (end.click_time(), end.click_time());
+        let mut at = newest;
+        for _ in 0..threshold {
+            let back = self.waiting[at].back as usize;
+            if back == 0 {
+                return;
+            }
+            at -= back;
+            let event = &self.waiting[at].event;
+            least = least.min(event.click_time());
+            most = most.max(event.click_time());
+            let fold_span = end.fold_time.since(event.fold_time);
+            if fold_span >= BURST_SPAN_MS || most.since(least) >= BURST_SPAN_MS {
+                return;
+            }
+        }
+        let mut at = newest;
+        for step in 0..=threshold {
+            let waiting = &mut self.waiting[at];
+            if waiting.event.burst_clicks == threshold {
+                waiting.event.reasons = waiting.event.reasons.with(Class::G3);
+            }
+            if step < threshold {
+                at -= waiting.back as usize;
+            }
+        }
+    }
+
+    fn advance(&mut self, w: Millis, out: &mut Outcome) {
+        let grid = w.grid_floor();
+        while let Some(front) = self.waiting.front() {
+            let final_at = front.event.fold_time.plus(LOOK_AHEAD_MS);
+            if final_at > w {
+                break;
+            }
+            decide(&front.event, self.first < self.counted, final_at, grid, out);
+            self.waiting.pop_front();
+            self.first += 1;
+        }
+        let known = to_index(self.counted.saturating_sub(self.first));
+        for waiting in self.waiting.range(known..) {
+            let at = waiting.event.fold_time.plus(1);
+            let part = if at <= grid { &mut out.settled } else { &mut out.open };
+            part.add(&waiting.event, Change::Counted, at);
+        }
+        self.counted = self.first + self.waiting.len() as u64;
+        self.forget_sources();
+    }
+
+    fn forget_sources(&mut self) {
+        if self.last.len() > 2 * self.waiting.len() + 1024 {
+            let first = self.first;
+            self.last.retain(|_, number| *number >= first);
+        }
+    }
+
+    /// Clicks whose verdict is not final.
+    pub fn pending(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// The waiting clicks in fold order: all that a snapshot needs.
+    pub fn waiting(&self) -> impl Iterator<Item = &Event> {
+        self.waiting.iter().map(|waiting| &waiting.event)
+    }
+
+    /// Takes waiting clicks out of a snapshot, in fold order; they have been counted as pending.
+    pub fn restore(&mut self, events: &[Event], timeline: &Timeline) {
+        for event in events {
+            self.push(event, timeline);
+        }
+        self.counted = self.first + self.waiting.len() as u64;
+    }
+}
+
+fn decide(event: &Event, was_counted: bool, final_at: Millis, grid: Millis, out: &mut Outcome) {
+    out.verdicts.push(Verdict {
+        partition: event.partition,
+        offset: event.offset,
+        fold_time: event.fold_time,
+        reasons: event.reasons,
+        policy: event.policy,
+    });
+    let known_at = event.fold_time.plus(1);
+    if was_counted {
+        let part = if final_at <= grid { &mut out.settled } else { &mut out.open };
+        part.add(event, Change::Decided, final_at);
+    } else if final_at <= grid {
+        out.settled.add(event, Change::CountedAndDecided, final_at);
+    } else if known_at <= grid {
+        out.settled.add(event, Change::Counted, known_at);
+        out.open.add(event, Change::Decided, final_at);
+    } else {
+        out.open.add(event, Change::CountedAndDecided, final_at);
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a distance within a queue in memory")]
+const fn to_index(distance: u64) -> usize {
+    distance as usize
+}

@@ -1,0 +1,262 @@
+//! User stage, keyed by user key: D1 and D2. Owns the dedup set and D2's last clicks.
+//!
+//! Clicks with a stateless reason pass through untouched: they never claim a link.
+
+use super::event::{Event, Flags};
+use crate::dedup::PagedMap;
+use crate::policy::{Policy, Timeline};
+use crate::rules::double_click::{LastClick, is_double};
+use crate::rules::duplicate::claim_lives;
+use crate::types::Millis;
+use crate::verdict::Class;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+const BLOCK: usize = 128;
+const SWEEP_EVERY_MS: u64 = 60_000;
+/// Dead entries are gone within this long, well before 32 bits of milliseconds wrap.
+const SWEEP_ROUND_MS: u64 = 24 * 3_600_000;
+
+/// A claim: since when an identity is taken. The unit of the claim journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Claim {
+    /// Key group of the user key.
+    pub group: u8,
+    /// Identity of (issuer, click id, user id).
+    pub identity: u128,
+    /// When it was claimed.
+    pub fold_time: Millis,
+}
+
+/// D2's memory of a user and ad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PairClick {
+    /// Key group of the user key.
+    pub group: u8,
+    /// Identity of (user id, ad id).
+    pub identity: u128,
+    /// Fold time of the last click.
+    pub fold_time: Millis,
+    /// How long before that it happened.
+    pub age_ms: u32,
+}
+
+/// What the stage remembered in a step, in fold order: appended to a journal, it is the
+/// incremental part of a snapshot.
+#[derive(Clone, Debug, Default)]
+pub struct Journal {
+    /// New claims.
+    pub claims: Vec<Claim>,
+    /// New last clicks.
+    pub pairs: Vec<PairClick>,
+}
+
+/// The user stage of a range of key groups.
+#[derive(Clone)]
+pub struct UserStage {
+    claims: PagedMap<4>,
+    pairs: PagedMap<8>,
+    swept: Millis,
+}
+
+impl UserStage {
+    /// An empty stage for these key groups.
+    pub fn new(groups: Range<u8>) -> UserStage {
+        UserStage {
+            claims: PagedMap::new(groups.clone()),
+            pairs: PagedMap::new(groups),
+            swept: Millis(0),
+        }
+    }
+
+    /// Decides D1 and D2 of clicks in fold order.
+    pub fn apply(&mut self, events: &mut [Event], timeline: &Timeline, journal: &mut Journal) {
+        for block in events.chunks_mut(BLOCK) {
+            self.hint(block);
+            for event in block {
+                if !event.reasons.any_stateless() {
+                    self.decide(event, timeline, journal);
+                }
+            }
+        }
+    }
+
+    /// Lets go, bit by bit, of what can no longer matter at `now`. Changes no verdict.
+    pub fn advance(&mut self, now: Millis, timeline: &Timeline) {
+        let since = now.since(self.swept);
+        if since < SWEEP_EVERY_MS {
+            return;
+        }
+        self.swept = now;
+        let tables = self.claims.tables() as u64;
+        let due = tables.saturating_mul(since.min(SWEEP_ROUND_MS)).div_ceil(SWEEP_ROUND_MS);
+        let due = usize::try_from(due).unwrap_or(usize::MAX);
+        self.claims.sweep(due, |value| claim_alive(value, now, timeline));
+        self.pairs.sweep(due, |value| pair_alive(value, now));
+    }
+
+    /// Claims held.
+    pub const fn claims(&self) -> u64 {
+        self.claims.len()
+    }
+
+    /// Bytes of memory of the dedup set.
+    pub fn claims_memory(&self) -> usize {
+        self.claims.memory()
+    }
+
+    /// Bytes of memory of D2's last clicks.
+    pub fn pairs_memory(&self) -> usize {
+        self.pairs.memory()
+    }
+
+    /// Everything of one key group that matters at `now`, sorted.
+    pub fn snapshot(&self, group: u8, now: Millis, timeline: &Timeline) -> Journal {
+        let claims = self.claims.entries(group).into_iter();
+        let claims = claims.filter(|(_, value)| claim_alive(*value, now, timeline));
+        let pairs = self.pairs.entries(group).into_iter();
+        let pairs = pairs.filter(|(_, value)| pair_alive(*value, now));
+        Journal {
+            claims: claims
+                .map(|(identity, value)| Claim { group, identity, fold_time: widen(value, now) })
+                .collect(),
+            pairs: pairs
+                .map(|(identity, value)| {
+                    let (fold_time, age_ms) = unpack_pair(value, now);
+                    PairClick { group, identity, fold_time, age_ms }
+                })
+                .collect(),
+        }
+    }
+
+    /// Adds what a snapshot or journal of these groups holds, oldest first; `now` is the snapshot's
+    /// watermark.
+    pub fn restore(&mut self, journal: &Journal, now: Millis, timeline: &Timeline) {
+        for claim in &journal.claims {
+            let value = narrow(claim.fold_time);
+            if claim_lives(claim.fold_time, now, timeline) {
+                self.put_claim(claim.group, claim.identity, value, now, timeline);
+            }
+        }
+        for pair in &journal.pairs {
+            let value = pack_pair(pair.fold_time, pair.age_ms);
+            if pair_lives(pair.fold_time, now) {
+                self.put_pair(pair.group, pair.identity, value, now);
+            }
+        }
+        self.swept = self.swept.max(now);
+    }
+
+    fn put_claim(
+        &mut self,
+        group: u8,
+        identity: u128,
+        value: [u8; 4],
+        now: Millis,
+        timeline: &Timeline,
+    ) {
+        let alive = |value| claim_alive(value, now, timeline);
+        if let Some(held) = self.claims.get_or_insert(group, identity, value, alive) {
+            *held = value;
+        }
+    }
+
+    fn put_pair(&mut self, group: u8, identity: u128, value: [u8; 8], now: Millis) {
+        let alive = |value| pair_alive(value, now);
+        if let Some(held) = self.pairs.get_or_insert(group, identity, value, alive) {
+            *held = value;
+        }
+    }
+
+    fn hint(&self, block: &[Event]) {
+        for event in block {
+            self.claims.hint_table(event.user_group, event.claim);
+            self.pairs.hint_table(event.user_group, event.pair);
+        }
+        for event in block {
+            self.claims.hint_page(event.user_group, event.claim);
+            self.pairs.hint_page(event.user_group, event.pair);
+        }
+        for event in block {
+            self.claims.hint_bucket(event.user_group, event.claim);
+            self.pairs.hint_bucket(event.user_group, event.pair);
+        }
+    }
+
+    #[inline]
+    fn decide(&mut self, event: &mut Event, timeline: &Timeline, journal: &mut Journal) {
+        let (group, now) = (event.user_group, event.fold_time);
+        let value = narrow(now);
+        let alive = |value| claim_alive(value, now, timeline);
+        if let Some(held) = self.claims.get_or_insert(group, event.claim, value, alive) {
+            if claim_lives(widen(*held, now), now, timeline) {
+                event.reasons = event.reasons.with(Class::D1);
+                return;
+            }
+            *held = value;
+        }
+        journal.claims.push(Claim { group, identity: event.claim, fold_time: now });
+        if event.flags.has(Flags::USER)
+            && let Some(policy) = timeline.get(event.policy)
+        {
+            self.decide_double(event, policy, journal);
+        }
+    }
+
+    #[inline]
+    fn decide_double(&mut self, event: &mut Event, policy: &Policy, journal: &mut Journal) {
+        let (group, now) = (event.user_group, event.fold_time);
+        #[expect(clippy::cast_possible_truncation, reason = "no staler than 30 days")]
+        let age_ms = now.since(event.received_at) as u32;
+        let value = pack_pair(now, age_ms);
+        let alive = |value| pair_alive(value, now);
+        if let Some(held) = self.pairs.get_or_insert(group, event.pair, value, alive) {
+            let (fold_time, age_ms) = unpack_pair(*held, now);
+            let click_time = Millis(fold_time.since(Millis(u64::from(age_ms))));
+            if is_double(event, LastClick { fold_time, click_time }, policy) {
+                event.reasons = event.reasons.with(Class::D2);
+                return;
+            }
+            *held = value;
+        }
+        journal.pairs.push(PairClick { group, identity: event.pair, fold_time: now, age_ms });
+    }
+}
+
+fn claim_alive(value: [u8; 4], now: Millis, timeline: &Timeline) -> bool {
+    claim_lives(widen(value, now), now, timeline)
+}
+
+fn pair_alive(value: [u8; 8], now: Millis) -> bool {
+    pair_lives(unpack_pair(value, now).0, now)
+}
+
+const fn pair_lives(fold_time: Millis, now: Millis) -> bool {
+    now.since(fold_time) <= crate::limits::DOUBLE_CLICK_MEMORY_MS
+}
+
+/// The low 32 bits of a time: enough, as nothing is kept for 49 days.
+#[inline]
+const fn narrow(time: Millis) -> [u8; 4] {
+    let [a, b, c, d, ..] = time.0.to_le_bytes();
+    [a, b, c, d]
+}
+
+/// The latest time at or before `now` with these low bits.
+#[inline]
+const fn widen(low: [u8; 4], now: Millis) -> Millis {
+    let [a, b, c, d] = narrow(now);
+    let age = u32::from_le_bytes([a, b, c, d]).wrapping_sub(u32::from_le_bytes(low));
+    Millis(now.0.saturating_sub(age as u64))
+}
+
+#[inline]
+fn pack_pair(fold_time: Millis, age_ms: u32) -> [u8; 8] {
+    let ([a, b, c, d], [e, f, g, h]) = (narrow(fold_time), age_ms.to_le_bytes());
+    [a, b, c, d, e, f, g, h]
+}
+
+#[inline]
+fn unpack_pair([a, b, c, d, e, f, g, h]: [u8; 8], now: Millis) -> (Millis, u32) {
+    (widen([a, b, c, d], now), u32::from_le_bytes([e, f, g, h]))
+}

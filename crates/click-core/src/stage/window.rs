@@ -1,0 +1,260 @@
+//! Window stage, keyed by ad (and by publisher): absolute rows, their versions, sealing.
+//!
+//! A row is published as of grid instants only; between them its content runs ahead for live
+//! views. A row that can no longer change is let go once it has been published.
+
+use super::partial::{Partial, Slot};
+use crate::hash::Map;
+use crate::keys::KeyTable;
+use crate::limits::LOOK_AHEAD_MS;
+use crate::policy::Timeline;
+use crate::row::{Counts, Row};
+use crate::types::{Millis, Minute, Version};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+/// A row that can still change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenRow {
+    /// Which row.
+    pub slot: Slot,
+    /// Its content.
+    pub counts: Counts,
+    /// Grid instant of its last change.
+    pub changed: Millis,
+    /// Changed since it was last published.
+    pub unpublished: bool,
+    /// A verdict is among these changes.
+    pub decided: bool,
+}
+
+/// A published row, and whether more than its `pending` changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishedRow {
+    /// The row.
+    pub row: Row,
+    /// A verdict is among the changes.
+    pub decided: bool,
+}
+
+/// The window stage of some key groups.
+#[derive(Clone, Default)]
+pub struct WindowStage {
+    rows: Vec<OpenRow>,
+    free: Vec<u32>,
+    index: Map<Slot, u32>,
+    /// Rows by the minute whose sealing ends them: `(posted, minute)`.
+    by_end: BTreeMap<(bool, Minute), Vec<u32>>,
+    unpublished: Vec<u32>,
+    published_to: Millis,
+    live: Option<Live>,
+}
+
+/// What live views have not been told.
+#[derive(Clone, Default)]
+struct Live {
+    touched: Vec<u32>,
+    is_touched: Vec<bool>,
+    /// Touched rows that have been let go of since.
+    ended: Vec<OpenRow>,
+}
+
+impl Live {
+    fn touch(&mut self, id: u32) {
+        let at = id as usize;
+        if self.is_touched.len() <= at {
+            self.is_touched.resize(at + 1, false);
+        }
+        if !self.is_touched[at] {
+            self.is_touched[at] = true;
+            self.touched.push(id);
+        }
+    }
+
+    fn end(&mut self, id: u32, row: &OpenRow) {
+        if let Some(touched @ true) = self.is_touched.get_mut(id as usize) {
+            *touched = false;
+            self.ended.push(*row);
+        }
+    }
+}
+
+impl WindowStage {
+    /// From now on remembers which rows change, for `take_touched`.
+    pub fn watch(&mut self) {
+        self.live.get_or_insert_default();
+    }
+
+    /// Applies changes up to `w` and publishes the rows as of the last grid instant at or before
+    /// it. `settled` holds the changes up to that instant, `open` those after it.
+    pub fn apply<'a>(
+        &mut self,
+        settled: impl Iterator<Item = &'a (Slot, Partial)>,
+        open: impl Iterator<Item = &'a (Slot, Partial)>,
+        w: Millis,
+        publish: &mut Publish<'_>,
+    ) {
+        for (slot, partial) in settled {
+            self.change(*slot, partial);
+        }
+        let grid = w.grid_floor();
+        if grid > self.published_to {
+            self.published_to = grid;
+            self.publish(publish);
+            self.let_go(grid, publish.timeline);
+        }
+        for (slot, partial) in open {
+            self.change(*slot, partial);
+        }
+    }
+
+    fn change(&mut self, slot: Slot, partial: &Partial) {
+        let id = self.row(slot);
+        let row = &mut self.rows[id as usize];
+        partial.apply(&mut row.counts);
+        row.changed = row.changed.max(partial.changed);
+        row.decided |= partial.decides();
+        if !row.unpublished {
+            row.unpublished = true;
+            self.unpublished.push(id);
+        }
+        if let Some(live) = &mut self.live {
+            live.touch(id);
+        }
+    }
+
+    fn row(&mut self, slot: Slot) -> u32 {
+        if let Some(id) = self.index.get(&slot) {
+            return *id;
+        }
+        let id = self.add(OpenRow {
+            slot,
+            counts: Counts::default(),
+            changed: Millis(0),
+            unpublished: false,
+            decided: false,
+        });
+        self.index.insert(slot, id);
+        id
+    }
+
+    fn add(&mut self, row: OpenRow) -> u32 {
+        let end = (row.slot.posted_minute.is_some(), end_minute(row.slot));
+        let id = if let Some(id) = self.free.pop() {
+            self.rows[id as usize] = row;
+            id
+        } else {
+            self.rows.push(row);
+            #[expect(clippy::cast_possible_truncation, reason = "memory ends before 2^32 rows")]
+            let id = self.rows.len() as u32 - 1;
+            id
+        };
+        self.by_end.entry(end).or_default().push(id);
+        id
+    }
+
+    fn publish(&mut self, publish: &mut Publish<'_>) {
+        for id in self.unpublished.drain(..) {
+            let row = &mut self.rows[id as usize];
+            assert!(row.counts.conserved(), "a row's classes and pending do not add up");
+            publish.rows.push(PublishedRow {
+                row: in_words(row, publish.keys, publish.generation),
+                decided: row.decided,
+            });
+            row.unpublished = false;
+            row.decided = false;
+        }
+    }
+
+    /// Lets go of rows that were final at `grid`, and hence have been published.
+    fn let_go(&mut self, grid: Millis, timeline: &Timeline) {
+        for posted in [false, true] {
+            while let Some((&end, _)) = self.by_end.range((posted, Minute(0))..).next() {
+                if end.0 != posted || !is_sealed(end.1, posted, grid, timeline) {
+                    break;
+                }
+                for id in self.by_end.remove(&end).unwrap_or_default() {
+                    let row = &self.rows[id as usize];
+                    self.index.remove(&row.slot);
+                    if let Some(live) = &mut self.live {
+                        live.end(id, row);
+                    }
+                    self.free.push(id);
+                }
+            }
+        }
+    }
+
+    /// Hands out the rows that changed since the last call, as of the watermark.
+    pub fn take_touched(&mut self, mut f: impl FnMut(&OpenRow)) {
+        let Some(live) = &mut self.live else { return };
+        live.ended.drain(..).for_each(|row| f(&row));
+        for id in live.touched.drain(..) {
+            if core::mem::take(&mut live.is_touched[id as usize]) {
+                f(&self.rows[id as usize]);
+            }
+        }
+    }
+
+    /// The rows that can still change, in no particular order.
+    pub fn rows(&self) -> impl Iterator<Item = &OpenRow> {
+        self.by_end.values().flatten().map(|id| &self.rows[*id as usize])
+    }
+
+    /// How many rows can still change.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether no row can change.
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// Takes a row out of a snapshot that was taken at `w`.
+    pub fn restore(&mut self, row: OpenRow, w: Millis) {
+        self.published_to = self.published_to.max(w.grid_floor());
+        let id = self.add(row);
+        self.index.insert(row.slot, id);
+        if row.unpublished {
+            self.unpublished.push(id);
+        }
+    }
+}
+
+/// Where published rows go, and what their words are.
+pub struct Publish<'a> {
+    /// Generation of the log.
+    pub generation: u16,
+    /// Row keys.
+    pub keys: &'a KeyTable,
+    /// Policies, for sealing.
+    pub timeline: &'a Timeline,
+    /// Receives the rows.
+    pub rows: &'a mut Vec<PublishedRow>,
+}
+
+/// A row in words, at the version of its last change.
+pub fn in_words(row: &OpenRow, keys: &KeyTable, generation: u16) -> Row {
+    Row {
+        key: keys.row_key(row.slot.key),
+        minute: row.slot.minute,
+        posted_minute: row.slot.posted_minute,
+        counts: row.counts,
+        version: Version::new(generation, row.changed),
+    }
+}
+
+const fn end_minute(slot: Slot) -> Minute {
+    match slot.posted_minute {
+        Some(minute) => minute,
+        None => slot.minute,
+    }
+}
+
+/// Whether rows that end with `minute` can no longer change at `w`: ordinary rows when their
+/// minute is sealed, rows of late clicks when their posting minute is final.
+pub fn is_sealed(minute: Minute, posted: bool, w: Millis, timeline: &Timeline) -> bool {
+    let last_click = if posted { minute.end() } else { timeline.sealing_starts(minute) };
+    w >= last_click.plus(LOOK_AHEAD_MS)
+}
