@@ -1,5 +1,5 @@
 //! The narrow synchronous seam to the file system, so that a simulator and crash tests can stand in
-//! for it. Owns the two traits and their twins `RealDisk` and `MemDisk`.
+//! for it. Owns the two traits and their twins [`RealDisk`] and [`MemDisk`].
 //!
 //! Must never retry, buffer or interpret: every call is one operation and every error is handed up.
 //! Nothing is durable before `sync_data` (contents) or `sync_dir` (names) has returned `Ok`.
@@ -8,8 +8,11 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+mod mem;
+mod mem_file;
 mod real;
 
+pub use mem::{DiskOp, MemDisk};
 pub use real::RealDisk;
 
 /// What [`Disk::open`] may do with the file.
@@ -46,7 +49,7 @@ pub trait Disk: Send + Sync {
     /// Atomically replaces `to`. Both must lie in the same directory.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Makes creations, renames and removals in `dir` durable.
+    /// Makes creations, renames and removals in `dir` durable. Empty: the current directory.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
     /// Bytes an unprivileged writer may still allocate.
     fn free_space(&self, dir: &Path) -> io::Result<u64>;
@@ -71,13 +74,12 @@ pub trait DiskFile: Send + Sync {
     fn preallocate(&self, len: u64) -> io::Result<()>;
 }
 
-/// Creates `dir` and makes its name, and those of its missing parents, durable.
+/// Creates `dir` and makes its name, and those of parents that were missing, durable.
 pub fn create_dir_durable(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    let missing = dir.ancestors().take_while(|p| disk.list(p).is_err()).count();
     disk.create_dir_all(dir)?;
-    for parent in dir.ancestors().skip(1).filter(|p| !p.as_os_str().is_empty()) {
-        disk.sync_dir(parent)?;
-    }
-    Ok(())
+    let parents = dir.ancestors().skip(1).take(missing.max(1));
+    parents.into_iter().try_for_each(|parent| disk.sync_dir(parent))
 }
 
 /// Replaces a small file whole: temporary name, sync, rename, sync of the directory.
@@ -88,7 +90,7 @@ pub fn write_file_durable(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Res
     file.write_at(0, bytes)?;
     file.sync_data()?;
     disk.rename(&temporary, path)?;
-    disk.sync_dir(path.parent().unwrap_or(Path::new(".")))
+    disk.sync_dir(path.parent().unwrap_or(Path::new("")))
 }
 
 /// Reads a small file whole; refuses one above `limit` bytes with `InvalidData`.

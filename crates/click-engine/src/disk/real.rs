@@ -21,7 +21,7 @@ impl Disk for RealDisk {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        let mut names = std::fs::read_dir(dir)?
+        let mut names = std::fs::read_dir(here(dir))?
             .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
             .collect::<io::Result<Vec<_>>>()?;
         names.sort_unstable();
@@ -45,7 +45,7 @@ impl Disk for RealDisk {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        File::open(dir)?.sync_all()
+        File::open(here(dir))?.sync_all()
     }
 
     fn free_space(&self, dir: &Path) -> io::Result<u64> {
@@ -67,6 +67,11 @@ impl Disk for RealDisk {
         rustix::fs::flock(&file, operation)?;
         Ok(Box::new(RealLock(file)))
     }
+}
+
+/// The parent of a bare name is empty.
+fn here(dir: &Path) -> &Path {
+    if dir.as_os_str().is_empty() { Path::new(".") } else { dir }
 }
 
 /// Holds the descriptor; the system drops the lock with it.

@@ -54,29 +54,21 @@ impl RecordBatch {
     /// Copies one record in; for logs other than the embedded one.
     pub fn push(&mut self, offset: u64, append_time: u64, payload: &[u8]) {
         let start = self.used;
-        self.spare(payload.len())[..payload.len()].copy_from_slice(payload);
+        self.split(payload.len()).0.copy_from_slice(payload);
         self.used = start + payload.len();
         self.entries.push(Entry { offset, append_time, start, end: self.used });
     }
 
-    /// At least `len` writable bytes behind the used ones; contents undefined.
-    pub(crate) fn spare(&mut self, len: usize) -> &mut [u8] {
+    /// `len` writable bytes behind the used ones (contents undefined), and who notes what is there.
+    pub(crate) fn split(&mut self, len: usize) -> (&mut [u8], Notes<'_>) {
         if self.bytes.len() < self.used + len {
             self.bytes.resize(self.used + len, 0);
         }
-        &mut self.bytes[self.used..self.used + len]
-    }
-
-    /// Notes a record whose payload lies at `start..end` of the current spare area.
-    #[expect(dead_code, reason = "used by the disk log")]
-    pub(crate) fn note(&mut self, offset: u64, append_time: u64, start: usize, end: usize) {
-        let (start, end) = (self.used + start, self.used + end);
-        debug_assert!(end <= self.bytes.len());
-        self.entries.push(Entry { offset, append_time, start, end });
+        let base = self.used;
+        (&mut self.bytes[base..base + len], Notes { base, entries: &mut self.entries })
     }
 
     /// Moves the first `len` spare bytes into the used part.
-    #[expect(dead_code, reason = "used by the disk log")]
     pub(crate) fn keep(&mut self, len: usize) {
         self.used += len;
         assert!(self.used <= self.bytes.len(), "kept more than was read");
@@ -84,6 +76,19 @@ impl RecordBatch {
 
     fn view(&self, entry: &Entry) -> (u64, u64, &[u8]) {
         (entry.offset, entry.append_time, &self.bytes[entry.start..entry.end])
+    }
+}
+
+/// Notes records found in the spare area; positions are relative to it.
+pub(crate) struct Notes<'a> {
+    base: usize,
+    entries: &'a mut Vec<Entry>,
+}
+
+impl Notes<'_> {
+    pub fn note(&mut self, offset: u64, append_time: u64, payload: std::ops::Range<usize>) {
+        let (start, end) = (self.base + payload.start, self.base + payload.end);
+        self.entries.push(Entry { offset, append_time, start, end });
     }
 }
 

@@ -23,6 +23,8 @@ pub struct CommitGroup {
 struct Inner {
     /// Records of `partition` from `from` on failed with the error.
     failures: Vec<(u32, u64, LogError)>,
+    /// Everything failed.
+    failed: Option<LogError>,
     wakers: Vec<Waker>,
     sleepers: usize,
 }
@@ -39,9 +41,21 @@ impl CommitGroup {
 
     /// Resolves all commits: those at `(partition, from..)` with the error, all others `Ok`. Once.
     pub fn settle(&self, failures: Vec<(u32, u64, LogError)>) {
+        self.finish(failures, None);
+    }
+
+    /// Resolves all commits with the error, unless they are resolved already.
+    pub fn fail(&self, error: LogError) {
+        if !self.settled.load(Ordering::Acquire) {
+            self.finish(Vec::new(), Some(error));
+        }
+    }
+
+    fn finish(&self, failures: Vec<(u32, u64, LogError)>, failed: Option<LogError>) {
         let mut inner = self.lock();
         assert!(!self.settled.load(Ordering::Relaxed), "a commit group is settled once");
         inner.failures = failures;
+        inner.failed = failed;
         self.settled.store(true, Ordering::Release);
         let wakers = std::mem::take(&mut inner.wakers);
         let sleepers = inner.sleepers;
@@ -58,6 +72,9 @@ impl CommitGroup {
 
     fn result(&self, position: Position) -> Result<Position, LogError> {
         let inner = self.lock();
+        if let Some(error) = &inner.failed {
+            return Err(error.clone());
+        }
         let hit = |f: &&(u32, u64, LogError)| f.0 == position.partition && position.offset >= f.1;
         inner.failures.iter().find(hit).map_or(Ok(position), |f| Err(f.2.clone()))
     }

@@ -17,6 +17,8 @@ pub enum LogError {
     PayloadSize { size: usize, limit: usize },
     #[error("an empty batch cannot be appended")]
     EmptyBatch,
+    #[error("a batch of {size} bytes with headers refused: at most {limit}")]
+    BatchSize { size: usize, limit: usize },
     #[error("{queued} bytes wait for the disk (limit {limit}): retry when a commit has resolved")]
     Busy { queued: usize, limit: usize },
     #[error("no room for a new segment: {reason}; free space on the log's volume")]
@@ -62,7 +64,6 @@ impl LogError {
         }
     }
 
-    #[expect(dead_code, reason = "used by the disk log")]
     pub(crate) fn corrupt(file: &Path, at: u64, offset: u64, reason: impl Display) -> Self {
         LogError::Corrupt {
             file: file.display().to_string().into(),
@@ -72,7 +73,6 @@ impl LogError {
         }
     }
 
-    #[expect(dead_code, reason = "used by the disk log")]
     pub(crate) fn options(reason: impl Display) -> Self {
         LogError::Options { reason: reason.to_string().into() }
     }

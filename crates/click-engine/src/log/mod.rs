@@ -7,7 +7,16 @@
 mod batch;
 mod clock;
 mod commit;
+mod disk_log;
 mod error;
+mod format;
+mod meta;
+mod partition;
+mod queue;
+mod recover;
+mod segment;
+mod spare;
+mod writer;
 
 use std::ops::Range;
 use std::time::Duration;
@@ -15,6 +24,7 @@ use std::time::Duration;
 pub use batch::{RecordBatch, Records};
 pub use clock::{AppendClock, Clock, ManualClock, SystemClock};
 pub use commit::{Commit, CommitGroup};
+pub use disk_log::{DiskLog, LogOptions};
 pub use error::LogError;
 
 /// Largest payload of one record, bytes.
