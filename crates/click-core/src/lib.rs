@@ -13,6 +13,7 @@ pub mod fold;
 pub mod hash;
 pub mod keys;
 pub mod limits;
+pub mod link;
 pub mod policy;
 mod prefetch;
 pub mod record;
