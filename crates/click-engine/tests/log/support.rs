@@ -1,5 +1,4 @@
 //! Shared by the log's tests.
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::sync::Arc;
 
