@@ -6,7 +6,8 @@
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use rustix::time::{ClockId, clock_gettime};
 
 use super::MAX_TIME;
 
@@ -16,23 +17,18 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> (u64, u64);
 }
 
-/// The system's clocks. The monotonic one counts from the construction of this value.
-#[derive(Debug, Clone)]
-pub struct SystemClock {
-    origin: Instant,
-}
-
-impl Default for SystemClock {
-    fn default() -> Self {
-        SystemClock { origin: Instant::now() }
-    }
-}
+/// The system's clocks. The monotonic one counts from boot and goes on while the machine sleeps.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> (u64, u64) {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros());
-        let monotonic = self.origin.elapsed().as_micros();
-        (u64::try_from(wall).unwrap_or(u64::MAX), u64::try_from(monotonic).unwrap_or(u64::MAX))
+        let read = |id| {
+            let time = clock_gettime(id);
+            let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+            seconds * 1_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0) / 1_000
+        };
+        (read(ClockId::Realtime), read(ClockId::Boottime))
     }
 }
 

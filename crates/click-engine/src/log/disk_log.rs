@@ -56,7 +56,7 @@ impl Default for LogOptions {
             segment_bytes: 64 * 1024 * 1024,
             max_queued: MAX_QUEUED,
             disk: Arc::new(RealDisk),
-            clock: Arc::new(SystemClock::default()),
+            clock: Arc::new(SystemClock),
         }
     }
 }

@@ -278,3 +278,28 @@ fn retention_removes_whole_segments_below_the_floor() {
     let first = read_all(&log, 0, 1 << 20)[0].clone();
     assert_eq!((first.0, first.2), (start, payload(start)));
 }
+
+#[test]
+fn after_a_kill_even_the_newest_record_is_known_to_be_durable() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = DiskLog::create(dir.path(), &small()).unwrap();
+    for n in 0..20 {
+        log.append(0, &payload(n)).unwrap().wait().unwrap();
+        // What a killed process leaves: the files as they are.
+        let killed = tempfile::tempdir().unwrap();
+        std::fs::create_dir(killed.path().join("p0000")).unwrap();
+        let segment = "p0000/00000000000000000000.seg";
+        for name in ["log.meta", "mark", segment] {
+            std::fs::copy(dir.path().join(name), killed.path().join(name)).unwrap();
+        }
+        let left = DiskLog::open(killed.path(), &small()).unwrap();
+        assert_eq!(left.range(0), 0..n + 1);
+        drop(left);
+        let end = 64 + (0..=n).map(|n| 36 + payload(n).len()).sum::<usize>();
+        let mut bytes = std::fs::read(killed.path().join(segment)).unwrap();
+        bytes[end - 1] ^= 1;
+        std::fs::write(killed.path().join(segment), &bytes).unwrap();
+        let damaged = DiskLog::open(killed.path(), &small()).err().unwrap();
+        assert!(matches!(damaged, LogError::Corrupt { .. }), "{damaged}");
+    }
+}
