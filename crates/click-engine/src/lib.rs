@@ -1,6 +1,8 @@
 //! How clicks are kept: log, store, checkpoint, driver, import. Holds no billing or fraud rule.
 
+pub mod checkpoint;
 pub mod disk;
+pub mod driver;
 pub mod live;
 pub mod log;
 pub mod store;

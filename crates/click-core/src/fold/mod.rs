@@ -4,9 +4,11 @@
 //! Sharded by key group; what the shards do side by side is handed to a [`Parallel`], and the
 //! result does not depend on how many there are.
 
+mod bytes;
 mod save;
 mod shard;
 
+pub use bytes::{decode_journal, decode_rows, encode_journal, encode_rows};
 pub use save::{Restored, SnapshotPart};
 
 use crate::hash::Identity;
@@ -116,7 +118,7 @@ impl Fold {
         partition: Partition,
         records: impl Iterator<Item = (Offset, Millis, &'a [u8])>,
     ) -> Chunk {
-        parse(&self.identity, partition, records)
+        parse(&self.identity, partition, records.size_hint().0, records)
     }
 
     /// What [`Fold::parse`] needs, for threads that outlive a borrow.
@@ -138,6 +140,11 @@ impl Fold {
     pub fn read_position(&self, partition: Partition) -> (Millis, Offset) {
         let sequence = &self.sequences[partition.0 as usize];
         (sequence.watermark(), sequence.read_to())
+    }
+
+    /// Per partition the first offset with `fold_time` at or above the watermark.
+    pub fn positions(&self) -> Vec<Offset> {
+        self.sequences.iter().map(Sequence::position).collect()
     }
 
     /// Folds everything below `w`, which is at most [`Fold::possible_watermark`].

@@ -1,13 +1,13 @@
 //! State as of the watermark, in parts, and back. The dedup set is either part of the key groups'
 //! parts (a full snapshot) or left to the host's journal of claims (an incremental one).
 
+use super::bytes::{put_counts, take_counts, take_minute};
 use super::shard::shard_of;
 use super::{Fold, Totals};
 use crate::keys::{KeyTable, well_formed};
 use crate::limits::KEY_GROUPS;
 use crate::policy::{Policy, Timeline};
 use crate::record::{Kind, Record};
-use crate::row::Counts;
 use crate::snapshot::{Reader, SnapshotError, Writer};
 use crate::stage::event::{Event, Flags};
 use crate::stage::partial::Slot;
@@ -348,21 +348,13 @@ fn take_key(input: &mut Reader<'_>, keys: &mut KeyTable) -> Result<u32, Snapshot
     if well_formed(key) { Ok(keys.intern(key)) } else { Err(SnapshotError) }
 }
 
-fn take_minute(input: &mut Reader<'_>) -> Result<Option<Minute>, SnapshotError> {
-    let minute = input.option()?.map(u32::try_from).transpose();
-    minute.map(|minute| minute.map(Minute)).map_err(|_| SnapshotError)
-}
-
 fn put_rows(out: &mut Writer, rows: &[&OpenRow], keys: &KeyTable) {
     out.len(rows.len());
     for row in rows {
         out.slice(keys.bytes(row.slot.key));
         out.u32(row.slot.minute.0);
         out.option(row.slot.posted_minute.map(|minute| u64::from(minute.0)));
-        out.u64(row.counts.measured);
-        out.u64(row.counts.pending);
-        row.counts.by_class.iter().for_each(|count| out.u64(*count));
-        out.i128(row.counts.sum_micros);
+        put_counts(out, &row.counts);
         out.u64(row.changed.0);
         out.u8(u8::from(row.unpublished));
         out.u8(u8::from(row.decided));
@@ -375,17 +367,9 @@ fn take_rows(input: &mut Reader<'_>, keys: &mut KeyTable) -> Result<Vec<OpenRow>
         let key = take_key(input, keys)?;
         let minute = Minute(input.u32()?);
         let slot = Slot { key, minute, posted_minute: take_minute(input)? };
-        let mut counts =
-            Counts { measured: input.u64()?, pending: input.u64()?, ..Counts::default() };
-        for count in &mut counts.by_class {
-            *count = input.u64()?;
-        }
-        counts.sum_micros = input.i128()?;
+        let counts = take_counts(input)?;
         let changed = Millis(input.u64()?);
         let (unpublished, decided) = (input.u8()? == 1, input.u8()? == 1);
-        if !counts.conserved() {
-            return Err(SnapshotError);
-        }
         rows.push(OpenRow { slot, counts, changed, unpublished, decided });
     }
     Ok(rows)

@@ -76,13 +76,14 @@ impl Chunk {
     }
 }
 
-/// Parses consecutive records `(offset, append_time, payload)` of `partition`.
+/// Parses consecutive records `(offset, append_time, payload)` of `partition`, about `expected`.
 pub fn parse<'a>(
     identity: &Identity,
     partition: Partition,
+    expected: usize,
     records: impl Iterator<Item = (Offset, Millis, &'a [u8])>,
 ) -> Chunk {
-    let mut parser = Parser::new(identity, partition, records.size_hint().0);
+    let mut parser = Parser::new(identity, partition, expected);
     for (offset, append_time, payload) in records {
         parser.record(offset, append_time, payload);
     }

@@ -132,6 +132,11 @@ impl Sequence {
         self.read_time
     }
 
+    /// The first offset that has not been drained.
+    pub const fn position(&self) -> Offset {
+        self.position
+    }
+
     /// The next offset to read.
     pub const fn read_to(&self) -> Offset {
         self.read_to

@@ -1,0 +1,169 @@
+//! Run files: the journal of the dedup set, in blocks of (length, CRC32C over number, place and
+//! body, body). Only appended to, and only the newest one; a checkpoint names a length, so a torn
+//! end is never looked at.
+
+use super::format::RunRef;
+use crate::disk::{Disk, DiskFile, OpenMode};
+use click_core::fold::{decode_journal, encode_journal};
+use click_core::stage::user::Journal;
+use click_core::types::Millis;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A run is closed and the next one begun at this size.
+const RUN_BYTES: u64 = 64 << 20;
+/// Claims are gathered up to this size before they are written as a block.
+const BLOCK_BYTES: usize = 1 << 20;
+const HEADER: usize = 8;
+
+/// The journal being written.
+pub struct Runs {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    /// Closed runs, then the open one.
+    runs: Vec<RunRef>,
+    file: Option<Arc<dyn DiskFile>>,
+    /// Written since the last checkpoint, to be made durable with the next one.
+    unsynced: Vec<Arc<dyn DiskFile>>,
+    waiting: Journal,
+    next: u64,
+}
+
+pub(super) fn name(number: u64) -> String {
+    format!("claims-{number:012}.run")
+}
+
+pub(super) fn numbers(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<u64>> {
+    let number =
+        |name: String| name.strip_prefix("claims-")?.strip_suffix(".run")?.parse::<u64>().ok();
+    Ok(disk.list(dir)?.into_iter().filter_map(number).collect())
+}
+
+impl Runs {
+    /// Goes on after `kept`, in a new file: what a crash left behind the kept lengths stays unread.
+    pub(super) fn begin(disk: Arc<dyn Disk>, dir: &Path, kept: Vec<RunRef>) -> io::Result<Runs> {
+        let next = numbers(&*disk, dir)?.into_iter().max().map_or(0, |number| number + 1);
+        Ok(Runs {
+            disk,
+            dir: dir.to_path_buf(),
+            runs: kept,
+            file: None,
+            unsynced: Vec::new(),
+            waiting: Journal::default(),
+            next,
+        })
+    }
+
+    /// Takes what a step remembered.
+    pub fn append(&mut self, journal: &Journal) -> io::Result<()> {
+        self.waiting.claims.extend_from_slice(&journal.claims);
+        self.waiting.pairs.extend_from_slice(&journal.pairs);
+        let bytes = self.waiting.claims.len() * 25 + self.waiting.pairs.len() * 29;
+        if bytes >= BLOCK_BYTES { self.write_block() } else { Ok(()) }
+    }
+
+    /// Writes what is gathered; returns the files that a checkpoint must make durable, and the
+    /// runs that it names, those forgotten by `horizon_start` left out.
+    pub fn cut(
+        &mut self,
+        horizon_start: Millis,
+    ) -> io::Result<(Vec<Arc<dyn DiskFile>>, Vec<RunRef>)> {
+        self.write_block()?;
+        self.runs.retain(|run| run.newest >= horizon_start);
+        let mut files = std::mem::take(&mut self.unsynced);
+        files.extend(self.file.clone());
+        Ok((files, self.runs.clone()))
+    }
+
+    fn write_block(&mut self) -> io::Result<()> {
+        let newest = self.waiting.claims.iter().map(|claim| claim.fold_time);
+        let newest = newest.chain(self.waiting.pairs.iter().map(|pair| pair.fold_time)).max();
+        let Some(newest) = newest else { return Ok(()) };
+        let body = encode_journal(&self.waiting);
+        self.waiting.claims.clear();
+        self.waiting.pairs.clear();
+        let file = self.open_run()?;
+        let run = self.runs.last_mut().ok_or_else(|| io::Error::other("no open run"))?;
+        file.write_at(run.len, &block(run.number, run.len, &body))?;
+        run.len += (HEADER + body.len()) as u64;
+        run.newest = run.newest.max(newest);
+        Ok(())
+    }
+
+    fn open_run(&mut self) -> io::Result<Arc<dyn DiskFile>> {
+        let full = self.runs.last().is_some_and(|run| run.len >= RUN_BYTES);
+        if let Some(file) = &self.file
+            && !full
+            && self.runs.last().is_some_and(|run| run.number + 1 == self.next)
+        {
+            return Ok(file.clone());
+        }
+        self.unsynced.extend(self.file.take());
+        let path = self.dir.join(name(self.next));
+        let file = self.disk.open(&path, OpenMode::CreateNew)?;
+        self.disk.sync_dir(&self.dir)?;
+        self.runs.push(RunRef { number: self.next, len: 0, newest: Millis(0) });
+        self.next += 1;
+        self.file = Some(file.clone());
+        Ok(file)
+    }
+}
+
+fn block(number: u64, at: u64, body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(HEADER + body.len());
+    #[expect(clippy::cast_possible_truncation, reason = "a block holds a step's claims")]
+    out.extend_from_slice(&(body.len() as u32).to_le_bytes());
+    out.extend_from_slice(&checksum(number, at, body).to_le_bytes());
+    out.extend_from_slice(body);
+    out
+}
+
+fn checksum(number: u64, at: u64, body: &[u8]) -> u32 {
+    let place = crc32c::crc32c_append(crc32c::crc32c(&number.to_le_bytes()), &at.to_le_bytes());
+    crc32c::crc32c_append(place, body)
+}
+
+/// Checks a run up to its length without keeping it.
+pub(super) fn check(disk: &dyn Disk, dir: &Path, run: &RunRef) -> Result<(), String> {
+    read(disk, dir, run, &mut |_| {})
+}
+
+/// Reads a run up to its length, block by block.
+pub(super) fn read(
+    disk: &dyn Disk,
+    dir: &Path,
+    run: &RunRef,
+    f: &mut impl FnMut(Journal),
+) -> Result<(), String> {
+    let file_name = name(run.number);
+    let say = |what: &str| format!("{file_name}: {what}");
+    let file = disk.open(&dir.join(&file_name), OpenMode::Read).map_err(|e| say(&e.to_string()))?;
+    let mut at = 0;
+    let mut body = Vec::new();
+    while at < run.len {
+        let mut header = [0; HEADER];
+        read_exact(&*file, at, &mut header).map_err(|e| say(&e.to_string()))?;
+        let [a, b, c, d, e, f_, g, h] = header;
+        let len = u64::from(u32::from_le_bytes([a, b, c, d]));
+        if at + HEADER as u64 + len > run.len {
+            return Err(say("a block reaches beyond the end"));
+        }
+        body.resize(usize::try_from(len).map_err(|e| say(&e.to_string()))?, 0);
+        read_exact(&*file, at + HEADER as u64, &mut body).map_err(|e| say(&e.to_string()))?;
+        if checksum(run.number, at, &body) != u32::from_le_bytes([e, f_, g, h]) {
+            return Err(say("a block's checksum does not match"));
+        }
+        f(decode_journal(&body).map_err(|e| say(&e.to_string()))?);
+        at += HEADER as u64 + len;
+    }
+    Ok(())
+}
+
+fn read_exact(file: &dyn DiskFile, at: u64, buffer: &mut [u8]) -> io::Result<()> {
+    if file.read_at(at, buffer)? == buffer.len() {
+        Ok(())
+    } else {
+        Err(io::ErrorKind::UnexpectedEof.into())
+    }
+}

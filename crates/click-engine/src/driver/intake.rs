@@ -1,0 +1,77 @@
+//! Intake: the next records of each partition, parsed side by side. No partition is read more
+//! than a second ahead of the watermark that the others allow.
+
+use super::parallel::Threads;
+use crate::log::{EventLog, LogError, RecordBatch};
+use click_core::fold::{Fold, Parallel};
+use click_core::stage::parse::{Chunk, parse};
+use click_core::types::{Millis, Offset, Partition};
+
+/// How far a partition may be read ahead of the slowest, in log time.
+const AHEAD_MS: u64 = 1000;
+/// Records that one thread parses at a time.
+const CHUNK_RECORDS: usize = 4096;
+
+pub(super) struct Intake {
+    batches: Vec<RecordBatch>,
+    step_bytes: usize,
+}
+
+impl Intake {
+    pub(super) fn new(partitions: u32, step_bytes: usize) -> Intake {
+        let batches = (0..partitions).map(|_| RecordBatch::default()).collect();
+        Intake { batches, step_bytes }
+    }
+
+    /// Reads and parses what is due; returns how many records that were.
+    pub(super) fn read(
+        &mut self,
+        log: &dyn EventLog,
+        fold: &mut Fold,
+        threads: &Threads,
+    ) -> Result<usize, LogError> {
+        let limit = fold.possible_watermark().plus(AHEAD_MS);
+        let bytes = (self.step_bytes / self.batches.len()).max(64 << 10);
+        let mut records = 0;
+        for (number, batch) in (0..).zip(&mut self.batches) {
+            batch.clear();
+            let (watermark, from) = fold.read_position(Partition(number));
+            if watermark <= limit && from.0 < log.range(number).end {
+                log.read(number, from.0, bytes, batch)?;
+            }
+            records += batch.len();
+        }
+        if records > 0 {
+            self.parse(fold, threads);
+        }
+        Ok(records)
+    }
+
+    fn parse(&self, fold: &mut Fold, threads: &Threads) {
+        let identity = fold.identity().clone();
+        let mut jobs: Vec<(Partition, usize, Chunk)> = Vec::new();
+        for (number, batch) in (0..).zip(&self.batches) {
+            let starts = (0..batch.len()).step_by(CHUNK_RECORDS);
+            jobs.extend(starts.map(|start| (Partition(number), start, Chunk::default())));
+        }
+        threads.for_each(&mut jobs, |_, (partition, start, chunk)| {
+            let batch = &self.batches[partition.0 as usize];
+            let end = batch.len().min(*start + CHUNK_RECORDS);
+            let records = (*start..end).filter_map(|index| batch.get(index));
+            let records =
+                records.map(|(offset, time, payload)| (Offset(offset), Millis(time), payload));
+            *chunk = parse(&identity, *partition, end - *start, records);
+        });
+        for (partition, _, chunk) in jobs {
+            fold.push(partition, chunk);
+        }
+    }
+
+    /// Next offset to read, per partition.
+    pub(super) fn read_to(&self, fold: &Fold) -> Vec<Offset> {
+        (0..)
+            .zip(&self.batches)
+            .map(|(number, _)| fold.read_position(Partition(number)).1)
+            .collect()
+    }
+}

@@ -1,0 +1,206 @@
+//! The engine: reads the log, folds it, publishes rows, takes checkpoints (SPEC §5, §6).
+//!
+//! [`Engine::step`] is one bounded unit of work and touches no clock but the one it was given, so
+//! that threads and simulations run the same function. Decides nothing about a click.
+
+mod config;
+mod dead_letters;
+mod intake;
+mod outbox;
+mod parallel;
+mod refold;
+mod restore;
+mod run;
+mod saver;
+
+pub use config::{EngineConfig, EngineParts, PublishMode};
+pub use outbox::Outbox;
+pub use parallel::Threads;
+pub use refold::{FinalVerdict, RefoldSink, RefoldSummary, refold};
+
+use crate::checkpoint::{CheckpointDir, CheckpointError, Runs};
+use crate::live::{EngineStatus, LiveRow, LiveUpdate};
+use crate::log::{Clock, EventLog, LogError};
+use crate::store::StoreError;
+use click_core::fold::{Effects, Fold};
+use click_core::policy::Timeline;
+use click_core::row::Row;
+use click_core::types::Millis;
+use dead_letters::DeadLetters;
+use intake::Intake;
+use saver::Saver;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Why the engine stops.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The log cannot be read or appended to.
+    #[error("log: {0}")]
+    Log(#[from] LogError),
+    /// A checkpoint cannot be read or written.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The store contradicts the ledger.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The file system failed.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was being done.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// State and log do not fit together.
+    #[error("{0}")]
+    Mismatch(String),
+}
+
+/// What a step did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Records read from the log.
+    pub records: usize,
+    /// Whether the watermark moved.
+    pub advanced: bool,
+}
+
+/// The native engine of one log.
+pub struct Engine {
+    log: Arc<dyn EventLog>,
+    clock: Arc<dyn Clock>,
+    config: EngineConfig,
+    threads: Threads,
+    fold: Fold,
+    intake: Intake,
+    effects: Effects,
+    outbox: Arc<Outbox>,
+    runs: Runs,
+    saver: Saver,
+    sink: Option<Arc<dyn crate::live::LiveSink>>,
+    dead_letters: DeadLetters,
+    status: Arc<Mutex<EngineStatus>>,
+    last_live: Duration,
+    last_checkpoint: Duration,
+    journalled: u64,
+}
+
+impl Engine {
+    /// One bounded unit of work: read, fold, hand changed rows to the publisher, and now and then
+    /// begin a checkpoint.
+    pub fn step(&mut self) -> Result<Step, EngineError> {
+        let records = self.intake.read(&*self.log, &mut self.fold, &self.threads)?;
+        let advanced = self.advance()?;
+        self.tell_live();
+        self.checkpoint_if_due()?;
+        self.update_status();
+        Ok(Step { records, advanced })
+    }
+
+    fn advance(&mut self) -> Result<bool, EngineError> {
+        let w = self.fold.possible_watermark();
+        if w <= self.fold.watermark() {
+            return Ok(false);
+        }
+        self.effects.clear();
+        self.fold.advance(w, &self.threads, &mut self.effects);
+        for journal in &self.effects.journals {
+            self.journalled += journal.claims.len() as u64;
+            let result = self.runs.append(journal);
+            result.map_err(|source| EngineError::Io { what: "journal of claims", source })?;
+        }
+        let dead = &self.effects.dead_letters;
+        let result = self.dead_letters.write(&*self.log, dead);
+        result.map_err(|source| EngineError::Io { what: "dead-letter log", source })?;
+        self.outbox.put(self.effects.rows.drain(..), w.grid_floor(), self.config.publish_mode);
+        Ok(true)
+    }
+
+    fn tell_live(&mut self) {
+        let Some(sink) = &self.sink else { return };
+        let now = monotonic(&*self.clock);
+        if now.saturating_sub(self.last_live) < self.config.live_interval {
+            return;
+        }
+        let mut rows = Vec::new();
+        self.fold.take_touched(|row, sealed| rows.push(LiveRow { row, sealed }));
+        self.last_live = now;
+        let (as_of, arriving) = (self.fold.watermark(), self.fold.arriving());
+        sink.publish(LiveUpdate { as_of, arriving, rows });
+    }
+
+    fn checkpoint_if_due(&mut self) -> Result<(), EngineError> {
+        let since = monotonic(&*self.clock).saturating_sub(self.last_checkpoint);
+        let many = self.journalled >= self.config.checkpoint_claims;
+        if (since >= self.config.checkpoint_interval || many) && self.saver.is_idle()? {
+            self.begin_checkpoint()?;
+            let floors = self.saver.floors(self.log.partitions());
+            self.log.retain(&self.config.retention, &floors)?;
+        }
+        Ok(())
+    }
+
+    /// Rows in memory, as of the watermark.
+    pub fn for_each_open_row(&self, f: impl FnMut(Row)) {
+        self.fold.for_each_open_row(f);
+    }
+
+    /// The policies of the log.
+    pub const fn timeline(&self) -> &Timeline {
+        self.fold.timeline()
+    }
+
+    /// W.
+    pub const fn watermark(&self) -> Millis {
+        self.fold.watermark()
+    }
+
+    /// The cell that says how the engine is doing; it outlives the engine.
+    pub fn status(&self) -> Arc<Mutex<EngineStatus>> {
+        self.status.clone()
+    }
+
+    /// Bytes of memory of the dedup set, and of D2's ten minutes.
+    pub fn dedup_memory(&self) -> (usize, usize) {
+        self.fold.dedup_memory()
+    }
+
+    fn update_status(&self) {
+        let totals = *self.fold.totals();
+        let waiting = self.outbox.progress();
+        let mut status = lock(&self.status);
+        status.watermark = self.fold.watermark();
+        status.read_to = self.intake.read_to(&self.fold);
+        status.arriving = self.fold.arriving();
+        status.measured = totals.measured;
+        status.pending = self.fold.pending() as u64;
+        status.by_class = totals.by_class;
+        status.repeats = self.fold.repeats();
+        status.gaps = self.fold.gaps();
+        status.dead_letters = totals.dead_letters;
+        status.checkpoint = self.saver.watermark();
+        status.store_mark = waiting.mark;
+        status.rows_waiting = waiting.rows;
+        status.rows_open = self.fold.open_rows() as u64;
+        status.claims = self.fold.claims();
+    }
+}
+
+/// Time since the clock's beginning; steps of the wall clock do not touch it.
+fn monotonic(clock: &dyn Clock) -> Duration {
+    Duration::from_micros(clock.now().1)
+}
+
+/// Locks a mutex whose data stays whole even if a holder panicked: plain facts, written at once.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(crate) fn checkpoint_dir(
+    disk: Arc<dyn crate::disk::Disk>,
+    dir: &std::path::Path,
+) -> Result<CheckpointDir, EngineError> {
+    Ok(CheckpointDir::open(disk, dir)?)
+}

@@ -1,0 +1,173 @@
+//! Outbox: changed rows on their way to the store, each at most once, with its newest content.
+//!
+//! The fold never waits for a store: it puts rows here and goes on. Whoever drains the outbox
+//! (a thread, or the engine itself at the end) writes them and moves the mark.
+
+use super::config::PublishMode;
+use super::lock;
+use crate::store::{LedgerStore, StoreError};
+use click_core::row::{Row, RowKey};
+use click_core::stage::window::PublishedRow;
+use click_core::types::{Millis, Minute};
+use std::collections::BTreeMap;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Most rows of one write.
+const WRITE_ROWS: usize = 20_000;
+
+type Key = (RowKey, Minute, Option<Minute>);
+
+#[derive(Default)]
+struct Waiting {
+    rows: BTreeMap<Key, Row>,
+    /// Rows that are being written and have not been confirmed.
+    writing: Vec<Row>,
+    /// All rows changed before this have been put here.
+    complete_to: Millis,
+    mark: Millis,
+    closed: bool,
+}
+
+/// Rows that wait for the store, and the mark up to which it has everything.
+#[derive(Default)]
+pub struct Outbox {
+    waiting: Mutex<Waiting>,
+    news: Condvar,
+}
+
+/// How far the store is behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Progress {
+    pub(super) rows: u64,
+    pub(super) mark: Millis,
+}
+
+impl Outbox {
+    pub(super) fn new(mark: Millis) -> Outbox {
+        let waiting = Waiting { mark, complete_to: mark, ..Waiting::default() };
+        Outbox { waiting: Mutex::new(waiting), news: Condvar::new() }
+    }
+
+    /// Takes rows as of the grid instant `to`.
+    pub(super) fn put(
+        &self,
+        rows: impl Iterator<Item = PublishedRow>,
+        to: Millis,
+        mode: PublishMode,
+    ) {
+        let mut waiting = lock(&self.waiting);
+        for published in rows {
+            if is_due(&published, mode) {
+                waiting.put(published.row);
+            }
+        }
+        if to > waiting.complete_to {
+            waiting.complete_to = to;
+            self.news.notify_one();
+        }
+    }
+
+    /// Puts rows back in that an earlier run had not got confirmed.
+    pub(super) fn put_back(&self, rows: impl Iterator<Item = Row>) {
+        let mut waiting = lock(&self.waiting);
+        rows.for_each(|row| waiting.put(row));
+    }
+
+    /// Writes everything that waits; on an error the rows wait on.
+    pub(super) fn drain(&self, store: &mut dyn LedgerStore) -> Result<(), StoreError> {
+        loop {
+            let complete_to = {
+                let mut waiting = lock(&self.waiting);
+                waiting.take(WRITE_ROWS);
+                waiting.rows.is_empty().then_some(waiting.complete_to)
+            };
+            let rows = lock(&self.waiting).writing.clone();
+            let mut result = store.upsert(&rows);
+            if let (Ok(()), Some(mark)) = (&result, complete_to) {
+                result = store.set_mark(mark);
+            }
+            let mut waiting = lock(&self.waiting);
+            if let Err(error) = result {
+                waiting.put_back_written();
+                return Err(error);
+            }
+            waiting.writing.clear();
+            if let Some(mark) = complete_to {
+                waiting.mark = waiting.mark.max(mark);
+                return Ok(());
+            }
+        }
+    }
+
+    /// Moves the mark without a store: there is nobody to confirm.
+    pub(super) fn discard(&self) {
+        let mut waiting = lock(&self.waiting);
+        waiting.rows.clear();
+        waiting.mark = waiting.complete_to;
+    }
+
+    /// Waits until there is something new to write; false once closed.
+    pub(super) fn wait(&self, timeout: Duration) -> bool {
+        let waiting = lock(&self.waiting);
+        let idle = |waiting: &mut Waiting| !waiting.closed && waiting.complete_to <= waiting.mark;
+        let result = self.news.wait_timeout_while(waiting, timeout, idle);
+        !result.unwrap_or_else(PoisonError::into_inner).0.closed
+    }
+
+    /// Lets waiters go for good.
+    pub(super) fn close(&self) {
+        lock(&self.waiting).closed = true;
+        self.news.notify_all();
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        let waiting = lock(&self.waiting);
+        let rows = waiting.rows.len() + waiting.writing.len();
+        Progress { rows: rows as u64, mark: waiting.mark }
+    }
+
+    /// All rows that the store has not confirmed, and the mark that it has.
+    pub(super) fn unconfirmed(&self) -> (Vec<Row>, Millis) {
+        let waiting = lock(&self.waiting);
+        let rows = waiting.writing.iter().chain(waiting.rows.values()).cloned().collect();
+        (rows, waiting.mark)
+    }
+}
+
+impl Waiting {
+    fn put(&mut self, row: Row) {
+        let key = (row.key.clone(), row.minute, row.posted_minute);
+        match self.rows.get(&key) {
+            Some(waiting) if waiting.version > row.version => {}
+            _ => {
+                self.rows.insert(key, row);
+            }
+        }
+    }
+
+    fn take(&mut self, most: usize) {
+        while self.writing.len() < most
+            && let Some((_, row)) = self.rows.pop_first()
+        {
+            self.writing.push(row);
+        }
+    }
+
+    fn put_back_written(&mut self) {
+        for row in std::mem::take(&mut self.writing) {
+            self.put(row);
+        }
+    }
+}
+
+fn is_due(published: &PublishedRow, mode: PublishMode) -> bool {
+    match mode {
+        PublishMode::Live => published.decided,
+        PublishMode::Minute => {
+            published.decided
+                && published.row.counts.pending == 0
+                && published.row.version.at() >= published.row.minute.end()
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Opening an engine: the newest whole checkpoint, the journal that goes with it, and the rows
+//! that the store may lack; the log gives the rest.
+
+use super::config::{EngineConfig, EngineParts};
+use super::dead_letters::DeadLetters;
+use super::intake::Intake;
+use super::outbox::Outbox;
+use super::parallel::Threads;
+use super::saver::Saver;
+use super::{Engine, EngineError, checkpoint_dir, lock, monotonic};
+use crate::checkpoint::{Checkpoint, CheckpointDir};
+use crate::live::EngineStatus;
+use crate::log::EventLog;
+use crate::store::LedgerStore;
+use click_core::fold::{Effects, Fold, decode_rows};
+use click_core::record::{Header, Kind, Record};
+use click_core::types::Millis;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+impl Engine {
+    /// Puts an engine together and brings it to where its newest whole checkpoint left off. The
+    /// store, which a thread of its own may drain, is handed back.
+    pub fn open(
+        parts: EngineParts,
+        config: EngineConfig,
+    ) -> Result<(Engine, Option<Box<dyn LedgerStore>>), EngineError> {
+        let EngineParts { log, disk, clock, checkpoints, dead_letters, mut store, sink } = parts;
+        let header = ensure_header(&*log)?;
+        let dir = Arc::new(checkpoint_dir(disk.clone(), &checkpoints)?);
+        let mark = store.as_mut().map(|store| store.mark()).transpose()?;
+        let (checkpoint, warnings) = usable(&dir, &*log, mark)?;
+        let mut fold = Fold::new(&header, config.threads);
+        let outbox = Outbox::new(mark.unwrap_or_default());
+        if let Some(checkpoint) = &checkpoint {
+            restore(&mut fold, &dir, checkpoint, &outbox)?;
+        }
+        check_start(&*log, &fold)?;
+        if sink.is_some() {
+            fold.watch();
+        }
+        let runs = dir.journal(checkpoint.as_ref())?;
+        let threads = Threads::new(config.threads)
+            .map_err(|source| EngineError::Io { what: "threads", source })?;
+        let status = EngineStatus { warnings, ..EngineStatus::default() };
+        let engine = Engine {
+            intake: Intake::new(log.partitions(), config.step_bytes),
+            saver: Saver::new(dir, checkpoint.as_ref()),
+            dead_letters: DeadLetters::new(disk, &dead_letters),
+            last_checkpoint: monotonic(&*clock),
+            last_live: Duration::ZERO,
+            log,
+            clock,
+            config,
+            threads,
+            fold,
+            effects: Effects::default(),
+            outbox: Arc::new(outbox),
+            runs,
+            sink,
+            status: Arc::new(Mutex::new(status)),
+            journalled: 0,
+        };
+        engine.update_status();
+        Ok((engine, store))
+    }
+
+    /// Says of the engine that it has failed.
+    pub(super) fn note_failure(&self, error: &EngineError) {
+        lock(&self.status).failed = Some(error.to_string());
+    }
+}
+
+/// What the log says of itself.
+pub(super) fn header_of(log: &dyn EventLog) -> Header {
+    Header { log_id: log.log_id().0, generation: log.generation(), partitions: log.partitions() }
+}
+
+/// The log's header, appended first if the log is new.
+fn ensure_header(log: &dyn EventLog) -> Result<Header, EngineError> {
+    let header = header_of(log);
+    if log.range(0).end == 0 {
+        let record =
+            Record { sent_at: None, transport: None, previous: None, kind: Kind::Header(header) };
+        log.append_at(0, 0, &record.to_bytes())?.wait()?;
+    }
+    Ok(header)
+}
+
+/// The newest whole checkpoint, unless the store has lost rows that it takes for confirmed: then
+/// the log is read from its beginning.
+fn usable(
+    dir: &CheckpointDir,
+    log: &dyn EventLog,
+    mark: Option<Millis>,
+) -> Result<(Option<Checkpoint>, Vec<String>), EngineError> {
+    let (checkpoint, skipped) = dir.newest()?;
+    let mut warnings: Vec<String> = skipped
+        .into_iter()
+        .map(|skipped| format!("checkpoint {} passed over: {}", skipped.file, skipped.reason))
+        .collect();
+    let Some(checkpoint) = checkpoint else { return Ok((None, warnings)) };
+    if checkpoint.log_id != log.log_id().0 || checkpoint.generation != log.generation() {
+        return Err(EngineError::Mismatch(
+            "the checkpoints belong to another log: move the checkpoint directory away".into(),
+        ));
+    }
+    if mark.is_some_and(|mark| mark < checkpoint.store_mark) {
+        warnings.push("the store lacks rows that it had confirmed: reading the whole log".into());
+        return Ok((None, warnings));
+    }
+    Ok((Some(checkpoint), warnings))
+}
+
+fn restore(
+    fold: &mut Fold,
+    dir: &CheckpointDir,
+    checkpoint: &Checkpoint,
+    outbox: &Outbox,
+) -> Result<(), EngineError> {
+    let bad = |error| EngineError::Mismatch(format!("checkpoint: {error}"));
+    fold.restore(&checkpoint.parts).map_err(bad)?;
+    dir.read_runs(checkpoint, |journal| fold.restore_journal(&journal))?;
+    outbox.put_back(decode_rows(&checkpoint.waiting_rows).map_err(bad)?.into_iter());
+    Ok(())
+}
+
+/// A position below the log's start is an error, never a skip.
+fn check_start(log: &dyn EventLog, fold: &Fold) -> Result<(), EngineError> {
+    for (partition, position) in (0..).zip(fold.positions()) {
+        let start = log.range(partition).start;
+        if position.0 < start {
+            return Err(EngineError::Mismatch(format!(
+                "partition {partition} is needed from offset {}, but the log begins at {start}: \
+                 restore the checkpoints, or rebuild from the archive",
+                position.0
+            )));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,167 @@
+//! Running an engine: threads for the fold and the store, ticks, the way down.
+
+use super::outbox::Outbox;
+use super::{Engine, EngineError, monotonic};
+use crate::log::{EventLog, LogError};
+use crate::store::{LedgerStore, StoreError};
+use click_core::record::Record;
+use click_core::types::Millis;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Waiting time after a store failed.
+const STORE_RETRY: Duration = Duration::from_millis(500);
+/// How often the publisher looks whether it shall stop.
+const LOOK_UP: Duration = Duration::from_millis(200);
+
+impl Engine {
+    /// Folds until `stop`, then publishes and checkpoints what is folded. Blocks.
+    pub fn run(
+        mut self,
+        store: Option<Box<dyn LedgerStore>>,
+        stop: &AtomicBool,
+    ) -> Result<(), EngineError> {
+        let publisher = self.spawn_publisher(store)?;
+        let folded = self.fold_until(stop);
+        self.outbox.close();
+        let crashed = |_| EngineError::Mismatch("the publisher thread panicked".into());
+        let published = publisher.join().map_err(crashed).and_then(|result| Ok(result?));
+        let result = folded.and(published).and_then(|()| self.close());
+        if let Err(error) = &result {
+            self.note_failure(error);
+        }
+        self.update_status();
+        result
+    }
+
+    /// Folds all durable records, publishes their rows and takes a checkpoint, on this thread.
+    pub fn catch_up(&mut self, store: Option<&mut dyn LedgerStore>) -> Result<(), EngineError> {
+        self.saver.finish()?;
+        self.saver.in_foreground();
+        while self.step()?.records > 0 {}
+        match store {
+            Some(store) => self.outbox.drain(store)?,
+            None => self.outbox.discard(),
+        }
+        self.close()?;
+        self.update_status();
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), EngineError> {
+        self.saver.finish()?;
+        self.begin_checkpoint()?;
+        self.saver.finish()
+    }
+
+    fn fold_until(&mut self, stop: &AtomicBool) -> Result<(), EngineError> {
+        let mut ticker = Ticker::new(self.log.partitions());
+        while !stop.load(Ordering::Relaxed) {
+            let begun = monotonic(&*self.clock);
+            let step = self.step()?;
+            if step.records == 0 {
+                let wait = ticker.tick(self)?;
+                self.log.wait(&self.read_ends(), wait);
+            }
+            let spent = monotonic(&*self.clock).saturating_sub(begun);
+            if let Some(rest) = self.config.step_interval.checked_sub(spent)
+                && step.records < self.config.step_bytes / 4096
+            {
+                std::thread::sleep(rest);
+            }
+        }
+        while self.step()?.records > 0 {}
+        Ok(())
+    }
+
+    fn read_ends(&self) -> Vec<u64> {
+        self.intake.read_to(&self.fold).into_iter().map(|offset| offset.0).collect()
+    }
+
+    fn spawn_publisher(
+        &self,
+        store: Option<Box<dyn LedgerStore>>,
+    ) -> Result<JoinHandle<Result<(), StoreError>>, EngineError> {
+        let (outbox, interval) = (self.outbox.clone(), self.config.publish_interval);
+        let status = self.status.clone();
+        let failed =
+            move |error: &StoreError| super::lock(&status).failed = Some(error.to_string());
+        let work = move || match store {
+            Some(mut store) => publish_until_closed(&outbox, &mut *store, interval, &failed),
+            None => {
+                while outbox.wait(LOOK_UP) {
+                    outbox.discard();
+                }
+                outbox.discard();
+                Ok(())
+            }
+        };
+        let thread = std::thread::Builder::new().name("publisher".into()).spawn(work);
+        thread.map_err(|source| EngineError::Io { what: "publisher thread", source })
+    }
+}
+
+fn publish_until_closed(
+    outbox: &Arc<Outbox>,
+    store: &mut dyn LedgerStore,
+    interval: Duration,
+    failed: &dyn Fn(&StoreError),
+) -> Result<(), StoreError> {
+    while outbox.wait(LOOK_UP) {
+        match outbox.drain(store) {
+            Ok(()) => std::thread::sleep(interval.min(LOOK_UP)),
+            Err(StoreError::Unavailable(_)) => std::thread::sleep(STORE_RETRY),
+            Err(error @ (StoreError::Conflict { .. } | StoreError::OtherLog { .. })) => {
+                failed(&error);
+                return Err(error);
+            }
+        }
+    }
+    outbox.drain(store)
+}
+
+/// Appends ticks where nobody has appended for a while.
+struct Ticker {
+    ends: Vec<u64>,
+    since: Vec<Duration>,
+}
+
+impl Ticker {
+    fn new(partitions: u32) -> Ticker {
+        let zero = vec![Duration::ZERO; partitions as usize];
+        Ticker { ends: vec![u64::MAX; partitions as usize], since: zero }
+    }
+
+    /// Appends what is due; returns how long until the next look.
+    fn tick(&mut self, engine: &Engine) -> Result<Duration, EngineError> {
+        let (now, after) = (monotonic(&*engine.clock), engine.config.tick_after);
+        let mut wait = after;
+        for partition in 0..engine.log.partitions() {
+            let at = partition as usize;
+            let end = engine.log.range(partition).end;
+            if end != self.ends[at] {
+                self.ends[at] = end;
+                self.since[at] = now;
+            }
+            let idle = now.saturating_sub(self.since[at]);
+            if idle >= after {
+                append_tick(&*engine.log, partition, Millis(engine.clock.now().0 / 1000))?;
+                self.since[at] = now;
+            } else {
+                wait = wait.min(after - idle);
+            }
+        }
+        Ok(wait)
+    }
+}
+
+/// A tick that a full or busy log refuses is not missed: the next one carries the time.
+fn append_tick(log: &dyn EventLog, partition: u32, now: Millis) -> Result<(), EngineError> {
+    match log.append(partition, &Record::tick(now).to_bytes()) {
+        Ok(_) => Ok(()),
+        Err(LogError::Busy { .. } | LogError::Full { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
