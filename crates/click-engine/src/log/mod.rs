@@ -10,6 +10,7 @@ mod commit;
 mod disk_log;
 mod error;
 mod format;
+mod mem_log;
 mod meta;
 mod partition;
 mod queue;
@@ -26,6 +27,7 @@ pub use clock::{AppendClock, Clock, ManualClock, SystemClock};
 pub use commit::{Commit, CommitGroup};
 pub use disk_log::{DiskLog, LogOptions};
 pub use error::LogError;
+pub use mem_log::MemLog;
 
 /// Largest payload of one record, bytes.
 pub const MAX_PAYLOAD: usize = 64 * 1024;

@@ -69,15 +69,6 @@ impl Part {
             (None, _) => Ok(()),
         }
     }
-
-    fn time(&self, partition: u32, given: u64) -> Result<u64, LogError> {
-        let last = self.last_time;
-        match given {
-            _ if given > MAX_TIME => Err(LogError::TimeRange { given, limit: MAX_TIME }),
-            _ if given < last => Err(LogError::TimeBackwards { partition, given, last }),
-            _ => Ok(given),
-        }
-    }
 }
 
 /// What the writer took; reused from group to group.
@@ -264,7 +255,7 @@ impl Inner {
         part.admit(need as u64)?;
         let append_time = match time {
             Some(given) => {
-                let time = part.time(partition, given)?;
+                let time = given_time(partition, given, part.last_time)?;
                 self.clock.raise(time);
                 time
             }
@@ -302,7 +293,7 @@ impl Inner {
 }
 
 /// Bytes of the frames; refuses what can never be appended.
-fn frames_size(payloads: &[&[u8]]) -> Result<usize, LogError> {
+pub(crate) fn frames_size(payloads: &[&[u8]]) -> Result<usize, LogError> {
     let sizes = payloads.iter().map(|p| p.len());
     if let Some(size) = sizes.clone().find(|size| !(1..=MAX_PAYLOAD).contains(size)) {
         return Err(LogError::PayloadSize { size, limit: MAX_PAYLOAD });
@@ -311,4 +302,15 @@ fn frames_size(payloads: &[&[u8]]) -> Result<usize, LogError> {
         return Err(LogError::EmptyBatch);
     }
     Ok(sizes.map(|size| size + RECORD_HEADER).sum())
+}
+
+/// Checks a time that an import gives against the partition's last one.
+pub(crate) fn given_time(partition: u32, given: u64, last: u64) -> Result<u64, LogError> {
+    if given > MAX_TIME {
+        return Err(LogError::TimeRange { given, limit: MAX_TIME });
+    }
+    if given < last {
+        return Err(LogError::TimeBackwards { partition, given, last });
+    }
+    Ok(given)
 }

@@ -6,3 +6,4 @@ mod crash;
 mod damage;
 mod speed;
 mod support;
+mod twin;
