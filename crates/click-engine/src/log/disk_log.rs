@@ -297,7 +297,7 @@ impl EventLog for DiskLog {
 
     fn truncate_before(&self, partition: u32, offset: u64) -> Result<u64, LogError> {
         self.check_writable()?;
-        let start = self.shared.part(partition)?.truncate_before(self.shared.disk.as_ref(), offset);
+        let start = self.shared.part(partition)?.truncate_before(offset);
         self.shared.spares.retry();
         start
     }
@@ -379,8 +379,9 @@ fn open_partition(
     let spare = make_spare(disk, &path, bytes).map_err(|e| failed(&e))?;
     let previous = record_seed(meta.id, partition);
     let head = SegmentHead { id: meta.id, partition, base: 0, base_time: 0, previous };
+    let file = Some(Arc::clone(&spare));
     let segment = activate_spare(disk, &path, spare, head).map_err(|e| failed(&e))?;
-    Ok(Recovered { segments: vec![Arc::new(segment)], end: head.cursor(), last_time: 0 })
+    Ok(Recovered { segments: vec![Arc::new(segment)], file, end: head.cursor(), last_time: 0 })
 }
 
 fn share(
@@ -394,7 +395,9 @@ fn share(
     let clock = AppendClock::start(options.clock.now(), newest);
     let queued = found.iter().map(|f| Part::new(f.end.offset, f.last_time, f.room())).collect();
     let parts = (0..meta.partitions).zip(found);
-    let parts = parts.map(|(p, f)| Partition::new(p, partition_dir(dir, p), &meta, f)).collect();
+    let parts = parts
+        .map(|(p, f)| Partition::new(p, partition_dir(dir, p), &meta, f, Arc::clone(&options.disk)))
+        .collect();
     Shared {
         dir: dir.to_path_buf(),
         disk: Arc::clone(&options.disk),

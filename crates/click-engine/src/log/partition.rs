@@ -3,6 +3,7 @@
 //! Must never hand out a record at or beyond the durable end, or one whose checksum, place or chain
 //! does not hold; must never remove the newest segment.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,17 +13,20 @@ use super::meta::Meta;
 use super::recover::Recovered;
 use super::segment::Segment;
 use super::{LogError, RecordBatch, Retention};
-use crate::disk::Disk;
+use crate::disk::{Disk, DiskFile};
 
 /// Bytes read at once while looking for the first wanted record.
 const SEEK_BYTES: usize = 128 * 1024;
 /// Most bytes one call reads, whatever the caller asks for.
 const MAX_READ: usize = 16 * 1024 * 1024;
+/// Most files a partition keeps open beside the newest segment.
+const MAX_OPEN: usize = 8;
 
 pub(crate) struct Partition {
     pub number: u32,
     pub dir: PathBuf,
     pub seed: u32,
+    disk: Arc<dyn Disk>,
     state: Mutex<State>,
 }
 
@@ -31,6 +35,8 @@ struct State {
     /// Behind the last durable record, in the newest segment that has one.
     end: u64,
     last_time: u64,
+    /// Segments other than the newest whose file may be open, least recently opened first.
+    open: VecDeque<Arc<Segment>>,
 }
 
 /// What one read works on, taken under the lock.
@@ -43,14 +49,21 @@ struct View {
 }
 
 impl Partition {
-    pub fn new(number: u32, dir: PathBuf, meta: &Meta, found: &Recovered) -> Self {
+    pub fn new(
+        number: u32,
+        dir: PathBuf,
+        meta: &Meta,
+        found: &Recovered,
+        disk: Arc<dyn Disk>,
+    ) -> Self {
         let state = State {
             segments: found.segments.clone(),
             end: found.end.offset,
             last_time: found.last_time,
+            open: VecDeque::new(),
         };
         let seed = record_seed(meta.id, number);
-        Partition { number, dir, seed, state: Mutex::new(state) }
+        Partition { number, dir, seed, disk, state: Mutex::new(state) }
     }
 
     pub fn range(&self) -> Range<u64> {
@@ -71,7 +84,11 @@ impl Partition {
     }
 
     pub fn push_segment(&self, segment: Arc<Segment>) {
-        self.lock().segments.push(segment);
+        let mut state = self.lock();
+        if let Some(older) = state.segments.last().cloned() {
+            state.note_open(older);
+        }
+        state.segments.push(segment);
     }
 
     /// See `EventLog::read`.
@@ -94,7 +111,7 @@ impl Partition {
     }
 
     fn view(&self, from: u64) -> Result<Option<View>, LogError> {
-        let state = self.lock();
+        let mut state = self.lock();
         let partition = self.number;
         let start = state.segments.first().map_or(0, |s| s.head.base);
         let end = state.end;
@@ -113,6 +130,9 @@ impl Partition {
         let next = state.segments.get(place).cloned();
         let limit = next.as_ref().map_or(end, |n| n.head.base.min(end));
         let segment = Arc::clone(&state.segments[place - 1]);
+        if next.is_some() {
+            state.note_open(Arc::clone(&segment));
+        }
         Ok(Some(View { segment, next, limit, end }))
     }
 
@@ -124,6 +144,7 @@ impl Partition {
         left: &mut usize,
         batch: &mut RecordBatch,
     ) -> Result<(), LogError> {
+        let file = self.open_file(&view.segment, *from)?;
         let mut cursor = view.segment.nearest(*from);
         let mut want = (*left).max(RECORD_HEADER);
         if cursor.offset < *from {
@@ -131,7 +152,7 @@ impl Partition {
         }
         loop {
             let (buffer, mut notes) = batch.split(want);
-            let got = view.segment.file.read_at(cursor.at, buffer);
+            let got = file.read_at(cursor.at, buffer);
             let path = &view.segment.path;
             let got = got.map_err(|e| LogError::io("cannot read", path, &e))?;
             let scan = Scan { seed: self.seed, from: *from, limit: view.limit, max: *left };
@@ -156,15 +177,28 @@ impl Partition {
         }
     }
 
+    /// Retention may remove a segment while somebody is about to read it.
+    fn open_file(&self, segment: &Segment, from: u64) -> Result<Arc<dyn DiskFile>, LogError> {
+        segment.file(self.disk.as_ref()).map_err(|e| {
+            let (partition, start) = (self.number, self.range().start);
+            if from < start {
+                return LogError::BelowStart { partition, from, start };
+            }
+            LogError::io("cannot open", &segment.path, &e)
+        })
+    }
+
     /// See `EventLog::truncate_before`.
-    pub fn truncate_before(&self, disk: &dyn Disk, offset: u64) -> Result<u64, LogError> {
+    pub fn truncate_before(&self, offset: u64) -> Result<u64, LogError> {
         let mut removed = false;
         while let Some(path) = self.pop_below(offset) {
-            disk.remove(&path).map_err(|e| LogError::io("cannot remove", &path, &e))?;
+            self.disk.remove(&path).map_err(|e| LogError::io("cannot remove", &path, &e))?;
             removed = true;
         }
         if removed {
-            disk.sync_dir(&self.dir).map_err(|e| LogError::io("cannot sync", &self.dir, &e))?;
+            self.disk
+                .sync_dir(&self.dir)
+                .map_err(|e| LogError::io("cannot sync", &self.dir, &e))?;
         }
         Ok(self.range().start)
     }
@@ -173,7 +207,12 @@ impl Partition {
     fn pop_below(&self, offset: u64) -> Option<PathBuf> {
         let mut state = self.lock();
         let next = state.segments.get(1)?;
-        (next.head.base <= offset).then(|| state.segments.remove(0).path.clone())
+        if next.head.base > offset {
+            return None;
+        }
+        let removed = state.segments.remove(0);
+        removed.release();
+        Some(removed.path.clone())
     }
 
     /// Where `policy` would cut this partition, not above `floor`.
@@ -197,6 +236,19 @@ impl Partition {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Keeps the number of open files bounded.
+    fn note_open(&mut self, segment: Arc<Segment>) {
+        if self.open.iter().any(|s| Arc::ptr_eq(s, &segment)) {
+            return;
+        }
+        self.open.push_back(segment);
+        if self.open.len() > MAX_OPEN {
+            self.open.pop_front().inspect(|oldest| oldest.release());
+        }
     }
 }
 

@@ -25,7 +25,8 @@ const ZERO_CHUNK: usize = 1024 * 1024;
 pub(crate) struct Segment {
     pub head: SegmentHead,
     pub path: PathBuf,
-    pub file: Arc<dyn DiskFile>,
+    /// Open while in use: a log has more segments than a process may have files.
+    file: Mutex<Option<Arc<dyn DiskFile>>>,
     size: AtomicU64,
     index: Mutex<Index>,
 }
@@ -40,7 +41,8 @@ impl Segment {
     pub fn new(head: SegmentHead, path: PathBuf, file: Arc<dyn DiskFile>, size: u64) -> Self {
         let first = head.cursor();
         let index = Index { sparse: vec![first], recent: [first; RECENT], turn: 0 };
-        Segment { head, path, file, size: AtomicU64::new(size), index: Mutex::new(index) }
+        let (file, size) = (Mutex::new(Some(file)), AtomicU64::new(size));
+        Segment { head, path, file, size, index: Mutex::new(index) }
     }
 
     /// Opens a segment and checks that it is what its name and place say.
@@ -63,15 +65,29 @@ impl Segment {
         Ok(Self::new(head, path.to_path_buf(), file, size))
     }
 
+    /// The open file; opened for reading if it is not.
+    pub fn file(&self, disk: &dyn Disk) -> io::Result<Arc<dyn DiskFile>> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = &*file {
+            return Ok(Arc::clone(file));
+        }
+        let opened = disk.open(&self.path, OpenMode::Read)?;
+        Ok(Arc::clone(file.insert(opened)))
+    }
+
+    /// Lets go of the file until it is used again.
+    pub fn release(&self) {
+        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// Bytes the file takes.
     pub fn size(&self) -> u64 {
         self.size.load(Ordering::Relaxed)
     }
 
-    /// Gives back what was preallocated but not used. Not urgent, so not synced.
-    pub fn finish(&self, end_at: u64) -> io::Result<()> {
+    /// Nothing will be written behind `end_at` any more.
+    pub fn finish(&self, end_at: u64) {
         self.size.store(end_at, Ordering::Relaxed);
-        self.file.set_len(end_at)
     }
 
     /// The nearest known place at or before `offset`.

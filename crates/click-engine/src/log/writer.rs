@@ -16,6 +16,7 @@ use super::meta::Mark;
 use super::queue::{Taken, Work};
 use super::segment::{Segment, activate_spare, make_spare};
 use super::spare::Job;
+use crate::disk::DiskFile;
 
 /// With no append for this long the mark is flushed; it is then known that the tail is durable even
 /// after a power loss. Under load the next records carry that knowledge.
@@ -24,6 +25,7 @@ const MARK_DELAY: Duration = Duration::from_millis(20);
 /// Where a partition is written.
 pub(crate) struct Active {
     pub segment: Arc<Segment>,
+    pub file: Arc<dyn DiskFile>,
     pub end: Cursor,
     pub last_time: u64,
     /// All records below are durable.
@@ -88,8 +90,8 @@ impl Writer {
             }
         }
         for (partition, _) in &frames {
-            let segment = &self.active[*partition as usize].segment;
-            segment.file.sync_data().map_err(|e| failed("cannot flush", segment, &e))?;
+            let Active { segment, file, .. } = &self.active[*partition as usize];
+            file.sync_data().map_err(|e| failed("cannot flush", segment, &e))?;
         }
         for (partition, _) in &frames {
             self.publish(*partition as usize);
@@ -112,7 +114,7 @@ impl Writer {
             done += seal_frames(active, seed, &mut frames[start..]);
             let segment = &active.segment;
             if done > start {
-                let written = segment.file.write_at(at, &frames[start..done]);
+                let written = active.file.write_at(at, &frames[start..done]);
                 written.map_err(|e| Stop::Failed(failed("cannot write", segment, &e)))?;
                 segment.note(active.end);
             }
@@ -128,7 +130,7 @@ impl Writer {
         let active = &mut self.active[place];
         let old = Arc::clone(&active.segment);
         let stop = |what, e: &io::Error| Stop::Failed(failed(what, &old, e));
-        old.file.sync_data().map_err(|e| stop("cannot flush", &e))?;
+        active.file.sync_data().map_err(|e| stop("cannot flush", &e))?;
         active.durable_end = active.end.offset;
         let part = &self.shared.parts[place];
         let bytes = self.shared.next_segment_bytes(old.size());
@@ -140,10 +142,13 @@ impl Writer {
             base_time: active.last_time,
             previous: active.end.previous,
         };
+        let file = Arc::clone(&spare);
         let segment = activate_spare(self.shared.disk.as_ref(), &part.dir, spare, head);
         let segment = Arc::new(segment.map_err(|e| stop("cannot continue behind", &e))?);
-        old.finish(active.end.at).map_err(|e| stop("cannot cut", &e))?;
-        active.end = head.cursor();
+        // Gives back what was reserved but not used. Not urgent, so not synced.
+        active.file.set_len(active.end.at).map_err(|e| stop("cannot cut", &e))?;
+        old.finish(active.end.at);
+        (active.file, active.end) = (file, head.cursor());
         let left = segment.size().saturating_sub(active.end.at);
         self.shared.queue.set_room(part.number, left.saturating_sub(pending as u64));
         active.segment = Arc::clone(&segment);

@@ -303,3 +303,33 @@ fn after_a_kill_even_the_newest_record_is_known_to_be_durable() {
         assert!(matches!(damaged, LogError::Corrupt { .. }), "{damaged}");
     }
 }
+
+#[test]
+fn a_reader_may_lag_while_old_segments_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = DiskLog::create(dir.path(), &small()).unwrap();
+    for n in 0..20_000 {
+        let commit = log.append(0, &payload(n)).unwrap();
+        if n % 500 == 499 {
+            commit.wait().unwrap();
+        }
+    }
+    assert_eq!(read_all(&log, 0, 100_000).len(), 20_000);
+    let open_files = std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| {
+        let target = std::fs::read_link(entry.ok()?.path()).ok()?;
+        target.starts_with(dir.path()).then_some(())
+    });
+    let (open_files, range) = (open_files.count(), log.range(0));
+    assert!(open_files < 16, "{open_files} open files");
+    let mut batch = RecordBatch::new();
+    for from in (0..range.end).step_by(101) {
+        if from % 3 == 0 {
+            log.truncate_before(0, from.saturating_sub(500)).unwrap();
+        }
+        batch.clear();
+        log.read(0, from, 1, &mut batch).unwrap();
+        assert_eq!(batch.get(0).unwrap().2, payload(from));
+    }
+    let removed = log.read(0, 0, 1, &mut batch);
+    assert!(matches!(removed, Err(LogError::BelowStart { .. })));
+}
