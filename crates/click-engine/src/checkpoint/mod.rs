@@ -9,7 +9,7 @@ mod format;
 mod runs;
 
 pub use format::{Checkpoint, RunRef};
-pub use runs::Runs;
+pub use runs::{Cut, Runs};
 
 use crate::disk::{Disk, read_file, write_file_durable};
 use click_core::types::Millis;

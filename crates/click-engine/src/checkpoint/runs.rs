@@ -30,6 +30,14 @@ pub struct Runs {
     next: u64,
 }
 
+/// The journal up to a checkpoint.
+pub struct Cut {
+    /// Files that must be made durable first.
+    pub unsynced: Vec<Arc<dyn DiskFile>>,
+    /// What the checkpoint names.
+    pub runs: Vec<RunRef>,
+}
+
 pub(super) fn name(number: u64) -> String {
     format!("claims-{number:012}.run")
 }
@@ -63,17 +71,14 @@ impl Runs {
         if bytes >= BLOCK_BYTES { self.write_block() } else { Ok(()) }
     }
 
-    /// Writes what is gathered; returns the files that a checkpoint must make durable, and the
-    /// runs that it names, those forgotten by `horizon_start` left out.
-    pub fn cut(
-        &mut self,
-        horizon_start: Millis,
-    ) -> io::Result<(Vec<Arc<dyn DiskFile>>, Vec<RunRef>)> {
+    /// Writes what is gathered and cuts there; runs whose claims all end before `horizon_start`
+    /// are left out.
+    pub fn cut(&mut self, horizon_start: Millis) -> io::Result<Cut> {
         self.write_block()?;
         self.runs.retain(|run| run.newest >= horizon_start);
         let mut files = std::mem::take(&mut self.unsynced);
         files.extend(self.file.clone());
-        Ok((files, self.runs.clone()))
+        Ok(Cut { unsynced: files, runs: self.runs.clone() })
     }
 
     fn write_block(&mut self) -> io::Result<()> {

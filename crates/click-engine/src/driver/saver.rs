@@ -117,8 +117,7 @@ impl Engine {
         let horizon = self.fold.timeline().longest_horizon();
         let horizon_start = Millis(watermark.since(Millis(horizon)));
         let cut = self.runs.cut(horizon_start);
-        let (files, runs) =
-            cut.map_err(|source| EngineError::Io { what: "journal of claims", source })?;
+        let cut = cut.map_err(|source| EngineError::Io { what: "journal of claims", source })?;
         let (waiting, store_mark) = self.outbox.unconfirmed();
         let checkpoint = Checkpoint {
             log_id: self.log.log_id().0,
@@ -126,10 +125,10 @@ impl Engine {
             watermark,
             store_mark,
             positions: self.fold.positions(),
-            runs,
+            runs: cut.runs,
             waiting_rows: click_core::fold::encode_rows(waiting.iter()),
             parts: self.fold.snapshot(false),
         };
-        self.saver.save(files, checkpoint)
+        self.saver.save(cut.unsynced, checkpoint)
     }
 }

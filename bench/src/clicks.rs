@@ -1,0 +1,149 @@
+//! Made-up clicks with the shape of real traffic: Zipf ads, many users, some duplicates and double
+//! clicks, a few busy addresses. The same seed gives the same clicks.
+
+use click_core::record::{Capture, Click, Kind, Record, SourceCode, Transport};
+use click_core::types::{Micros, Millis};
+use std::fmt::Write as _;
+
+/// How many ads there are.
+pub const ADS: usize = 100_000;
+const ZIPF: f64 = 1.1;
+/// First instant of the made-up log.
+pub const START: u64 = 1_780_000_000_000;
+
+/// A small, fast generator of pseudo-random numbers (splitmix64).
+pub struct Random(pub u64);
+
+impl Random {
+    /// The next number.
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+
+    /// A number below `limit`.
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+}
+
+/// Makes clicks one after the other.
+pub struct Clicks {
+    random: Random,
+    cumulated: Vec<f64>,
+    made: u64,
+    per_second: u64,
+    duplicates_per_mille: u64,
+    text: Text,
+    scratch: Vec<u8>,
+}
+
+#[derive(Default)]
+struct Text {
+    click: String,
+    user: String,
+    ad: String,
+    campaign: String,
+    advertiser: String,
+    publisher: String,
+}
+
+impl Clicks {
+    /// Clicks at a rate of `per_second` in log time, some of them repeats of recent ones.
+    pub fn new(seed: u64, per_second: u64, duplicates_per_mille: u64) -> Clicks {
+        let mut sum = 0.0;
+        let weight = |rank: usize| {
+            #[expect(clippy::cast_precision_loss, reason = "a rank")]
+            let rank = (rank + 1) as f64;
+            sum += rank.powf(-ZIPF);
+            sum
+        };
+        Clicks {
+            random: Random(seed),
+            cumulated: (0..ADS).map(weight).collect(),
+            made: 0,
+            per_second,
+            duplicates_per_mille,
+            text: Text::default(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Appends the payload of the next click; returns its append time.
+    pub fn next_into(&mut self, out: &mut Vec<u8>) -> u64 {
+        let time = START + self.made * 1000 / self.per_second;
+        let repeat = self.made > 1000 && self.random.below(1000) < self.duplicates_per_mille;
+        let number = if repeat { self.made - 1 - self.random.below(1000) } else { self.made };
+        let made = self.made;
+        self.made += 1;
+        let ip = self.fill(number);
+        let text = &self.text;
+        let record = Record {
+            sent_at: Some(Millis(time)),
+            transport: Some(Transport {
+                tracker_id: "edge-1-5f1d8c2a9b3e4d7f8a6b5c4d3e2f1a0b",
+                epoch: 0,
+                seq: made,
+            }),
+            previous: None,
+            kind: Kind::Click(Click {
+                click_id: &text.click,
+                click_id_source: SourceCode::LINK,
+                issuer: "main",
+                user_id: &text.user,
+                user_id_source: SourceCode::LINK,
+                ad_id: &text.ad,
+                campaign_id: &text.campaign,
+                advertiser_id: &text.advertiser,
+                publisher_id: &text.publisher,
+                placement_id: "top",
+                price: Micros(250_000),
+                payout: Micros(100_000),
+                currency: "USD",
+                price_source: SourceCode::LINK,
+                received_at: Millis(time),
+                capture: Capture::Redirect,
+                method: "GET",
+                ip: &ip,
+                user_agent: Some("Mozilla/5.0 (X11; Linux x86_64) Chrome/156.0 Safari/537.36"),
+                expires_at: Some(Millis(time + 3_600_000)),
+                ..Click::default()
+            }),
+        };
+        record.encode(out, &mut self.scratch);
+        time
+    }
+
+    /// Writes the texts of click `number`, a pure function of it, and returns its address.
+    fn fill(&mut self, number: u64) -> [u8; 4] {
+        let mut own = Random(number ^ 0x5eed);
+        #[expect(clippy::cast_precision_loss, reason = "a fraction")]
+        let fraction = own.next() as f64 / u64::MAX as f64;
+        let total = self.cumulated.last().copied().unwrap_or_default();
+        let ad = self.cumulated.partition_point(|sum| *sum < fraction * total).min(ADS - 1);
+        let user = own.below(100_000_000);
+        let text = &mut self.text;
+        for part in [
+            &mut text.click,
+            &mut text.user,
+            &mut text.ad,
+            &mut text.campaign,
+            &mut text.advertiser,
+            &mut text.publisher,
+        ] {
+            part.clear();
+        }
+        // Writing to a string cannot fail.
+        let _ = write!(text.click, "{:016x}{:06x}", own.next(), number & 0xff_ffff);
+        let _ = write!(text.user, "u{user:015}");
+        let _ = write!(text.ad, "ad-{ad}");
+        let _ = write!(text.campaign, "c-{}", ad / 10);
+        let _ = write!(text.advertiser, "adv-{}", ad / 100);
+        let _ = write!(text.publisher, "pub-{}", user % 5000);
+        let [a, b, c, _, ..] = user.to_le_bytes();
+        [10, a, b, c]
+    }
+}
