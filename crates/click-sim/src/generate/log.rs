@@ -14,12 +14,12 @@ use crate::reference::{
 /// Something that will be appended.
 pub(super) enum Planned {
     /// A click that no tracker has numbered yet. An exact one reaches the log at once, and its
-    /// clocks agree.
+    /// `fold_time` is the time planned.
     Fresh { partition: u32, click: Box<PlainClick>, exact: bool },
     /// A numbered click, sent late or again.
     Numbered { partition: u32, click: Box<PlainClick> },
-    /// Anything else.
-    Other { partition: u32, payload: PlainPayload },
+    /// Anything else. Exact as above.
+    Other { partition: u32, payload: PlainPayload, exact: bool },
 }
 
 /// One instance of a tracker.
@@ -162,8 +162,8 @@ impl LogWriter {
             Planned::Numbered { partition, click } => {
                 self.send(random, time, partition, click, false);
             }
-            Planned::Other { partition, mut payload } => {
-                let (append_time, sent_at) = self.clocks(random, time);
+            Planned::Other { partition, mut payload, exact } => {
+                let (append_time, sent_at) = self.stamps(random, time, exact);
                 set_sent_at(&mut payload, sent_at);
                 self.append(partition, append_time, payload);
             }
@@ -182,11 +182,7 @@ impl LogWriter {
             let later = time + self.delay(random);
             self.plan(later, Planned::Numbered { partition, click: click.clone() });
         }
-        let (append_time, sent_at) = if exact {
-            (time, random.pick(&[None, Some(time)]))
-        } else {
-            self.clocks(random, time)
-        };
+        let (append_time, sent_at) = self.stamps(random, time, exact);
         click.sent_at = sent_at;
         self.append(partition, append_time, PlainPayload::Click(click));
     }
@@ -224,7 +220,17 @@ impl LogWriter {
         click.identity = Some(PlainIdentity { tracker_id, epoch, seq });
     }
 
-    /// `append_time` and `sent_at` of what is sent at `time`.
+    /// `append_time` and `sent_at` of what is sent at `time`. Exact ones give it that very
+    /// `fold_time`, one way or another, if its partition is not ahead.
+    fn stamps(&self, random: &mut Random, time: u64, exact: bool) -> (u64, Option<u64>) {
+        match random.below(3) {
+            _ if !exact => self.clocks(random, time),
+            0 => (time, None),
+            1 if time >= SKEW_MS => (time + random.below(3), Some(time - SKEW_MS)),
+            _ => (time, Some(time)),
+        }
+    }
+
     fn clocks(&self, random: &mut Random, time: u64) -> (u64, Option<u64>) {
         if random.below(1_000) < self.config.leaps_per_mille {
             return match random.below(3) {

@@ -57,7 +57,8 @@ impl Director {
             24..27 => self.late(),
             27..30 => self.expiring(),
             30 => self.policy(),
-            31..34 => self.heartbeat(),
+            31 | 32 => self.heartbeat(),
+            33 => self.remembered_double_click(),
             34 => self.log.restart_a_tracker(&mut self.random),
             35 => self.garbage(),
             _ => self.ticks(),
@@ -131,6 +132,18 @@ impl Director {
             let wait = self.random.pick(&[0, 0, 10, DOUBLE_CLICK_MEMORY_MS]);
             time = self.random.around(time.max(received) + wait).max(time);
         }
+    }
+
+    /// A second click received with the first, in the log when that is about to be forgotten.
+    fn remembered_double_click(&mut self) {
+        let first = self.clicks.plain(&mut self.random, &self.config, self.now);
+        let time = self.random.around(self.now + DOUBLE_CLICK_MEMORY_MS);
+        let mut second = self.clicks.plain(&mut self.random, &self.config, time);
+        second.user_id.clone_from(&first.user_id);
+        second.ad_id.clone_from(&first.ad_id);
+        second.received_at = self.now + self.random.below(3);
+        self.plan(self.now, first, true);
+        self.plan(time, second, true);
     }
 
     /// About as many clicks of one source as make a burst, within about a second.
@@ -219,7 +232,7 @@ impl Director {
 
     fn heartbeat(&mut self) {
         let (partition, payload) = self.log.heartbeat(&mut self.random);
-        self.log.plan(self.now, Planned::Other { partition, payload });
+        self.log.plan(self.now, Planned::Other { partition, payload, exact: false });
     }
 
     /// Bytes that no decoder of Protocol Buffers takes: wire type 7, or an endless varint.
@@ -227,7 +240,7 @@ impl Director {
         let partition = self.log.partition(&mut self.random);
         let (first, length) = self.random.pick(&[(0x07, 1), (0x07, 40), (0xff, 12)]);
         let payload = PlainPayload::Undecodable(vec![first; length]);
-        self.log.plan(self.now, Planned::Other { partition, payload });
+        self.log.plan(self.now, Planned::Other { partition, payload, exact: false });
     }
 
     fn ticks(&mut self) {
@@ -235,26 +248,56 @@ impl Director {
         let one = self.log.partition(&mut self.random);
         for partition in (0..self.config.partitions).filter(|p| all || *p == one) {
             let payload = PlainPayload::Tick { sent_at: None };
-            self.log.plan(self.now, Planned::Other { partition, payload });
+            self.log.plan(self.now, Planned::Other { partition, payload, exact: false });
         }
     }
 
     fn policy(&mut self) {
-        self.policies += 1;
-        let mut policy = self.good_policy();
+        let policy = self.good_policy();
         let elsewhere = self.random.percent(10);
         let partition = if elsewhere { self.log.partition(&mut self.random) } else { 0 };
         if self.random.percent(20) {
-            spoil(&mut self.random, &mut policy);
-        } else if partition == 0 {
+            let mut spoilt = policy.clone();
+            spoil(&mut self.random, &mut spoilt);
+            self.plan_policy(partition, spoilt);
+            return;
+        }
+        if partition == 0 {
             self.limits = policy.clone();
             self.log.horizon_ms = policy.horizon_ms;
         }
+        if self.random.percent(25) {
+            // Another one that comes into force at the same instant.
+            let rival = self.good_policy();
+            self.plan_policy(0, PlainPolicy { effective_from: policy.effective_from, ..rival });
+        }
+        let effective = policy.effective_from.max(self.now + MINUTE_MS);
+        self.plan_policy(partition, policy);
+        for _ in 0..self.random.between(0, 8) {
+            self.at_a_change(effective);
+        }
+    }
+
+    fn plan_policy(&mut self, partition: u32, policy: PlainPolicy) {
         let payload = PlainPayload::Policy(policy);
-        self.log.plan(self.now, Planned::Other { partition, payload });
+        self.log.plan(self.now, Planned::Other { partition, payload, exact: true });
+    }
+
+    /// A click in the log about when a policy changes, or received about then.
+    fn at_a_change(&mut self, effective: u64) {
+        let change = self.random.around(effective);
+        let mut click = self.clicks.plain(&mut self.random, &self.config, change);
+        let waits = [0, 1_000, self.limits.spool_limit_ms, self.limits.seal_after_ms + MINUTE_MS];
+        let wait = self.random.pick(&waits);
+        let wait = self.random.around(wait);
+        let early = self.random.percent(50);
+        click.received_at = if early { change.saturating_sub(wait) } else { change };
+        let time = if early { change } else { change + wait };
+        self.plan(time, click, true);
     }
 
     fn good_policy(&mut self) -> PlainPolicy {
+        self.policies += 1;
         let random = &mut self.random;
         let link_lifetime_ms = random.pick(&[0, 1_000, 30_000, 90_000, DAY_MS]);
         let spool_limit_ms = random.pick(&[0, 1_000, 61_000, 180_000, HOUR_MS, 3 * DAY_MS]);
