@@ -8,7 +8,12 @@ use click_core::fold::{Effects, Fold, Serial};
 use click_core::record::Header;
 use click_core::types::{Millis, Offset, Partition};
 use click_engine::log::RecordBatch;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// Records parsed at a time, as the engine does.
+const CHUNK: usize = 4096;
+/// Rows are published as often as the engine publishes them.
+const PUBLISH_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(clap::Args)]
 pub struct FoldArgs {
@@ -22,7 +27,7 @@ pub struct FoldArgs {
     #[arg(long, default_value_t = 10)]
     duplicates: u64,
     /// Clicks per batch.
-    #[arg(long, default_value_t = 65_536)]
+    #[arg(long, default_value_t = 16_384)]
     batch: u64,
 }
 
@@ -37,6 +42,7 @@ pub fn run(args: &FoldArgs) -> Result<()> {
     let (mut cpu, mut rows, mut verdicts, mut bytes) = (Duration::ZERO, 0, 0, 0);
     let before = resident();
     let whole = Measure::begin();
+    let mut published = Instant::now();
     let mut done = 0;
     while done < args.clicks {
         batch.clear();
@@ -48,12 +54,18 @@ pub fn run(args: &FoldArgs) -> Result<()> {
         }
         done += batch.len() as u64;
         let begun = cpu_time();
-        let records =
+        let mut records =
             batch.iter().map(|(offset, time, payload)| (Offset(offset), Millis(time), payload));
-        let chunk = fold.parse(Partition(0), records);
-        fold.push(Partition(0), chunk);
+        while records.len() > 0 {
+            let chunk = fold.parse(Partition(0), records.by_ref().take(CHUNK));
+            fold.push(Partition(0), chunk);
+        }
         effects.clear();
-        fold.advance(fold.possible_watermark(), &Serial, &mut effects);
+        let publish = published.elapsed() >= PUBLISH_EVERY;
+        if publish {
+            published = Instant::now();
+        }
+        fold.advance(fold.possible_watermark(), publish, &Serial, &mut effects);
         cpu += cpu_time().saturating_sub(begun);
         rows += effects.rows.len();
         verdicts += effects.verdicts.len();

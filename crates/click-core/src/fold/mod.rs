@@ -147,8 +147,15 @@ impl Fold {
         self.sequences.iter().map(Sequence::position).collect()
     }
 
-    /// Folds everything below `w`, which is at most [`Fold::possible_watermark`].
-    pub fn advance(&mut self, w: Millis, parallel: &impl Parallel, effects: &mut Effects) {
+    /// Folds everything below `w`, which is at most [`Fold::possible_watermark`]. Rows are handed
+    /// out if `publish`; a host may skip instants, and rows that wait cost memory only.
+    pub fn advance(
+        &mut self,
+        w: Millis,
+        publish: bool,
+        parallel: &impl Parallel,
+        effects: &mut Effects,
+    ) {
         assert!(w <= self.possible_watermark(), "nothing is known beyond the watermark");
         if w <= self.watermark {
             return;
@@ -156,7 +163,7 @@ impl Fold {
         self.watermark = w;
         effects.journals.resize_with(self.shards.len(), Journal::default);
         self.sequence(w, effects);
-        self.decide(w, parallel, effects);
+        self.decide(w, publish, parallel, effects);
         self.collect(effects);
     }
 
@@ -183,13 +190,20 @@ impl Fold {
         }
     }
 
-    fn decide(&mut self, w: Millis, parallel: &impl Parallel, effects: &mut Effects) {
+    fn decide(
+        &mut self,
+        w: Millis,
+        publish: bool,
+        parallel: &impl Parallel,
+        effects: &mut Effects,
+    ) {
         let step = Step {
             w,
             timeline: &self.timeline,
             keys: &self.keys,
             generation: self.generation,
             shards: self.shards.len(),
+            publish,
         };
         let mut pairs: Vec<(&mut Shard, &mut Journal)> =
             self.shards.iter_mut().zip(&mut effects.journals).collect();

@@ -35,6 +35,7 @@ pub(super) struct Step<'a> {
     pub(super) keys: &'a KeyTable,
     pub(super) generation: u16,
     pub(super) shards: usize,
+    pub(super) publish: bool,
 }
 
 /// The shard that owns a key group.
@@ -85,6 +86,7 @@ impl Shard {
 
     pub(super) fn windows(&mut self, step: &Step<'_>) {
         let mut publish = Publish {
+            due: step.publish,
             generation: step.generation,
             keys: step.keys,
             timeline: step.timeline,

@@ -85,8 +85,8 @@ impl WindowStage {
         self.live.get_or_insert_default();
     }
 
-    /// Applies changes up to `w` and publishes the rows as of the last grid instant at or before
-    /// it. `settled` holds the changes up to that instant, `open` those after it.
+    /// Applies changes up to `w` and, if due, publishes the rows as of the last grid instant at or
+    /// before it. `settled` holds the changes up to that instant, `open` those after it.
     pub fn apply<'a>(
         &mut self,
         settled: impl Iterator<Item = &'a (Slot, Partial)>,
@@ -98,7 +98,7 @@ impl WindowStage {
             self.change(*slot, partial);
         }
         let grid = w.grid_floor();
-        if grid > self.published_to {
+        if publish.due && grid > self.published_to {
             self.published_to = grid;
             self.publish(publish);
             self.let_go(grid, publish.timeline);
@@ -224,6 +224,8 @@ impl WindowStage {
 
 /// Where published rows go, and what their words are.
 pub struct Publish<'a> {
+    /// Whether to publish at all: a host may skip instants.
+    pub due: bool,
     /// Generation of the log.
     pub generation: u16,
     /// Row keys.

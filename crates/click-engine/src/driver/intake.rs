@@ -67,6 +67,12 @@ impl Intake {
         }
     }
 
+    /// Whether everything durable has been read.
+    pub(super) fn is_at_end(&self, log: &dyn EventLog, fold: &Fold) -> bool {
+        (0..log.partitions())
+            .all(|number| fold.read_position(Partition(number)).1.0 >= log.range(number).end)
+    }
+
     /// Next offset to read, per partition.
     pub(super) fn read_to(&self, fold: &Fold) -> Vec<Offset> {
         (0..)

@@ -83,6 +83,7 @@ pub struct Engine {
     dead_letters: DeadLetters,
     status: Arc<Mutex<EngineStatus>>,
     last_live: Duration,
+    last_publish: Duration,
     last_checkpoint: Duration,
     journalled: u64,
 }
@@ -105,7 +106,8 @@ impl Engine {
             return Ok(false);
         }
         self.effects.clear();
-        self.fold.advance(w, &self.threads, &mut self.effects);
+        let publish = self.is_publish_due();
+        self.fold.advance(w, publish, &self.threads, &mut self.effects);
         for journal in &self.effects.journals {
             self.journalled += journal.claims.len() as u64;
             let result = self.runs.append(journal);
@@ -114,8 +116,21 @@ impl Engine {
         let dead = &self.effects.dead_letters;
         let result = self.dead_letters.write(&*self.log, dead);
         result.map_err(|source| EngineError::Io { what: "dead-letter log", source })?;
-        self.outbox.put(self.effects.rows.drain(..), w.grid_floor(), self.config.publish_mode);
+        if publish {
+            let rows = self.effects.rows.drain(..);
+            self.outbox.put(rows, w.grid_floor(), self.config.publish_mode);
+        }
         Ok(true)
+    }
+
+    /// Rows are published once per interval, and whenever nothing is left to read.
+    fn is_publish_due(&mut self) -> bool {
+        let now = monotonic(&*self.clock);
+        let due = now.saturating_sub(self.last_publish) >= self.config.publish_interval;
+        if due {
+            self.last_publish = now;
+        }
+        due || self.intake.is_at_end(&*self.log, &self.fold)
     }
 
     fn tell_live(&mut self) {

@@ -67,7 +67,7 @@ pub fn refold(
     while intake.read(log, &mut fold, &pool)? > 0 {
         effects.clear();
         let w = fold.possible_watermark();
-        fold.advance(w, &pool, &mut effects);
+        fold.advance(w, true, &pool, &mut effects);
         effects.verdicts.iter().for_each(|verdict| sink.verdict(verdict));
         effects.rows.iter().for_each(|published| sink.row(&published.row));
     }

@@ -49,6 +49,7 @@ impl Engine {
             dead_letters: DeadLetters::new(disk, &dead_letters),
             last_checkpoint: monotonic(&*clock),
             last_live: Duration::ZERO,
+            last_publish: Duration::ZERO,
             log,
             clock,
             config,
