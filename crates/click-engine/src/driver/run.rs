@@ -113,7 +113,11 @@ fn publish_until_closed(
         match outbox.drain(store) {
             Ok(()) => std::thread::sleep(interval.min(LOOK_UP)),
             Err(StoreError::Unavailable(_)) => std::thread::sleep(STORE_RETRY),
-            Err(error @ (StoreError::Conflict { .. } | StoreError::OtherLog { .. })) => {
+            Err(
+                error @ (StoreError::Conflict { .. }
+                | StoreError::OtherLog { .. }
+                | StoreError::Refused(_)),
+            ) => {
                 failed(&error);
                 return Err(error);
             }

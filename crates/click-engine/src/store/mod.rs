@@ -1,10 +1,26 @@
 //! Serving stores: absolute rows, upserted only by a higher version (SPEC §5).
 //!
 //! A store never computes: it keeps what it is given, refuses rows of another log, and remembers
-//! the mark below which it has everything.
+//! the mark below which it has everything. Reports are read through [`LedgerReader`].
+
+mod calendar;
+mod columns;
+mod memory;
+mod query;
+mod reader;
+mod sqlite;
 
 use click_core::row::Row;
 use click_core::types::Millis;
+
+pub use calendar::{Buckets, Calendar, CalendarError, Step};
+pub use memory::MemoryStore;
+pub use query::{
+    GroupBy, LedgerReader, MinuteRow, QueryError, Scan, ScanOrder, Sort, Sums, TotalRow,
+    TotalsQuery, View, ad_minutes, sealed_at, totals,
+};
+pub use reader::SqliteReader;
+pub use sqlite::SqliteStore;
 
 /// Why a store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -30,14 +46,29 @@ pub enum StoreError {
         /// Log id of the engine.
         expected: String,
     },
+    /// The store or the row cannot be right; trying again would not help.
+    #[error("store refused: {0}")]
+    Refused(String),
 }
 
 /// A store that the engine publishes rows to.
 pub trait LedgerStore: Send {
     /// Writes each row unless the store already has that key at the same or a higher version.
+    ///
+    /// # Errors
+    /// `Conflict` if a key has other content at the same version, `Refused` for a row of another
+    /// generation: nothing of the batch is written then.
     fn upsert(&mut self, rows: &[Row]) -> Result<(), StoreError>;
     /// Remembers that all rows changed before `mark` are here. Never goes back.
     fn set_mark(&mut self, mark: Millis) -> Result<(), StoreError>;
     /// The mark last set; 0 for an empty store.
     fn mark(&mut self) -> Result<Millis, StoreError>;
+    /// `upsert` and `set_mark` as one step where the store can, so that a reader sees both.
+    ///
+    /// # Errors
+    /// As [`upsert`](Self::upsert).
+    fn publish(&mut self, rows: &[Row], mark: Millis) -> Result<(), StoreError> {
+        self.upsert(rows)?;
+        self.set_mark(mark)
+    }
 }
