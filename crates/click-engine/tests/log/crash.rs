@@ -254,3 +254,22 @@ fn the_disk_twin_forgets_what_was_not_synced() {
     assert_eq!(kept + lost, 500, "sectors are whole");
     assert!(kept > 100 && lost > 100);
 }
+
+#[test]
+fn a_torn_mark_leaves_the_other_slot() {
+    for seed in 0..8 {
+        let disk = MemDisk::new(seed);
+        // So many that a slot spans two sectors.
+        let options = LogOptions { partitions: 100, ..mem_options(&disk) };
+        let mut ends = vec![0; 100];
+        for round in 0..4 {
+            let log = DiskLog::open_or_create(DIR.as_ref(), &options).unwrap();
+            for p in (0..100).step_by(9) {
+                assert!(log.range(p).end >= ends[p as usize]);
+                let position = log.append(p, &payload(round)).unwrap().wait().unwrap();
+                ends[p as usize] = position.offset + 1;
+            }
+            disk.crash();
+        }
+    }
+}
