@@ -262,8 +262,16 @@ fn a_torn_mark_leaves_the_other_slot() {
         // So many that a slot spans two sectors.
         let options = LogOptions { partitions: 100, ..mem_options(&disk) };
         let mut ends = vec![0; 100];
+        drop(DiskLog::create(DIR.as_ref(), &options).unwrap());
         for round in 0..4 {
-            let log = DiskLog::open_or_create(DIR.as_ref(), &options).unwrap();
+            // Power also fails while opening; the last flush there is that of the mark.
+            for nth in [1, 50, 102] {
+                disk.fail_from(DiskOp::Sync, nth);
+                assert!(DiskLog::open(DIR.as_ref(), &options).is_err());
+                disk.crash();
+                disk.heal();
+            }
+            let log = DiskLog::open(DIR.as_ref(), &options).unwrap();
             for p in (0..100).step_by(9) {
                 assert!(log.range(p).end >= ends[p as usize]);
                 let position = log.append(p, &payload(round)).unwrap().wait().unwrap();
