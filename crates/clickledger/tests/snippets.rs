@@ -23,7 +23,7 @@ fn docs() -> PathBuf {
 }
 
 fn key() -> SigningKey {
-    SigningKey::new("key-1", SECRET.as_bytes()).unwrap()
+    SigningKey::new("key-1", SECRET.as_bytes()).expect("a good key")
 }
 
 /// The same link as arguments for a snippet and as a specification for the library.
@@ -94,10 +94,10 @@ fn run(command: &str, before: &[&str], file: &Path, arguments: &[String]) -> Str
         .args(arguments)
         .env("LC_ALL", "C.UTF-8")
         .output()
-        .unwrap();
+        .expect("the snippet starts");
     let errors = String::from_utf8_lossy(&out.stderr);
     assert!(out.status.success(), "{command} {}: {errors}", file.display());
-    String::from_utf8(out.stdout).unwrap().trim_end().to_owned()
+    String::from_utf8(out.stdout).expect("a link").trim_end().to_owned()
 }
 
 #[test]
