@@ -276,6 +276,12 @@ impl<'a> ParsedLink<'a> {
         self.signed
     }
 
+    /// `s`, 43 characters of base64url; of a genuine link it names the link.
+    #[must_use]
+    pub const fn signature(&self) -> &'a str {
+        self.signature
+    }
+
     /// Name and value of each unsigned extra, raw; the destination in `r=` is not among them.
     pub fn extras(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
         extras::iter(self.plain_extras())

@@ -1,0 +1,284 @@
+//! Handing records to the log under a transport identity (SPEC §1 and §2).
+//!
+//! The tracker id has 128 fresh random bits at each start; `seq` is gapless per partition in log
+//! order, because numbering and appending happen under one lock. Heartbeats and the name of the
+//! previous instance make a lost tail visible as a gap.
+
+use crate::keys::file::replace;
+use crate::keys::{hex, now_ms, random};
+use click_core::record::{Click, Kind, Previous, Record, Transport, partition_of};
+use click_core::types::Millis;
+use click_engine::log::{Commit, EventLog, LogError};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+const EPOCH: u64 = 0;
+const STATE_FILE: &str = "tracker.json";
+
+/// What an instance knows durable in one partition; the next instance names it there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Tail {
+    tracker_id: String,
+    epoch: u64,
+    next_seq: u64,
+}
+
+/// Contents of the state file: the newest tail per partition.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct State {
+    partitions: BTreeMap<u32, Tail>,
+}
+
+struct Lane {
+    state: Mutex<LaneState>,
+    /// All records below this seq are known to be durable.
+    durable: AtomicU64,
+    previous: Option<Tail>,
+}
+
+#[derive(Default)]
+struct LaneState {
+    next_seq: u64,
+    out: Vec<u8>,
+    scratch: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+/// A record on its way to durability.
+#[derive(Debug)]
+pub struct Pending {
+    /// Resolves when the record, and all before it in its partition, are durable.
+    pub commit: Commit,
+    partition: usize,
+    next_seq: u64,
+}
+
+/// Appends this tracker's records.
+pub struct Sender {
+    log: Arc<dyn EventLog>,
+    tracker_id: String,
+    lanes: Vec<Lane>,
+    state_path: Option<PathBuf>,
+    written_state: Mutex<Vec<u64>>,
+    clock_difference_ms: AtomicI64,
+}
+
+impl Sender {
+    /// A new instance named `label` and random bits; `dir` is where it finds and leaves its state.
+    ///
+    /// # Errors
+    /// If the state file is there but cannot be read.
+    pub fn new(log: Arc<dyn EventLog>, label: &str, dir: Option<&Path>) -> io::Result<Sender> {
+        let tracker_id = format!("{}-{}", clean(label), hex(&random::<16>()));
+        let state_path = dir.map(|dir| dir.join(STATE_FILE));
+        let mut tails = state_path.as_deref().map(read_state).transpose()?.unwrap_or_default();
+        let lane = |partition| Lane {
+            state: Mutex::default(),
+            durable: AtomicU64::new(0),
+            previous: tails.partitions.remove(&partition),
+        };
+        let lanes: Vec<Lane> = (0..log.partitions()).map(lane).collect();
+        let written_state = Mutex::new(vec![0; lanes.len()]);
+        let clock_difference_ms = AtomicI64::new(0);
+        Ok(Sender { log, tracker_id, lanes, state_path, written_state, clock_difference_ms })
+    }
+
+    /// Queues one click.
+    ///
+    /// # Errors
+    /// Those of [`EventLog::append`]; no seq is used then.
+    pub fn append(&self, click: &Click<'_>) -> Result<Pending, LogError> {
+        let partition = self.partition(click);
+        let lane = self.lane(partition);
+        let mut state = lock(&lane.state);
+        state.begin();
+        self.encode(lane, &mut state, 0, Kind::Click(*click));
+        let number = u32::try_from(partition).unwrap_or(u32::MAX);
+        let commit = self.log.append(number, &state.out)?;
+        state.next_seq += 1;
+        self.note_clock(&commit);
+        Ok(Pending { commit, partition, next_seq: state.next_seq })
+    }
+
+    /// Queues the clicks, those of each partition in one piece. One `Pending` per partition.
+    ///
+    /// # Errors
+    /// That of the first partition that refused; clicks of partitions before it are queued.
+    pub fn append_all(&self, clicks: &[Click<'_>]) -> Result<Vec<Pending>, LogError> {
+        let mut by_partition: BTreeMap<usize, Vec<&Click<'_>>> = BTreeMap::new();
+        for click in clicks {
+            by_partition.entry(self.partition(click)).or_default().push(click);
+        }
+        by_partition.into_iter().map(|(at, clicks)| self.append_some(at, &clicks)).collect()
+    }
+
+    fn append_some(&self, partition: usize, clicks: &[&Click<'_>]) -> Result<Pending, LogError> {
+        let lane = self.lane(partition);
+        let mut state = lock(&lane.state);
+        state.begin();
+        for (ahead, click) in (0u64..).zip(clicks) {
+            self.encode(lane, &mut state, ahead, Kind::Click(**click));
+            let end = state.out.len();
+            state.ends.push(end);
+        }
+        let mut start = 0;
+        let payload = |&end: &usize| &state.out[std::mem::replace(&mut start, end)..end];
+        let payloads: Vec<&[u8]> = state.ends.iter().map(payload).collect();
+        let number = u32::try_from(partition).unwrap_or(u32::MAX);
+        let commit = self.log.append_batch(number, &payloads)?;
+        state.next_seq += clicks.len() as u64;
+        self.note_clock(&commit);
+        Ok(Pending { commit, partition, next_seq: state.next_seq })
+    }
+
+    /// Tells every written partition what comes next there.
+    ///
+    /// # Errors
+    /// The first refusal of the log.
+    pub fn heartbeat(&self) -> Result<Vec<Pending>, LogError> {
+        let mut sent = Vec::new();
+        for (partition, lane) in self.lanes.iter().enumerate() {
+            let mut state = lock(&lane.state);
+            let next_seq = state.next_seq;
+            if next_seq == 0 {
+                continue;
+            }
+            state.begin();
+            self.encode(lane, &mut state, 0, Kind::Heartbeat { next_seq });
+            let number = u32::try_from(partition).unwrap_or(u32::MAX);
+            let commit = self.log.append(number, &state.out)?;
+            self.note_clock(&commit);
+            sent.push(Pending { commit, partition, next_seq });
+        }
+        Ok(sent)
+    }
+
+    /// Notes that the commit of `(partition, next_seq)` has resolved well.
+    pub fn confirm(&self, partition: usize, next_seq: u64) {
+        self.lane(partition).durable.fetch_max(next_seq, Ordering::Relaxed);
+    }
+
+    /// Writes the state file if something became durable since the last time.
+    ///
+    /// # Errors
+    /// Those of the file system; the next instance then names an older tail.
+    pub fn save(&self) -> io::Result<()> {
+        let Some(path) = &self.state_path else { return Ok(()) };
+        let mut written = self.written_state.lock().unwrap_or_else(PoisonError::into_inner);
+        let durable: Vec<u64> =
+            self.lanes.iter().map(|lane| lane.durable.load(Ordering::Relaxed)).collect();
+        if *written == durable {
+            return Ok(());
+        }
+        let tail = |(lane, &next_seq): (&Lane, &u64)| match next_seq {
+            0 => lane.previous.clone(),
+            _ => Some(Tail { tracker_id: self.tracker_id.clone(), epoch: EPOCH, next_seq }),
+        };
+        let tails = (0u32..).zip(self.lanes.iter().zip(&durable).map(tail));
+        let partitions = tails.filter_map(|(at, tail)| Some((at, tail?))).collect();
+        let bytes = serde_json::to_vec_pretty(&State { partitions })?;
+        replace(path.parent().unwrap_or(Path::new(".")), path, &bytes)?;
+        *written = durable;
+        Ok(())
+    }
+
+    /// The log's clock minus ours at the last append, ms.
+    pub fn clock_difference_ms(&self) -> i64 {
+        self.clock_difference_ms.load(Ordering::Relaxed)
+    }
+
+    /// Label and random bits of this instance.
+    pub fn tracker_id(&self) -> &str {
+        &self.tracker_id
+    }
+
+    pub(super) fn log(&self) -> &dyn EventLog {
+        &*self.log
+    }
+
+    fn partition(&self, click: &Click<'_>) -> usize {
+        let count = u32::try_from(self.lanes.len()).unwrap_or(1).max(1);
+        partition_of(click.user_key(), count).0 as usize
+    }
+
+    fn lane(&self, partition: usize) -> &Lane {
+        &self.lanes[partition]
+    }
+
+    fn encode(&self, lane: &Lane, state: &mut LaneState, ahead: u64, kind: Kind<'_>) {
+        let seq = state.next_seq + ahead;
+        let first = seq == 0;
+        let previous = lane.previous.as_ref().filter(|_| first).map(|tail| Previous {
+            tracker_id: &tail.tracker_id,
+            epoch: tail.epoch,
+            next_seq: tail.next_seq,
+        });
+        let transport = Transport { tracker_id: &self.tracker_id, epoch: EPOCH, seq };
+        let sent_at = Some(Millis(now_ms()));
+        let record = Record { sent_at, transport: Some(transport), previous, kind };
+        record.encode(&mut state.out, &mut state.scratch);
+    }
+
+    fn note_clock(&self, commit: &Commit) {
+        let log = i64::try_from(commit.position().append_time).unwrap_or(i64::MAX);
+        let ours = i64::try_from(now_ms()).unwrap_or(i64::MAX);
+        self.clock_difference_ms.store(log.saturating_sub(ours), Ordering::Relaxed);
+    }
+}
+
+impl Pending {
+    /// Waits for durability and notes it.
+    ///
+    /// # Errors
+    /// That of the log: the record may or may not be there.
+    pub async fn durable(self, sender: &Sender) -> Result<(), LogError> {
+        self.commit.await?;
+        sender.confirm(self.partition, self.next_seq);
+        Ok(())
+    }
+
+    /// As [`Self::durable`], blocking.
+    ///
+    /// # Errors
+    /// That of the log.
+    pub fn wait(self, sender: &Sender) -> Result<(), LogError> {
+        self.commit.wait()?;
+        sender.confirm(self.partition, self.next_seq);
+        Ok(())
+    }
+}
+
+impl LaneState {
+    fn begin(&mut self) {
+        self.out.clear();
+        self.ends.clear();
+    }
+}
+
+/// The label's letters, digits, dots and dashes, at most 40.
+fn clean(label: &str) -> String {
+    let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let label: String = label.chars().filter(plain).take(40).collect();
+    if label.is_empty() { "tracker".to_owned() } else { label }
+}
+
+/// The state file, empty if there is none or if a crash or a hand has spoilt it: it only makes
+/// lost tails visible, and must never keep a tracker from starting.
+fn read_state(path: &Path) -> io::Result<State> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+            tracing::warn!("{}: {error}; the previous tracker is not named", path.display());
+            State::default()
+        })),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(State::default()),
+        Err(error) => Err(error),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,5 @@
+//! How clicks are reached: commands, configuration, HTTP. Decides nothing about a click and touches
+//! no file format of the engine.
+
+pub mod http;
+pub mod keys;
