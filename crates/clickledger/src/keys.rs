@@ -1,8 +1,8 @@
 //! Keys: who may sign links (signing), speak for visitors (edge) and administer (admin).
 //!
 //! They live in `keys.json` of the data directory, mode 0600, replaced atomically. Signing secrets
-//! must be kept (they verify and mint); edge and admin secrets are kept as SHA-256 hashes only, which
-//! is enough for 256 random bits. A secret is shown when made, never again, and never logged.
+//! must be kept (they verify and mint); edge and admin secrets are kept as SHA-256 hashes only,
+//! which is enough for 256 random bits. A secret is shown when made, never again, and never logged.
 
 pub(crate) mod file;
 

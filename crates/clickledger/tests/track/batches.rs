@@ -130,7 +130,8 @@ fn an_edge_key_speaks_for_the_visitor_within_limits() {
 fn ndjson_is_read_line_by_line() {
     let world = World::new();
     let key = world.edge_key(true);
-    let body = "{\"click_id\":\"a\",\"ad_id\":\"x\"}\n\n{\"click_id\":\n{\"click_id\":\"b\",\"ad_id\":\"x\"}";
+    let line = |id: &str| format!("{{\"click_id\":\"{id}\",\"ad_id\":\"x\"}}");
+    let body = format!("{}\n\n{{\"click_id\":\n{}", line("a"), line("b"));
     let answer = post(&world, "application/x-ndjson", Some(&key.secret), body.as_bytes());
     assert_eq!(answer.status, 200);
     let counts = ["accepted", "refused", "throttled"].map(|name| answer.json()[name].clone());

@@ -12,6 +12,7 @@ use super::limits::{BODY_TIMEOUT, MAX_BATCH_BODY, MAX_BATCH_ITEMS};
 use super::metrics::Metrics;
 use super::refusal::Refusal;
 use super::respond::{self, Body};
+use super::sender::Pending;
 use super::tracker::Tracker;
 use crate::keys::{BearerRight, KeyRing, now_ms};
 use click_core::record::Click;
@@ -23,6 +24,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use std::net::IpAddr;
 use std::time::Instant;
+
+/// What was queued, one for each partition, or why nothing was.
+type Queue = Result<Vec<Pending>, &'static str>;
 
 /// How a batch is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,7 +128,7 @@ impl Tracker {
         format: Format,
         body: &[u8],
         caller: &Caller<'_>,
-    ) -> Result<(Vec<Outcome>, Result<Vec<super::sender::Pending>, &'static str>), Refusal> {
+    ) -> Result<(Vec<Outcome>, Queue), Refusal> {
         match format {
             Format::Json => Ok(self.take_items(&json_items(body)?, caller)),
             Format::Lines => Ok(self.take_items(&line_items(body)?, caller)),
@@ -140,7 +144,7 @@ impl Tracker {
         &self,
         items: &[Result<Item<'_>, Refusal>],
         caller: &Caller<'_>,
-    ) -> (Vec<Outcome>, Result<Vec<super::sender::Pending>, &'static str>) {
+    ) -> (Vec<Outcome>, Queue) {
         let keys = self.keys();
         let drafts: Vec<Result<Drafted<'_>, Refusal>> =
             items.iter().map(|item| draft_of(item.as_ref(), &keys, caller)).collect();
@@ -175,15 +179,11 @@ impl Tracker {
         (outcomes, ready)
     }
 
-    fn queue_all(&self, clicks: &[Click<'_>]) -> Result<Vec<super::sender::Pending>, &'static str> {
+    fn queue_all(&self, clicks: &[Click<'_>]) -> Queue {
         self.sender.append_all(clicks).map_err(|error| reason(&error))
     }
 
-    async fn settle_batch(
-        &self,
-        queued: Result<Vec<super::sender::Pending>, &'static str>,
-        arrived: Instant,
-    ) -> Logged {
+    async fn settle_batch(&self, queued: Queue, arrived: Instant) -> Logged {
         let pending = match queued {
             Ok(pending) => pending,
             Err(reason) => return Logged::No(reason),

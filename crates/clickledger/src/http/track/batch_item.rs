@@ -1,8 +1,8 @@
 //! One click of a JSON or NDJSON batch, under the column names of SPEC §11.
 //!
-//! An item is a signed link (`link`), or stands on the word of an edge key. Only an edge key may say
-//! when, where from and with what the visitor clicked. Absent, null and empty mean unknown; only
-//! `user_agent` tells empty from absent.
+//! An item is a signed link (`link`), or stands on the word of an edge key. Only an edge key may
+//! say when, where from and with what the visitor clicked. Absent, null and empty mean
+//! unknown; only `user_agent` tells empty from absent.
 
 use super::batch::Caller;
 use super::draft::{Circumstances, DEFAULT_CURRENCY, Draft, IpBytes, Terms};

@@ -1,8 +1,8 @@
 //! Batches in Protocol Buffers: for senders that count every microsecond.
 //!
 //! The body is a sequence of messages `Record` of `proto/click.proto`, each behind its length as a
-//! varint; every one carries a `click` and nothing else. They need an edge key; clicks that stand on
-//! a signed link go in JSON. What the log adds (transport identity, `sent_at`) may not be stated.
+//! varint; every one carries a `click` and nothing else. They need an edge key; clicks that stand
+//! on a signed link go in JSON. What the log adds (identity, `sent_at`) may not be stated.
 
 use super::batch::{Caller, too_many};
 use super::batch_item::{check_currency, received_at};

@@ -1,6 +1,7 @@
 //! The operator's list of ads that do not run: one ad id a line, `#` begins a comment.
 //!
-//! A click on a listed ad is recorded and gets the verdict T3; the visitor is redirected all the same.
+//! A click on a listed ad is recorded and gets the verdict T3; the visitor is redirected
+//! all the same.
 
 use std::collections::HashSet;
 use std::io;

@@ -160,12 +160,20 @@ mod tests {
         ip.map_or_else(|| "-".to_owned(), |ip| ip.to_string())
     }
 
+    /// Peer, header lines, trusted networks, and the visitor's address.
+    type Case = (
+        &'static str,
+        &'static [(&'static str, &'static str)],
+        &'static [&'static str],
+        &'static str,
+    );
+
     #[test]
     fn addresses_are_believed_from_trusted_peers_only() {
         const XFF: &str = "x-forwarded-for";
-        let lo: &[&str] = &["127.0.0.0/8"];
-        let two: &[&str] = &["127.0.0.1/32", "10.0.0.0/8"];
-        let cases: [(&str, &[(&'static str, &str)], &[&str], &str); 21] = [
+        let lo: &'static [&'static str] = &["127.0.0.0/8"];
+        let two: &'static [&'static str] = &["127.0.0.1/32", "10.0.0.0/8"];
+        let cases: [Case; 21] = [
             ("8.8.8.8", &[], &[], "8.8.8.8"),
             ("8.8.8.8", &[(XFF, "9.9.9.9")], &[], "8.8.8.8"),
             ("::ffff:8.8.8.8", &[], &[], "8.8.8.8"),

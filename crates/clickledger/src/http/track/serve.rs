@@ -98,8 +98,8 @@ impl Server {
         self.address
     }
 
-    /// Takes no new connections, finishes open requests (for some seconds), and leaves the tracker's
-    /// last heartbeat and state. Nothing that was acknowledged is lost.
+    /// Takes no new connections, finishes open requests (for some seconds), and leaves the
+    /// tracker's last heartbeat and state. Nothing that was acknowledged is lost.
     pub fn shutdown(self) {
         self.tracker.begin_drain();
         // A receiver that is gone has stopped already.
