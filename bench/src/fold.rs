@@ -44,6 +44,7 @@ pub fn run(args: &FoldArgs) -> Result<()> {
     let whole = Measure::begin();
     let mut published = Instant::now();
     let mut done = 0;
+    let (mut parse_t, mut push_t) = (Duration::ZERO, Duration::ZERO);
     while done < args.clicks {
         batch.clear();
         for offset in done..(done + args.batch).min(args.clicks) {
@@ -57,8 +58,13 @@ pub fn run(args: &FoldArgs) -> Result<()> {
         let mut records =
             batch.iter().map(|(offset, time, payload)| (Offset(offset), Millis(time), payload));
         while records.len() > 0 {
+            let t = cpu_time();
             let chunk = fold.parse(Partition(0), records.by_ref().take(CHUNK));
+            let t2 = cpu_time();
             fold.push(Partition(0), chunk);
+            let t3 = cpu_time();
+            parse_t += t2 - t;
+            push_t += t3 - t2;
         }
         effects.clear();
         let publish = published.elapsed() >= PUBLISH_EVERY;
@@ -85,6 +91,7 @@ pub fn run(args: &FoldArgs) -> Result<()> {
         (resident() - before) >> 20,
         wall.as_secs_f64()
     );
+    println!("parse {parse_t:?} push {push_t:?}");
     println!("by class {:?}", fold.totals().by_class);
     Ok(())
 }

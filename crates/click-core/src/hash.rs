@@ -4,7 +4,6 @@
 //! stranger who does not know it cannot aim for a collision. Equal hashes count as equal ids.
 
 use crate::limits::{KEY_GROUPS, MAX_ID_BYTES};
-use core::hash::{BuildHasher, Hasher as _};
 use siphasher::sip128::SipHasher13 as Sip128;
 
 /// The one map alias: a fixed hasher, for look-up only, never iterated into output.
@@ -16,19 +15,16 @@ const PART_BYTES: usize = MAX_ID_BYTES + 1;
 #[derive(Clone)]
 pub struct Identity {
     sip: Sip128,
-    groups: foldhash::fast::FixedState,
+    seed: u64,
 }
 
 impl Identity {
     /// For the log with this id.
     pub fn new(log_id: &[u8; 16]) -> Identity {
-        let seed = u64::from_le_bytes([
-            log_id[0], log_id[1], log_id[2], log_id[3], log_id[4], log_id[5], log_id[6], log_id[7],
-        ]);
-        Identity {
-            sip: Sip128::new_with_key(log_id),
-            groups: foldhash::fast::FixedState::with_seed(seed),
-        }
+        let sip = Sip128::new_with_key(log_id);
+        #[expect(clippy::cast_possible_truncation, reason = "a seed takes half of it")]
+        let seed = sip.hash(b"key groups").as_u128() as u64;
+        Identity { sip, seed }
     }
 
     /// 128 bits that stand for the parts, each at most 128 bytes, in this order.
@@ -52,22 +48,34 @@ impl Identity {
         self.sip.hash(bytes).as_u128()
     }
 
-    /// The key group of an id.
+    /// The key group of an id. Only spreads load: a quick keyed mix is enough.
     #[inline]
     pub fn group(&self, id: &[u8]) -> u8 {
-        group_of(self.bytes(id))
+        let (words, tail) = id.as_chunks::<8>();
+        let mut last = [0; 8];
+        last[..tail.len()].copy_from_slice(tail);
+        let seed = self.seed ^ id.len() as u64;
+        let mixed = words.iter().fold(seed, |mixed, word| mix(mixed ^ u64::from_le_bytes(*word)));
+        group_of(mix(mixed ^ u64::from_le_bytes(last)))
     }
 
-    /// The key group of a number that may be chosen by a stranger.
+    /// The key group of a source.
     #[inline]
-    pub fn group_of_source(&self, source: u128) -> u8 {
-        let mut hasher = self.groups.build_hasher();
-        hasher.write_u128(source);
-        group_of(u128::from(hasher.finish()))
+    #[expect(clippy::cast_possible_truncation, reason = "both halves are mixed in")]
+    pub const fn group_of_source(&self, source: u128) -> u8 {
+        group_of(mix(mix(self.seed ^ source as u64) ^ (source >> 64) as u64))
     }
 }
 
+/// Multiplies and folds the product's halves together.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "both halves are used")]
+const fn mix(word: u64) -> u64 {
+    let product = word as u128 * 0x9e37_79b9_7f4a_7c15;
+    (product >> 64) as u64 ^ product as u64
+}
+
 #[expect(clippy::cast_possible_truncation, reason = "there are 128 groups")]
-const fn group_of(hash: u128) -> u8 {
-    (hash % KEY_GROUPS as u128) as u8
+const fn group_of(hash: u64) -> u8 {
+    ((hash >> 32) % KEY_GROUPS as u64) as u8
 }

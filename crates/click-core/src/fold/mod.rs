@@ -178,7 +178,7 @@ impl Fold {
         for sequence in &mut self.sequences {
             let mut click = |event: Event| {
                 measured += 1;
-                shards[shard_of(event.user_group, count)].inbox.push(event);
+                shards[shard_of(event.facts.user_group, count)].events.push(event);
             };
             let out = &mut Drained { click: &mut click, dead: &mut effects.dead_letters };
             sequence.drain(w, timeline, out);
@@ -186,7 +186,7 @@ impl Fold {
         self.totals.measured += measured;
         self.totals.dead_letters += (effects.dead_letters.len() - dead_before) as u64;
         if self.sequences.len() > 1 {
-            shards.iter_mut().for_each(|shard| shard.inbox.sort_by_key(Event::fold_order));
+            shards.iter_mut().for_each(Shard::sort_events);
         }
     }
 
@@ -209,7 +209,7 @@ impl Fold {
             self.shards.iter_mut().zip(&mut effects.journals).collect();
         parallel.for_each(&mut pairs, |_, (shard, journal)| shard.users(&step, journal));
         drop(pairs);
-        shard::exchange_events(&mut self.shards);
+        shard::exchange_clicks(&mut self.shards);
         parallel.for_each(&mut self.shards, |_, shard| shard.sources(&step));
         shard::exchange_partials(&mut self.shards, &self.keys);
         parallel.for_each(&mut self.shards, |_, shard| shard.windows(&step));
@@ -290,8 +290,8 @@ impl Fold {
         let (w, timeline, keys) = (self.watermark, &self.timeline, &self.keys);
         let generation = self.generation;
         let mut tell = |row: &OpenRow| {
-            let end = row.slot.posted_minute.unwrap_or(row.slot.minute);
-            let sealed = is_sealed(end, row.slot.posted_minute.is_some(), w, timeline);
+            let end = row.slot.posted.minute().unwrap_or(row.slot.minute);
+            let sealed = is_sealed(end, row.slot.posted.minute().is_some(), w, timeline);
             f(in_words(row, keys, generation), sealed);
         };
         self.shards.iter_mut().for_each(|shard| shard.window.take_touched(&mut tell));

@@ -9,7 +9,7 @@ use crate::limits::KEY_GROUPS;
 use crate::policy::{Policy, Timeline};
 use crate::record::{Kind, Record};
 use crate::snapshot::{Reader, SnapshotError, Writer};
-use crate::stage::event::{Event, Flags};
+use crate::stage::event::{Facts, Flags, Posted};
 use crate::stage::partial::Slot;
 use crate::stage::sequence::{Sequence, SequenceState};
 use crate::stage::transport::{Seen, Transports};
@@ -42,11 +42,11 @@ impl Fold {
     /// All state as of the watermark. `with_claims` puts the dedup set into the groups' parts.
     pub fn snapshot(&self, with_claims: bool) -> Vec<SnapshotPart> {
         let mut parts = Vec::from([SnapshotPart::Common(self.save_common())]);
-        let mut waiting: Vec<Vec<&Event>> = alloc::vec![Vec::new(); usize::from(KEY_GROUPS)];
+        let mut waiting: Vec<Vec<&Facts>> = alloc::vec![Vec::new(); usize::from(KEY_GROUPS)];
         let mut rows: Vec<Vec<&OpenRow>> = alloc::vec![Vec::new(); usize::from(KEY_GROUPS)];
         for shard in &self.shards {
-            for event in shard.source.waiting() {
-                waiting[usize::from(waiting_group(event))].push(event);
+            for click in shard.source.waiting() {
+                waiting[usize::from(click.source_stage_group())].push(click);
             }
             for row in shard.window.rows() {
                 rows[usize::from(self.keys.group(row.slot.key))].push(row);
@@ -64,7 +64,7 @@ impl Fold {
             rows[at].sort_by(|a, b| self.by_key(a, b));
             let mut out = Writer::default();
             put_journal(&mut out, &journal);
-            put_events(&mut out, &waiting[at], &self.keys);
+            put_clicks(&mut out, &waiting[at], &self.keys);
             put_rows(&mut out, &rows[at], &self.keys);
             parts.push(SnapshotPart::Group(group, out.into_bytes()));
         }
@@ -72,7 +72,7 @@ impl Fold {
     }
 
     fn by_key(&self, a: &OpenRow, b: &OpenRow) -> core::cmp::Ordering {
-        let key = |row: &OpenRow| (row.slot.minute, row.slot.posted_minute);
+        let key = |row: &OpenRow| (row.slot.minute, row.slot.posted);
         self.keys.bytes(a.slot.key).cmp(self.keys.bytes(b.slot.key)).then(key(a).cmp(&key(b)))
     }
 
@@ -83,15 +83,15 @@ impl Fold {
             SnapshotPart::Group(..) => None,
         });
         self.load_common(common.ok_or(SnapshotError)?)?;
-        let mut waiting: Vec<Vec<Event>> = alloc::vec![Vec::new(); self.shards.len()];
+        let mut waiting: Vec<Vec<Facts>> = alloc::vec![Vec::new(); self.shards.len()];
         for part in parts {
             if let SnapshotPart::Group(group, bytes) = part {
                 self.load_group(*group, bytes, &mut waiting)?;
             }
         }
-        for (shard, mut events) in self.shards.iter_mut().zip(waiting) {
-            events.sort_by_key(Event::fold_order);
-            shard.source.restore(&events, &self.timeline);
+        for (shard, mut clicks) in self.shards.iter_mut().zip(waiting) {
+            clicks.sort_by_key(Facts::fold_order);
+            shard.source.restore(&clicks, &self.timeline);
         }
         let positions = self.sequences.iter().map(Sequence::read_to).collect();
         Ok(Restored { watermark: self.watermark, positions })
@@ -116,7 +116,7 @@ impl Fold {
         &mut self,
         group: u8,
         bytes: &[u8],
-        waiting: &mut [Vec<Event>],
+        waiting: &mut [Vec<Facts>],
     ) -> Result<(), SnapshotError> {
         if u16::from(group) >= KEY_GROUPS {
             return Err(SnapshotError);
@@ -125,7 +125,7 @@ impl Fold {
         let journal = take_journal(&mut input, group)?;
         let shard = shard_of(group, self.shards.len());
         self.shards[shard].user.restore(&journal, self.watermark, &self.timeline);
-        waiting[shard].extend(take_events(&mut input, &mut self.keys)?);
+        waiting[shard].extend(take_clicks(&mut input, &mut self.keys)?);
         for row in take_rows(&mut input, &mut self.keys)? {
             self.shards[shard].window.restore(row, self.watermark);
         }
@@ -162,11 +162,6 @@ impl Fold {
         }
         input.end()
     }
-}
-
-/// The group that keeps a waiting click: its source's, or its user's if the source is unknown.
-const fn waiting_group(event: &Event) -> u8 {
-    if event.source == 0 { event.user_group } else { event.source_group }
 }
 
 fn put_timeline(out: &mut Writer, timeline: &Timeline) {
@@ -285,54 +280,43 @@ fn take_journal(input: &mut Reader<'_>, group: u8) -> Result<Journal, SnapshotEr
     Ok(journal)
 }
 
-/// Appends clicks in the form that also travels between stages on different machines.
-pub(crate) fn put_events(out: &mut Writer, events: &[&Event], keys: &KeyTable) {
-    out.len(events.len());
-    for event in events {
-        out.u128(event.claim);
-        out.u128(event.pair);
-        out.u128(event.source);
-        out.u64(event.fold_time.0);
-        out.u64(event.offset.0);
-        out.u64(event.received_at.0);
-        out.option(event.expires_at.map(|time| time.0));
-        out.u64(event.price.0);
-        out.u64(event.payout.0);
-        out.u32(event.partition.0);
-        out.slice(keys.bytes(event.ad_key));
-        out.slice(keys.bytes(event.publisher_key));
-        out.u32(event.policy);
-        out.option(event.posted_minute.map(|minute| u64::from(minute.0)));
-        out.u16(event.reasons.0);
-        out.u8(event.user_group);
-        out.u8(event.source_group);
-        out.u8(event.burst_clicks);
-        out.u8(event.flags.0);
+fn put_clicks(out: &mut Writer, clicks: &[&Facts], keys: &KeyTable) {
+    out.len(clicks.len());
+    for click in clicks {
+        out.u128(click.source);
+        out.u64(click.fold_time.0);
+        out.u64(click.offset.0);
+        out.u64(click.received_at.0);
+        out.u64(click.price.0);
+        out.u64(click.payout.0);
+        out.u32(click.partition.0);
+        out.slice(keys.bytes(click.ad_key));
+        out.slice(keys.bytes(click.publisher_key));
+        out.u32(click.policy);
+        out.option(click.posted.minute().map(|minute| u64::from(minute.0)));
+        out.u16(click.reasons.0);
+        out.u8(click.user_group);
+        out.u8(click.source_group);
+        out.u8(click.burst_clicks);
+        out.u8(click.flags.0);
     }
 }
 
-/// Reads what [`put_events`] wrote.
-pub(crate) fn take_events(
-    input: &mut Reader<'_>,
-    keys: &mut KeyTable,
-) -> Result<Vec<Event>, SnapshotError> {
-    let mut events = Vec::new();
+fn take_clicks(input: &mut Reader<'_>, keys: &mut KeyTable) -> Result<Vec<Facts>, SnapshotError> {
+    let mut clicks = Vec::new();
     for _ in 0..input.len(100)? {
-        events.push(Event {
-            claim: input.u128()?,
-            pair: input.u128()?,
+        clicks.push(Facts {
             source: input.u128()?,
             fold_time: Millis(input.u64()?),
             offset: Offset(input.u64()?),
             received_at: Millis(input.u64()?),
-            expires_at: input.option()?.map(Millis),
             price: Micros(input.u64()?),
             payout: Micros(input.u64()?),
             partition: Partition(input.u32()?),
             ad_key: take_key(input, keys)?,
             publisher_key: take_key(input, keys)?,
             policy: input.u32()?,
-            posted_minute: take_minute(input)?,
+            posted: Posted::to(take_minute(input)?),
             reasons: Reasons(input.u16()?),
             user_group: input.u8()?,
             source_group: input.u8()?,
@@ -340,7 +324,7 @@ pub(crate) fn take_events(
             flags: Flags(input.u8()?),
         });
     }
-    Ok(events)
+    Ok(clicks)
 }
 
 fn take_key(input: &mut Reader<'_>, keys: &mut KeyTable) -> Result<u32, SnapshotError> {
@@ -353,7 +337,7 @@ fn put_rows(out: &mut Writer, rows: &[&OpenRow], keys: &KeyTable) {
     for row in rows {
         out.slice(keys.bytes(row.slot.key));
         out.u32(row.slot.minute.0);
-        out.option(row.slot.posted_minute.map(|minute| u64::from(minute.0)));
+        out.option(row.slot.posted.minute().map(|minute| u64::from(minute.0)));
         put_counts(out, &row.counts);
         out.u64(row.changed.0);
         out.u8(u8::from(row.unpublished));
@@ -366,7 +350,7 @@ fn take_rows(input: &mut Reader<'_>, keys: &mut KeyTable) -> Result<Vec<OpenRow>
     for _ in 0..input.len(100)? {
         let key = take_key(input, keys)?;
         let minute = Minute(input.u32()?);
-        let slot = Slot { key, minute, posted_minute: take_minute(input)? };
+        let slot = Slot { key, minute, posted: Posted::to(take_minute(input)?) };
         let counts = take_counts(input)?;
         let changed = Millis(input.u64()?);
         let (unpublished, decided) = (input.u8()? == 1, input.u8()? == 1);

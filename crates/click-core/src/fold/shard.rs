@@ -3,7 +3,7 @@
 use crate::keys::KeyTable;
 use crate::limits::KEY_GROUPS;
 use crate::policy::Timeline;
-use crate::stage::event::Event;
+use crate::stage::event::{Event, Facts};
 use crate::stage::partial::{Partial, Slot};
 use crate::stage::source::{Outcome, SourceStage};
 use crate::stage::user::{Journal, UserStage};
@@ -17,10 +17,12 @@ pub(super) struct Shard {
     pub(super) user: UserStage,
     pub(super) source: SourceStage,
     pub(super) window: WindowStage,
-    /// Clicks for the user stage, later for the source stage.
-    pub(super) inbox: Vec<Event>,
-    /// Clicks for other shards' source stages.
-    outbox: Vec<Vec<Event>>,
+    /// Clicks for the user stage.
+    pub(super) events: Vec<Event>,
+    /// Clicks for the source stage, when they come from several shards.
+    inbox: Vec<Facts>,
+    /// Clicks for the shards' source stages.
+    outbox: Vec<Vec<Facts>>,
     pub(super) outcome: Outcome,
     /// Partial counts for the window stage, when they come from several shards.
     settled: Vec<(Slot, Partial)>,
@@ -57,6 +59,7 @@ impl Shard {
             user: UserStage::new(groups_of(index, shards)),
             source: SourceStage::default(),
             window: WindowStage::default(),
+            events: Vec::new(),
             inbox: Vec::new(),
             outbox: alloc::vec![Vec::new(); shards],
             outcome: Outcome::default(),
@@ -66,22 +69,32 @@ impl Shard {
         }
     }
 
+    pub(super) fn sort_events(&mut self) {
+        self.events.sort_by_key(|event| event.facts.fold_order());
+    }
+
     pub(super) fn users(&mut self, step: &Step<'_>, journal: &mut Journal) {
-        self.user.apply(&mut self.inbox, step.timeline, journal);
+        self.user.apply(&mut self.events, step.timeline, journal);
         self.user.advance(step.w, step.timeline);
         if step.shards > 1 {
-            for event in self.inbox.drain(..) {
-                self.outbox[source_shard(&event, step.shards)].push(event);
+            for event in self.events.drain(..) {
+                let to = shard_of(event.facts.source_stage_group(), step.shards);
+                self.outbox[to].push(event.facts);
             }
         }
     }
 
     pub(super) fn sources(&mut self, step: &Step<'_>) {
+        let (w, timeline, out) = (step.w, step.timeline, &mut self.outcome);
         if step.shards > 1 {
-            self.inbox.sort_by_key(Event::fold_order);
+            self.inbox.sort_by_key(Facts::fold_order);
+            self.source.apply(self.inbox.iter(), w, timeline, out);
+            self.inbox.clear();
+        } else {
+            let clicks = self.events.iter().map(|event| &event.facts);
+            self.source.apply(clicks, w, timeline, out);
+            self.events.clear();
         }
-        self.source.apply(&self.inbox, step.w, step.timeline, &mut self.outcome);
-        self.inbox.clear();
     }
 
     pub(super) fn windows(&mut self, step: &Step<'_>) {
@@ -105,23 +118,16 @@ impl Shard {
     }
 }
 
-/// Clicks of an unknown source take part in no activity rule: they stay with their user's shard.
-#[inline]
-fn source_shard(event: &Event, shards: usize) -> usize {
-    let group = if event.source == 0 { event.user_group } else { event.source_group };
-    shard_of(group, shards)
-}
-
 /// Moves clicks from the user stages to the source stages.
-pub(super) fn exchange_events(shards: &mut [Shard]) {
+pub(super) fn exchange_clicks(shards: &mut [Shard]) {
     if shards.len() == 1 {
         return;
     }
     for from in 0..shards.len() {
         for to in 0..shards.len() {
-            let mut events = core::mem::take(&mut shards[from].outbox[to]);
-            shards[to].inbox.append(&mut events);
-            shards[from].outbox[to] = events;
+            let mut clicks = core::mem::take(&mut shards[from].outbox[to]);
+            shards[to].inbox.append(&mut clicks);
+            shards[from].outbox[to] = clicks;
         }
     }
 }

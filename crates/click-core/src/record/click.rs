@@ -1,7 +1,8 @@
 //! The click: every field of SPEC §1, borrowed from the payload that it was read from.
 
-use super::wire::{Reader, Value, put_bytes, put_bytes_nonempty, put_u64, put_u64_nonzero};
-use super::{DecodeError, bounded, id, millis, optional_id, price, text};
+use super::text::{optional_id, text};
+use super::wire::{Reader, bytes, put_bytes, put_bytes_nonempty, put_u64, put_u64_nonzero, varint};
+use super::{DecodeError, bounded, millis, price};
 use crate::limits::{MAX_EXTRAS_BYTES, MAX_ID_BYTES, MAX_SOURCE_KEY_BYTES, MAX_TEXT_BYTES};
 use crate::types::{Micros, Millis};
 use alloc::vec::Vec;
@@ -105,73 +106,93 @@ pub struct Click<'a> {
     pub ad_active: Option<bool>,
 }
 
+const CLICK_ID: u64 = bytes(1);
+const CLICK_ID_SOURCE: u64 = varint(2);
+const ISSUER: u64 = bytes(3);
+const USER_ID: u64 = bytes(4);
+const USER_ID_SOURCE: u64 = varint(5);
+const AD_ID: u64 = bytes(6);
+const CAMPAIGN_ID: u64 = bytes(7);
+const ADVERTISER_ID: u64 = bytes(8);
+const PUBLISHER_ID: u64 = bytes(9);
+const PLACEMENT_ID: u64 = bytes(10);
+const IMPRESSION_ID: u64 = bytes(11);
+const PRICE: u64 = varint(12);
+const CURRENCY: u64 = bytes(13);
+const PAYOUT: u64 = varint(14);
+const PRICE_SOURCE: u64 = varint(15);
+const CATALOGUE_VERSION: u64 = varint(16);
+const RECEIVED_AT: u64 = varint(17);
+const CLIENT_TIME: u64 = varint(18);
+const CAPTURE: u64 = varint(19);
+const METHOD: u64 = bytes(20);
+const PURPOSE: u64 = bytes(21);
+const IP: u64 = bytes(22);
+const PEER_IP: u64 = bytes(23);
+const SOURCE_KEY: u64 = bytes(24);
+const USER_AGENT: u64 = bytes(25);
+const REFERRER: u64 = bytes(26);
+const COUNTRY: u64 = bytes(27);
+const CONSENT: u64 = bytes(28);
+const EXTRAS: u64 = bytes(29);
+const EXPIRES_AT: u64 = varint(30);
+const AD_ACTIVE: u64 = varint(31);
+
 impl<'a> Click<'a> {
     /// The user key, by which clicks are partitioned: user id, else click id.
     pub const fn user_key(&self) -> &'a str {
         if self.user_id.is_empty() { self.click_id } else { self.user_id }
     }
 
-    pub(super) fn decode(bytes: &'a [u8]) -> Result<Click<'a>, DecodeError> {
+    pub(super) fn decode(message: &'a [u8]) -> Result<Click<'a>, DecodeError> {
         let mut click = Click::default();
-        let mut reader = Reader::new(bytes);
-        while let Some((number, value)) = reader.field()? {
-            match value {
-                Value::Bytes(bytes) => click.set_bytes(number, bytes)?,
-                Value::Varint(value) => click.set_number(number, value)?,
-                Value::Other if (1..=31).contains(&number) => return Err(DecodeError::Malformed),
-                Value::Other => {}
+        let mut reader = Reader::new(message);
+        loop {
+            match reader.tag()? {
+                0 => break,
+                CLICK_ID => click.click_id = optional_id(reader.bytes()?)?,
+                ISSUER => click.issuer = optional_id(reader.bytes()?)?,
+                USER_ID => click.user_id = optional_id(reader.bytes()?)?,
+                AD_ID => click.ad_id = optional_id(reader.bytes()?)?,
+                CAMPAIGN_ID => click.campaign_id = optional_id(reader.bytes()?)?,
+                ADVERTISER_ID => click.advertiser_id = optional_id(reader.bytes()?)?,
+                PUBLISHER_ID => click.publisher_id = optional_id(reader.bytes()?)?,
+                PLACEMENT_ID => click.placement_id = optional_id(reader.bytes()?)?,
+                PRICE => click.price = price(reader.varint()?)?,
+                CURRENCY => click.currency = optional_id(reader.bytes()?)?,
+                PAYOUT => click.payout = price(reader.varint()?)?,
+                RECEIVED_AT => click.received_at = millis(reader.varint()?)?,
+                METHOD => click.method = text(reader.bytes()?, MAX_ID_BYTES)?,
+                IP => click.ip = address(reader.bytes()?)?,
+                USER_AGENT => click.user_agent = Some(text(reader.bytes()?, MAX_TEXT_BYTES)?),
+                EXPIRES_AT => click.expires_at = Some(millis(reader.varint()?)?),
+                tag => click.rare(tag, &mut reader)?,
             }
         }
-        id(click.click_id.as_bytes())?;
-        id(click.ad_id.as_bytes())?;
+        if click.click_id.is_empty() || click.ad_id.is_empty() {
+            return Err(DecodeError::Id);
+        }
         Ok(click)
     }
 
-    #[inline]
-    fn set_bytes(&mut self, number: u64, bytes: &'a [u8]) -> Result<(), DecodeError> {
-        match number {
-            1 => self.click_id = optional_id(bytes)?,
-            3 => self.issuer = optional_id(bytes)?,
-            4 => self.user_id = optional_id(bytes)?,
-            6 => self.ad_id = optional_id(bytes)?,
-            7 => self.campaign_id = optional_id(bytes)?,
-            8 => self.advertiser_id = optional_id(bytes)?,
-            9 => self.publisher_id = optional_id(bytes)?,
-            10 => self.placement_id = optional_id(bytes)?,
-            11 => self.impression_id = optional_id(bytes)?,
-            13 => self.currency = optional_id(bytes)?,
-            20 => self.method = text(bytes, MAX_ID_BYTES)?,
-            21 => self.purpose = text(bytes, MAX_TEXT_BYTES)?,
-            22 => self.ip = address(bytes)?,
-            23 => self.peer_ip = address(bytes)?,
-            24 => self.source_key = bounded(bytes, MAX_SOURCE_KEY_BYTES)?,
-            25 => self.user_agent = Some(text(bytes, MAX_TEXT_BYTES)?),
-            26 => self.referrer = text(bytes, MAX_TEXT_BYTES)?,
-            27 => self.country = text(bytes, MAX_ID_BYTES)?,
-            28 => self.consent = text(bytes, MAX_TEXT_BYTES)?,
-            29 => self.extras = text(bytes, MAX_EXTRAS_BYTES)?,
-            2 | 5 | 12 | 14..=19 | 30 | 31 => return Err(DecodeError::Malformed),
-            _ => {}
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn set_number(&mut self, number: u64, value: u64) -> Result<(), DecodeError> {
-        match number {
-            2 => self.click_id_source = SourceCode(value),
-            5 => self.user_id_source = SourceCode(value),
-            12 => self.price = price(value)?,
-            14 => self.payout = price(value)?,
-            15 => self.price_source = SourceCode(value),
-            16 => self.catalogue_version = value,
-            17 => self.received_at = millis(value)?,
-            18 => self.client_time = Some(millis(value)?),
-            19 => self.capture = capture(value),
-            30 => self.expires_at = Some(millis(value)?),
-            31 => self.ad_active = Some(value != 0),
-            1 | 3 | 4 | 6..=11 | 13 | 20..=29 => return Err(DecodeError::Malformed),
-            _ => {}
+    fn rare(&mut self, tag: u64, reader: &mut Reader<'a>) -> Result<(), DecodeError> {
+        match tag {
+            CLICK_ID_SOURCE => self.click_id_source = SourceCode(reader.varint()?),
+            USER_ID_SOURCE => self.user_id_source = SourceCode(reader.varint()?),
+            IMPRESSION_ID => self.impression_id = optional_id(reader.bytes()?)?,
+            PRICE_SOURCE => self.price_source = SourceCode(reader.varint()?),
+            CATALOGUE_VERSION => self.catalogue_version = reader.varint()?,
+            CLIENT_TIME => self.client_time = Some(millis(reader.varint()?)?),
+            CAPTURE => self.capture = capture(reader.varint()?),
+            PURPOSE => self.purpose = text(reader.bytes()?, MAX_TEXT_BYTES)?,
+            PEER_IP => self.peer_ip = address(reader.bytes()?)?,
+            SOURCE_KEY => self.source_key = bounded(reader.bytes()?, MAX_SOURCE_KEY_BYTES)?,
+            REFERRER => self.referrer = text(reader.bytes()?, MAX_TEXT_BYTES)?,
+            COUNTRY => self.country = text(reader.bytes()?, MAX_ID_BYTES)?,
+            CONSENT => self.consent = text(reader.bytes()?, MAX_TEXT_BYTES)?,
+            EXTRAS => self.extras = text(reader.bytes()?, MAX_EXTRAS_BYTES)?,
+            AD_ACTIVE => self.ad_active = Some(reader.varint()? != 0),
+            tag => reader.skip(tag, |number| (1..=31).contains(&number))?,
         }
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! Records that are no clicks: header, policy, heartbeat.
 
-use super::wire::{Reader, Value, put_bytes, put_u64, put_u64_nonzero};
-use super::{DecodeError, millis, optional_id};
+use super::text::optional_id;
+use super::wire::{Reader, bytes, put_bytes, put_u64, put_u64_nonzero, varint};
+use super::{DecodeError, millis};
 use crate::policy::Policy;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -17,23 +18,41 @@ pub struct Header {
     pub partitions: u32,
 }
 
+const LOG_ID: u64 = bytes(1);
+const GENERATION: u64 = varint(2);
+const PARTITIONS: u64 = varint(3);
+
+const NEXT_SEQ: u64 = varint(1);
+
+const POLICY_ID: u64 = bytes(1);
+const EFFECTIVE_FROM: u64 = varint(2);
+const LINK_LIFETIME: u64 = varint(3);
+const SPOOL_LIMIT: u64 = varint(4);
+const HORIZON: u64 = varint(5);
+const SEAL_AFTER: u64 = varint(6);
+const DOUBLE_CLICK: u64 = varint(7);
+const BURST_CLICKS: u64 = varint(8);
+
 impl Header {
-    pub(super) fn decode(bytes: &[u8]) -> Result<Header, DecodeError> {
+    pub(super) fn decode(message: &[u8]) -> Result<Header, DecodeError> {
         let mut header = Header { log_id: [0; 16], generation: 0, partitions: 0 };
-        let mut reader = Reader::new(bytes);
-        while let Some((number, value)) = reader.field()? {
-            match (number, value) {
-                (1, Value::Bytes(bytes)) => {
-                    header.log_id = bytes.try_into().map_err(|_| DecodeError::Malformed)?;
+        let mut reader = Reader::new(message);
+        loop {
+            match reader.tag()? {
+                0 => break,
+                LOG_ID => {
+                    let log_id = reader.bytes()?.try_into();
+                    header.log_id = log_id.map_err(|_| DecodeError::Malformed)?;
                 }
-                (2, Value::Varint(value)) => {
-                    header.generation = value.try_into().map_err(|_| DecodeError::Malformed)?;
+                GENERATION => {
+                    let generation = reader.varint()?.try_into();
+                    header.generation = generation.map_err(|_| DecodeError::Malformed)?;
                 }
-                (3, Value::Varint(value)) => {
-                    header.partitions = value.try_into().map_err(|_| DecodeError::Malformed)?;
+                PARTITIONS => {
+                    let partitions = reader.varint()?.try_into();
+                    header.partitions = partitions.map_err(|_| DecodeError::Malformed)?;
                 }
-                (1..=3, _) => return Err(DecodeError::Malformed),
-                _ => {}
+                tag => reader.skip(tag, |number| (1..=3).contains(&number))?,
             }
         }
         Ok(header)
@@ -46,34 +65,34 @@ impl Header {
     }
 }
 
-pub(super) fn decode_heartbeat(bytes: &[u8]) -> Result<u64, DecodeError> {
+pub(super) fn decode_heartbeat(message: &[u8]) -> Result<u64, DecodeError> {
     let mut next_seq = 0;
-    let mut reader = Reader::new(bytes);
-    while let Some((number, value)) = reader.field()? {
-        match (number, value) {
-            (1, Value::Varint(value)) => next_seq = value,
-            (1, _) => return Err(DecodeError::Malformed),
-            _ => {}
+    let mut reader = Reader::new(message);
+    loop {
+        match reader.tag()? {
+            0 => break,
+            NEXT_SEQ => next_seq = reader.varint()?,
+            tag => reader.skip(tag, |number| number == 1)?,
         }
     }
     Ok(next_seq)
 }
 
-pub(super) fn decode_policy(bytes: &[u8]) -> Result<Policy, DecodeError> {
+pub(super) fn decode_policy(message: &[u8]) -> Result<Policy, DecodeError> {
     let mut policy = Policy { policy_id: String::new(), ..Policy::default() };
-    let mut reader = Reader::new(bytes);
-    while let Some((number, value)) = reader.field()? {
-        match (number, value) {
-            (1, Value::Bytes(bytes)) => policy.policy_id = String::from(optional_id(bytes)?),
-            (2, Value::Varint(value)) => policy.effective_from = millis(value)?,
-            (3, Value::Varint(value)) => policy.link_lifetime_ms = value,
-            (4, Value::Varint(value)) => policy.spool_limit_ms = value,
-            (5, Value::Varint(value)) => policy.horizon_ms = value,
-            (6, Value::Varint(value)) => policy.seal_after_ms = value,
-            (7, Value::Varint(value)) => policy.double_click_ms = value,
-            (8, Value::Varint(value)) => policy.burst_clicks = value,
-            (1..=8, _) => return Err(DecodeError::Malformed),
-            _ => {}
+    let mut reader = Reader::new(message);
+    loop {
+        match reader.tag()? {
+            0 => break,
+            POLICY_ID => policy.policy_id = String::from(optional_id(reader.bytes()?)?),
+            EFFECTIVE_FROM => policy.effective_from = millis(reader.varint()?)?,
+            LINK_LIFETIME => policy.link_lifetime_ms = reader.varint()?,
+            SPOOL_LIMIT => policy.spool_limit_ms = reader.varint()?,
+            HORIZON => policy.horizon_ms = reader.varint()?,
+            SEAL_AFTER => policy.seal_after_ms = reader.varint()?,
+            DOUBLE_CLICK => policy.double_click_ms = reader.varint()?,
+            BURST_CLICKS => policy.burst_clicks = reader.varint()?,
+            tag => reader.skip(tag, |number| (1..=8).contains(&number))?,
         }
     }
     if policy.policy_id.is_empty() { Err(DecodeError::Id) } else { Ok(policy) }

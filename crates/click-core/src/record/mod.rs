@@ -5,17 +5,19 @@
 mod click;
 mod control;
 mod partition;
+mod text;
 mod wire;
 
 pub use click::{Capture, Click, SourceCode};
 pub use control::{Header, encode_policy};
 pub use partition::partition_of;
 
-use crate::limits::{MAX_ID_BYTES, MAX_PAYLOAD_BYTES, MAX_PRICE_MICROS, MAX_TIME_MS};
+use crate::limits::{MAX_PAYLOAD_BYTES, MAX_PRICE_MICROS, MAX_TIME_MS};
 use crate::policy::Policy;
 use crate::types::{Micros, Millis};
 use alloc::vec::Vec;
-use wire::{Reader, Value, put_bytes, put_bytes_nonempty, put_u64, put_u64_nonzero};
+use text::optional_id;
+use wire::{Reader, bytes, put_bytes, put_bytes_nonempty, put_u64, put_u64_nonzero, varint};
 
 /// Who sent a record, and as which one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,28 +214,42 @@ impl<'a> Record<'a> {
     }
 }
 
+const SENT_AT: u64 = varint(1);
+const TRACKER_ID: u64 = bytes(2);
+const EPOCH: u64 = varint(3);
+const SEQ: u64 = varint(4);
+const PREVIOUS_ID: u64 = bytes(5);
+const PREVIOUS_EPOCH: u64 = varint(6);
+const PREVIOUS_NEXT: u64 = varint(7);
+const CLICK: u64 = bytes(10);
+const TICK: u64 = bytes(11);
+const HEARTBEAT: u64 = bytes(12);
+const POLICY: u64 = bytes(13);
+const HEADER: u64 = bytes(14);
+
 impl<'a> Envelope<'a> {
     fn decode(payload: &'a [u8]) -> Result<Envelope<'a>, DecodeError> {
         let mut envelope = Envelope::default();
         let mut reader = Reader::new(payload);
-        while let Some((number, value)) = reader.field()? {
-            match (number, value) {
-                (1, Value::Varint(value)) => envelope.sent_at = Some(millis(value)?),
-                (2, Value::Bytes(bytes)) => envelope.tracker_id = optional_id(bytes)?,
-                (3, Value::Varint(value)) => envelope.epoch = value,
-                (4, Value::Varint(value)) => envelope.seq = value,
-                (5, Value::Bytes(bytes)) => envelope.previous_id = optional_id(bytes)?,
-                (6, Value::Varint(value)) => envelope.previous_epoch = value,
-                (7, Value::Varint(value)) => envelope.previous_next = value,
-                (10..=14, Value::Bytes(bytes)) if envelope.kind.is_none() => {
-                    envelope.kind = Some((number, bytes));
+        loop {
+            match reader.tag()? {
+                0 => return Ok(envelope),
+                SENT_AT => envelope.sent_at = Some(millis(reader.varint()?)?),
+                TRACKER_ID => envelope.tracker_id = optional_id(reader.bytes()?)?,
+                EPOCH => envelope.epoch = reader.varint()?,
+                SEQ => envelope.seq = reader.varint()?,
+                PREVIOUS_ID => envelope.previous_id = optional_id(reader.bytes()?)?,
+                PREVIOUS_EPOCH => envelope.previous_epoch = reader.varint()?,
+                PREVIOUS_NEXT => envelope.previous_next = reader.varint()?,
+                tag @ (CLICK | TICK | HEARTBEAT | POLICY | HEADER) => {
+                    let kind = (tag >> 3, reader.bytes()?);
+                    if envelope.kind.replace(kind).is_some() {
+                        return Err(DecodeError::Kind);
+                    }
                 }
-                (10..=14, Value::Bytes(_)) => return Err(DecodeError::Kind),
-                (1..=7 | 10..=14, _) => return Err(DecodeError::Malformed),
-                _ => {}
+                tag => reader.skip(tag, |number| matches!(number, 1..=7 | 10..=14))?,
             }
         }
-        Ok(envelope)
     }
 
     fn transport(&self) -> Result<Option<Transport<'a>>, DecodeError> {
@@ -250,30 +266,7 @@ impl<'a> Envelope<'a> {
 
 /// Whether `bytes` could be an id: 1-128 bytes of UTF-8 without control characters.
 pub fn valid_id(bytes: &[u8]) -> bool {
-    id(bytes).is_ok()
-}
-
-fn id(bytes: &[u8]) -> Result<&str, DecodeError> {
-    if bytes.is_empty() { Err(DecodeError::Id) } else { optional_id(bytes) }
-}
-
-#[inline]
-fn optional_id(bytes: &[u8]) -> Result<&str, DecodeError> {
-    if bytes.len() > MAX_ID_BYTES {
-        return Err(DecodeError::Id);
-    }
-    let text = core::str::from_utf8(bytes).map_err(|_| DecodeError::NotUtf8)?;
-    if bytes.iter().fold(false, |bad, byte| bad | (*byte < 0x20) | (*byte >= 0x7f))
-        && text.chars().any(char::is_control)
-    {
-        return Err(DecodeError::Id);
-    }
-    Ok(text)
-}
-
-#[inline]
-fn text(bytes: &[u8], limit: usize) -> Result<&str, DecodeError> {
-    core::str::from_utf8(bounded(bytes, limit)?).map_err(|_| DecodeError::NotUtf8)
+    !bytes.is_empty() && optional_id(bytes).is_ok()
 }
 
 fn bounded(bytes: &[u8], limit: usize) -> Result<&[u8], DecodeError> {

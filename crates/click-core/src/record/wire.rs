@@ -9,12 +9,17 @@ pub(super) struct Reader<'a> {
     bytes: &'a [u8],
 }
 
-/// One field's value.
-#[derive(Clone, Copy)]
-pub(super) enum Value<'a> {
-    Varint(u64),
-    Bytes(&'a [u8]),
-    Other,
+/// A field's number and wire type as they stand before it; 0 is the end of the message.
+pub(super) type Tag = u64;
+
+/// Tag of a varint field.
+pub(super) const fn varint(number: u64) -> Tag {
+    number << 3
+}
+
+/// Tag of a length-delimited field.
+pub(super) const fn bytes(number: u64) -> Tag {
+    number << 3 | 2
 }
 
 impl<'a> Reader<'a> {
@@ -22,28 +27,43 @@ impl<'a> Reader<'a> {
         Reader { bytes }
     }
 
-    /// The next field, `None` at the end.
+    /// The next field's tag, 0 at the end.
     #[inline]
-    pub(super) fn field(&mut self) -> Result<Option<(u64, Value<'a>)>, DecodeError> {
+    pub(super) fn tag(&mut self) -> Result<Tag, DecodeError> {
         if self.bytes.is_empty() {
-            return Ok(None);
+            return Ok(0);
         }
-        let tag = self.varint()?;
-        let (number, wire_type) = (tag >> 3, tag & 7);
-        if number == 0 || number > (1 << 29) - 1 {
+        match self.varint()? {
+            0..8 => Err(DecodeError::Malformed),
+            tag => Ok(tag),
+        }
+    }
+
+    /// The bytes of a length-delimited field.
+    #[inline]
+    pub(super) fn bytes(&mut self) -> Result<&'a [u8], DecodeError> {
+        let len = usize::try_from(self.varint()?).map_err(|_| DecodeError::Truncated)?;
+        self.take(len)
+    }
+
+    /// Skips a field that the schema does not know; a known one has the wrong type.
+    #[cold]
+    pub(super) fn skip(
+        &mut self,
+        tag: Tag,
+        known: impl Fn(u64) -> bool,
+    ) -> Result<(), DecodeError> {
+        let number = tag >> 3;
+        if known(number) || number > (1 << 29) - 1 {
             return Err(DecodeError::Malformed);
         }
-        let value = match wire_type {
-            0 => Value::Varint(self.varint()?),
-            2 => {
-                let len = usize::try_from(self.varint()?).map_err(|_| DecodeError::Truncated)?;
-                Value::Bytes(self.take(len)?)
-            }
-            1 => self.take(8).map(|_| Value::Other)?,
-            5 => self.take(4).map(|_| Value::Other)?,
-            _ => return Err(DecodeError::Malformed),
-        };
-        Ok(Some((number, value)))
+        match tag & 7 {
+            0 => self.varint().map(|_| ()),
+            1 => self.take(8).map(|_| ()),
+            2 => self.bytes().map(|_| ()),
+            5 => self.take(4).map(|_| ()),
+            _ => Err(DecodeError::Malformed),
+        }
     }
 
     #[inline]
@@ -53,8 +73,9 @@ impl<'a> Reader<'a> {
         Ok(head)
     }
 
+    /// A varint.
     #[inline]
-    fn varint(&mut self) -> Result<u64, DecodeError> {
+    pub(super) fn varint(&mut self) -> Result<u64, DecodeError> {
         match self.bytes {
             [first, rest @ ..] if *first < 0x80 => {
                 self.bytes = rest;
@@ -68,6 +89,7 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[inline(never)]
     fn long_varint(&mut self) -> Result<u64, DecodeError> {
         let mut value = 0u64;
         for (index, byte) in self.bytes.iter().enumerate().take(10) {
@@ -96,7 +118,7 @@ pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 
 /// Appends a varint field, also where it is 0.
 pub(super) fn put_u64(out: &mut Vec<u8>, number: u64, value: u64) {
-    put_varint(out, number << 3);
+    put_varint(out, varint(number));
     put_varint(out, value);
 }
 
@@ -109,7 +131,7 @@ pub(super) fn put_u64_nonzero(out: &mut Vec<u8>, number: u64, value: u64) {
 
 /// Appends a length-delimited field, also where it is empty.
 pub(super) fn put_bytes(out: &mut Vec<u8>, number: u64, value: &[u8]) {
-    put_varint(out, number << 3 | 2);
+    put_varint(out, bytes(number));
     put_varint(out, value.len() as u64);
     out.extend_from_slice(value);
 }

@@ -2,7 +2,7 @@
 
 use crate::limits::DOUBLE_CLICK_MEMORY_MS;
 use crate::policy::Policy;
-use crate::stage::event::Event;
+use crate::stage::event::Facts;
 use crate::types::Millis;
 
 /// The last click of a user on an ad that claimed its link and was not D2 itself.
@@ -14,10 +14,10 @@ pub struct LastClick {
     pub click_time: Millis,
 }
 
-/// Whether `event` is a double click after `last`: happened within 30 s (inclusive, either side)
+/// Whether `click` is a double click after `last`: happened within 30 s (inclusive, either side)
 /// and folded at most ten minutes later.
 #[inline]
-pub fn is_double(event: &Event, last: LastClick, policy: &Policy) -> bool {
-    event.click_time().0.abs_diff(last.click_time.0) <= policy.double_click_ms
-        && event.fold_time.since(last.fold_time) <= DOUBLE_CLICK_MEMORY_MS
+pub fn is_double(click: &Facts, last: LastClick, policy: &Policy) -> bool {
+    click.click_time().0.abs_diff(last.click_time.0) <= policy.double_click_ms
+        && click.fold_time.since(last.fold_time) <= DOUBLE_CLICK_MEMORY_MS
 }

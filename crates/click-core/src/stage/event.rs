@@ -19,20 +19,27 @@ impl Flags {
     /// The user is known.
     pub const USER: u8 = 8;
 
-    /// Whether all bits of `mask` are set.
+    /// Whether any bit of `mask` is set.
     #[inline]
-    pub const fn has(self, mask: u8) -> bool {
-        self.0 & mask == mask
+    pub const fn any(self, mask: u8) -> bool {
+        self.0 & mask != 0
     }
 }
 
-/// A click on its way through the stages.
+/// A click on its way to the user stage: two cache lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event {
     /// Identity of (issuer, click id, user id).
     pub claim: u128,
     /// Identity of (user id, ad id), where the user is known.
     pub pair: u128,
+    /// What the later stages need.
+    pub facts: Facts,
+}
+
+/// What the source stage and the rows need of a click.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
     /// Source of the activity rule, 0 if unknown.
     pub source: u128,
     /// Place of the record in fold order.
@@ -41,8 +48,6 @@ pub struct Event {
     pub offset: Offset,
     /// The tracker's clock.
     pub received_at: Millis,
-    /// When the link expires.
-    pub expires_at: Option<Millis>,
     /// Price of a valid click.
     pub price: Micros,
     /// Payout of a valid click.
@@ -56,7 +61,7 @@ pub struct Event {
     /// The policy in force at `fold_time`.
     pub policy: PolicyIndex,
     /// Minute that late clicks are posted to.
-    pub posted_minute: Option<Minute>,
+    pub posted: Posted,
     /// All reasons found so far.
     pub reasons: Reasons,
     /// Key group of the user key.
@@ -69,7 +74,30 @@ pub struct Event {
     pub flags: Flags,
 }
 
-impl Event {
+/// The minute that late clicks are posted to, or none, in four bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Posted(u32);
+
+impl Posted {
+    /// An ordinary click.
+    pub const NONE: Posted = Posted(u32::MAX);
+
+    /// Posted to `minute`.
+    pub const fn to(minute: Option<Minute>) -> Posted {
+        match minute {
+            Some(minute) => Posted(minute.0),
+            None => Posted::NONE,
+        }
+    }
+
+    /// The minute.
+    #[inline]
+    pub const fn minute(self) -> Option<Minute> {
+        if self.0 == u32::MAX { None } else { Some(Minute(self.0)) }
+    }
+}
+
+impl Facts {
     /// When the click counts as having happened.
     #[inline]
     pub fn click_time(&self) -> Millis {
@@ -80,5 +108,12 @@ impl Event {
     #[inline]
     pub fn fold_order(&self) -> (Millis, Partition, Offset) {
         (self.fold_time, self.partition, self.offset)
+    }
+
+    /// The key group of the source stage; clicks of an unknown source take part in no activity
+    /// rule and stay with their user.
+    #[inline]
+    pub const fn source_stage_group(&self) -> u8 {
+        if self.source == 0 { self.user_group } else { self.source_group }
     }
 }

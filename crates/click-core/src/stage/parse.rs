@@ -1,7 +1,7 @@
 //! Parse: payloads to facts. Stateless, so any number of threads may parse chunks of a partition
 //! side by side; the sequence stage puts the chunks in order.
 
-use super::event::{Event, Flags};
+use super::event::{Event, Facts, Flags, Posted};
 use crate::hash::Identity;
 use crate::keys::{KeySet, put_ad_key, put_publisher_key};
 use crate::policy::Policy;
@@ -9,6 +9,7 @@ use crate::record::{Click, DecodeError, Header, Kind, Previous, Record, Transpor
 use crate::rules::{method, purpose};
 use crate::types::{Millis, Offset, Partition};
 use crate::verdict::Reasons;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -29,9 +30,26 @@ pub(super) enum Item {
     Click(u32),
     Tick,
     Heartbeat(u64),
-    Policy(Policy),
-    Header(Header),
+    Policy(Box<Policy>),
+    Header(Box<Header>),
     Bad(DecodeError),
+}
+
+/// A time or none, in eight bytes: no valid time is so late.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MaybeMillis(u64);
+
+impl MaybeMillis {
+    const NONE: MaybeMillis = MaybeMillis(u64::MAX);
+
+    fn of(time: Option<Millis>) -> MaybeMillis {
+        time.map_or(MaybeMillis::NONE, |time| MaybeMillis(time.0))
+    }
+
+    #[inline]
+    pub(super) const fn get(self) -> Option<Millis> {
+        if self.0 == u64::MAX { None } else { Some(Millis(self.0)) }
+    }
 }
 
 /// A parsed record.
@@ -40,7 +58,8 @@ pub(super) struct Parsed {
     pub(super) offset: Offset,
     /// `append_time` until the chunk is sequenced, then `fold_time`.
     pub(super) time: Millis,
-    pub(super) sent_at: Option<Millis>,
+    pub(super) sent_at: MaybeMillis,
+    pub(super) expires_at: MaybeMillis,
     pub(super) sender: Option<Sender>,
     pub(super) previous: Option<Sender>,
     pub(super) item: Item,
@@ -107,29 +126,27 @@ impl<'i> Parser<'i> {
 
     #[inline]
     fn record(&mut self, offset: Offset, append_time: Millis, payload: &[u8]) {
-        let parsed = match Record::decode(payload) {
-            Ok(record) => {
-                let sender = record.transport.map(|transport| self.sender(transport));
-                let previous = record.previous.map(|previous| self.previous(previous));
-                let item = self.item(record.kind, offset);
-                Parsed {
-                    offset,
-                    time: append_time,
-                    sent_at: record.sent_at,
-                    sender,
-                    previous,
-                    item,
-                }
-            }
-            Err(error) => Parsed {
-                offset,
-                time: append_time,
-                sent_at: None,
-                sender: None,
-                previous: None,
-                item: Item::Bad(error),
-            },
+        let mut parsed = Parsed {
+            offset,
+            time: append_time,
+            sent_at: MaybeMillis::NONE,
+            expires_at: MaybeMillis::NONE,
+            sender: None,
+            previous: None,
+            item: Item::Tick,
         };
+        match Record::decode(payload) {
+            Ok(record) => {
+                parsed.sent_at = MaybeMillis::of(record.sent_at);
+                parsed.sender = record.transport.map(|transport| self.sender(transport));
+                parsed.previous = record.previous.map(|previous| self.previous(previous));
+                if let Kind::Click(click) = &record.kind {
+                    parsed.expires_at = MaybeMillis::of(click.expires_at);
+                }
+                parsed.item = self.item(record.kind, offset);
+            }
+            Err(error) => parsed.item = Item::Bad(error),
+        }
         self.chunk.records.push(parsed);
     }
 
@@ -146,9 +163,9 @@ impl<'i> Parser<'i> {
             Kind::Heartbeat { next_seq } => Item::Heartbeat(next_seq),
             Kind::Policy(policy) => {
                 self.chunk.policies += 1;
-                Item::Policy(policy)
+                Item::Policy(Box::new(policy))
             }
-            Kind::Header(header) => Item::Header(header),
+            Kind::Header(header) => Item::Header(Box::new(header)),
         }
     }
 
@@ -192,23 +209,24 @@ impl<'i> Parser<'i> {
         Event {
             claim: identity.of([click.issuer, click.click_id, click.user_id]),
             pair: if has_user { identity.of([click.user_id, click.ad_id]) } else { 0 },
-            source,
-            fold_time: Millis(0),
-            offset,
-            received_at: click.received_at,
-            expires_at: click.expires_at,
-            price: click.price,
-            payout: click.payout,
-            partition: self.partition,
-            ad_key,
-            publisher_key,
-            policy: 0,
-            posted_minute: None,
-            reasons: Reasons::NONE,
-            user_group: identity.group(click.user_key().as_bytes()),
-            source_group: if source == 0 { 0 } else { identity.group_of_source(source) },
-            burst_clicks: 0,
-            flags: flags_of(click),
+            facts: Facts {
+                source,
+                fold_time: Millis(0),
+                offset,
+                received_at: click.received_at,
+                price: click.price,
+                payout: click.payout,
+                partition: self.partition,
+                ad_key,
+                publisher_key,
+                policy: 0,
+                posted: Posted::NONE,
+                reasons: Reasons::NONE,
+                user_group: identity.group(click.user_key().as_bytes()),
+                source_group: if source == 0 { 0 } else { identity.group_of_source(source) },
+                burst_clicks: 0,
+                flags: flags_of(click),
+            },
         }
     }
 }

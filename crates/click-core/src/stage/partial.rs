@@ -1,7 +1,7 @@
 //! Combine: clicks to partial counts per row, so that only these travel to the window stage and a
 //! hot ad is no hot spot.
 
-use super::event::Event;
+use super::event::{Facts, Posted};
 use crate::hash::Map;
 use crate::keys::KeyId;
 use crate::row::Counts;
@@ -16,7 +16,7 @@ pub struct Slot {
     /// Minute in which the clicks happened.
     pub minute: Minute,
     /// Minute in which late clicks are posted.
-    pub posted_minute: Option<Minute>,
+    pub posted: Posted,
 }
 
 /// What a number of clicks change about one row.
@@ -74,11 +74,11 @@ pub enum Change {
 impl Partials {
     /// Adds one click's change, at `at`, to its rows in both views.
     #[inline]
-    pub fn add(&mut self, event: &Event, change: Change, at: Millis) {
-        let (minute, posted_minute) = (event.click_time().minute(), event.posted_minute);
-        let sums = [(event.ad_key, event.price), (event.publisher_key, event.payout)];
+    pub fn add(&mut self, click: &Facts, change: Change, at: Millis) {
+        let (minute, posted) = (click.click_time().minute(), click.posted);
+        let sums = [(click.ad_key, click.price), (click.publisher_key, click.payout)];
         for (key, sum) in sums {
-            let partial = self.entry(Slot { key, minute, posted_minute });
+            let partial = self.entry(Slot { key, minute, posted });
             partial.changed = partial.changed.max(at.grid_ceil());
             match change {
                 Change::Counted => {
@@ -89,8 +89,8 @@ impl Partials {
                 Change::CountedAndDecided => partial.measured += 1,
                 Change::Decided => partial.decided += 1,
             }
-            partial.by_class[event.reasons.class() as usize] += 1;
-            if event.reasons.0 == 0 {
+            partial.by_class[click.reasons.class() as usize] += 1;
+            if click.reasons.0 == 0 {
                 partial.sum_micros += i128::from(sum.0);
             }
         }

@@ -4,7 +4,7 @@
 //! Reads ahead of the watermark, but all state that a snapshot holds is as of W: what was read
 //! beyond it waits in parsed chunks and is read again after a restore.
 
-use super::event::Event;
+use super::event::{Event, Posted};
 use super::parse::{Chunk, Item, Parsed};
 use super::transport::Transports;
 use crate::keys::{KeyId, KeyTable};
@@ -150,7 +150,7 @@ impl Sequence {
     /// Takes the next records of the partition and gives them their fold times.
     pub fn push(&mut self, mut chunk: Chunk, table: &mut KeyTable) {
         for record in &mut chunk.records {
-            let capped = match record.sent_at {
+            let capped = match record.sent_at.get() {
                 Some(sent_at) => record.time.min(sent_at.plus(SKEW_ALLOWANCE_MS)),
                 None => record.time,
             };
@@ -238,7 +238,7 @@ impl Sequence {
                 });
                 if new {
                     let event = &ahead.chunk.events[*index as usize];
-                    (out.click)(judge.judge(event, now, &ahead.keys));
+                    (out.click)(judge.judge(event, record, &ahead.keys));
                 } else {
                     self.repeats += 1;
                 }
@@ -248,7 +248,7 @@ impl Sequence {
                     self.transports.heartbeat(tracker(sender.tracker), *next_seq, now, timeline);
                 }
             }
-            Item::Header(header) => self.header = self.header.or(Some(*header)),
+            Item::Header(header) => self.header = self.header.or(Some(**header)),
             Item::Bad(error) => out.dead.push(DeadLetter {
                 partition: self.partition,
                 offset: record.offset,
@@ -280,29 +280,31 @@ impl<'t> Judge<'t> {
     }
 
     #[inline]
-    fn judge(&mut self, event: &Event, fold_time: Millis, keys: &[KeyId]) -> Event {
+    fn judge(&mut self, event: &Event, record: &Parsed, keys: &[KeyId]) -> Event {
+        let fold_time = record.time;
         if fold_time >= self.policy_until {
             self.policy = self.timeline.at(fold_time).0;
             self.policy_until = self.timeline.in_force_until(fold_time);
         }
-        let mut event = Event {
-            fold_time,
-            policy: self.policy,
-            ad_key: keys[event.ad_key as usize],
-            publisher_key: keys[event.publisher_key as usize],
-            ..*event
-        };
-        let minute = event.click_time().minute();
+        let mut event = *event;
+        let click = &mut event.facts;
+        click.fold_time = fold_time;
+        click.policy = self.policy;
+        click.ad_key = keys[click.ad_key as usize];
+        click.publisher_key = keys[click.publisher_key as usize];
+        let minute = click.click_time().minute();
         if minute != self.minute {
             self.minute = minute;
             self.minute_seals = self.timeline.sealing_starts(minute);
         }
-        event.posted_minute = (self.minute_seals <= fold_time).then(|| fold_time.minute());
+        let late = self.minute_seals <= fold_time;
+        click.posted = Posted::to(late.then(|| fold_time.minute()));
         if let Some(policy) = self.timeline.get(self.policy) {
-            event.reasons = validity::stateless(&event, policy, self.timeline);
+            click.reasons =
+                validity::stateless(click, record.expires_at.get(), policy, self.timeline);
             #[expect(clippy::cast_possible_truncation, reason = "policies allow at most 100")]
             let burst_clicks = policy.burst_clicks as u8;
-            event.burst_clicks = burst_clicks;
+            click.burst_clicks = burst_clicks;
         }
         event
     }

@@ -3,7 +3,7 @@
 //! A click waits here until no later click can change its verdict; all of that waiting is the
 //! queue below, in fold order.
 
-use super::event::{Event, Flags};
+use super::event::{Facts, Flags};
 use super::partial::{Change, Partials};
 use crate::hash::Map;
 use crate::limits::{BURST_SPAN_MS, LOOK_AHEAD_MS};
@@ -53,7 +53,7 @@ pub struct SourceStage {
 
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
-    event: Event,
+    click: Facts,
     /// How many clicks back the source's previous one is, 0 for none within reach.
     back: u32,
     /// Length of the chain of clicks that ends here.
@@ -62,27 +62,33 @@ struct Waiting {
 
 impl SourceStage {
     /// Takes clicks in fold order, all known below `w`, and advances to `w`.
-    pub fn apply(&mut self, events: &[Event], w: Millis, timeline: &Timeline, out: &mut Outcome) {
-        for event in events {
-            self.push(event, timeline);
+    pub fn apply<'a>(
+        &mut self,
+        clicks: impl Iterator<Item = &'a Facts>,
+        w: Millis,
+        timeline: &Timeline,
+        out: &mut Outcome,
+    ) {
+        for click in clicks {
+            self.push(click, timeline);
         }
         self.advance(w, out);
     }
 
     #[inline]
-    fn push(&mut self, event: &Event, timeline: &Timeline) {
+    fn push(&mut self, click: &Facts, timeline: &Timeline) {
         let number = self.first + self.waiting.len() as u64;
-        let mut waiting = Waiting { event: *event, back: 0, chain: 1 };
-        let left_out = event.flags.0 & (Flags::PREFETCH | Flags::NO_CLICK_METHOD) != 0;
-        if event.source == 0 || left_out {
+        let mut waiting = Waiting { click: *click, back: 0, chain: 1 };
+        let left_out = click.flags.any(Flags::PREFETCH | Flags::NO_CLICK_METHOD);
+        if click.source == 0 || left_out {
             self.waiting.push_back(waiting);
             return;
         }
-        if let Some(last) = self.last.insert(event.source, number)
+        if let Some(last) = self.last.insert(click.source, number)
             && last >= self.first
         {
             let previous = &self.waiting[to_index(last - self.first)];
-            if event.fold_time.since(previous.event.fold_time) < BURST_SPAN_MS {
+            if click.fold_time.since(previous.click.fold_time) < BURST_SPAN_MS {
                 #[expect(clippy::cast_possible_truncation, reason = "a second's clicks")]
                 let back = (number - last) as u32;
                 waiting.back = back;
@@ -91,7 +97,7 @@ impl SourceStage {
         }
         self.waiting.push_back(waiting);
         if waiting.chain > 1 {
-            self.look_for_burst(waiting.chain, event.fold_time, timeline);
+            self.look_for_burst(waiting.chain, click.fold_time, timeline);
         }
     }
 
@@ -99,7 +105,7 @@ impl SourceStage {
     #[inline]
     fn look_for_burst(&mut self, chain: u32, now: Millis, timeline: &Timeline) {
         let newest = self.waiting.len() - 1;
-        let threshold = self.waiting[newest].event.burst_clicks;
+        let threshold = self.waiting[newest].click.burst_clicks;
         if chain > u32::from(threshold) {
             self.mark_run(newest, threshold);
         }
@@ -120,7 +126,7 @@ impl SourceStage {
     /// If the `threshold + 1` clicks up to `newest` lie within the span, those of them that are
     /// judged by this threshold are G3.
     fn mark_run(&mut self, newest: usize, threshold: u8) {
-        let end = self.waiting[newest].event;
+        let end = self.waiting[newest].click;
         let (mut least, mut most) = (end.click_time(), end.click_time());
         let mut at = newest;
         for _ in 0..threshold {
@@ -129,10 +135,10 @@ impl SourceStage {
                 return;
             }
             at -= back;
-            let event = &self.waiting[at].event;
-            least = least.min(event.click_time());
-            most = most.max(event.click_time());
-            let fold_span = end.fold_time.since(event.fold_time);
+            let click = &self.waiting[at].click;
+            least = least.min(click.click_time());
+            most = most.max(click.click_time());
+            let fold_span = end.fold_time.since(click.fold_time);
             if fold_span >= BURST_SPAN_MS || most.since(least) >= BURST_SPAN_MS {
                 return;
             }
@@ -140,8 +146,8 @@ impl SourceStage {
         let mut at = newest;
         for step in 0..=threshold {
             let waiting = &mut self.waiting[at];
-            if waiting.event.burst_clicks == threshold {
-                waiting.event.reasons = waiting.event.reasons.with(Class::G3);
+            if waiting.click.burst_clicks == threshold {
+                waiting.click.reasons = waiting.click.reasons.with(Class::G3);
             }
             if step < threshold {
                 at -= waiting.back as usize;
@@ -152,19 +158,19 @@ impl SourceStage {
     fn advance(&mut self, w: Millis, out: &mut Outcome) {
         let grid = w.grid_floor();
         while let Some(front) = self.waiting.front() {
-            let final_at = front.event.fold_time.plus(LOOK_AHEAD_MS);
+            let final_at = front.click.fold_time.plus(LOOK_AHEAD_MS);
             if final_at > w {
                 break;
             }
-            decide(&front.event, self.first < self.counted, final_at, grid, out);
+            decide(&front.click, self.first < self.counted, final_at, grid, out);
             self.waiting.pop_front();
             self.first += 1;
         }
         let known = to_index(self.counted.saturating_sub(self.first));
         for waiting in self.waiting.range(known..) {
-            let at = waiting.event.fold_time.plus(1);
+            let at = waiting.click.fold_time.plus(1);
             let part = if at <= grid { &mut out.settled } else { &mut out.open };
-            part.add(&waiting.event, Change::Counted, at);
+            part.add(&waiting.click, Change::Counted, at);
         }
         self.counted = self.first + self.waiting.len() as u64;
         self.forget_sources();
@@ -183,38 +189,38 @@ impl SourceStage {
     }
 
     /// The waiting clicks in fold order: all that a snapshot needs.
-    pub fn waiting(&self) -> impl Iterator<Item = &Event> {
-        self.waiting.iter().map(|waiting| &waiting.event)
+    pub fn waiting(&self) -> impl Iterator<Item = &Facts> {
+        self.waiting.iter().map(|waiting| &waiting.click)
     }
 
     /// Takes waiting clicks out of a snapshot, in fold order; they have been counted as pending.
-    pub fn restore(&mut self, events: &[Event], timeline: &Timeline) {
-        for event in events {
-            self.push(event, timeline);
+    pub fn restore(&mut self, clicks: &[Facts], timeline: &Timeline) {
+        for click in clicks {
+            self.push(click, timeline);
         }
         self.counted = self.first + self.waiting.len() as u64;
     }
 }
 
-fn decide(event: &Event, was_counted: bool, final_at: Millis, grid: Millis, out: &mut Outcome) {
+fn decide(click: &Facts, was_counted: bool, final_at: Millis, grid: Millis, out: &mut Outcome) {
     out.verdicts.push(Verdict {
-        partition: event.partition,
-        offset: event.offset,
-        fold_time: event.fold_time,
-        reasons: event.reasons,
-        policy: event.policy,
+        partition: click.partition,
+        offset: click.offset,
+        fold_time: click.fold_time,
+        reasons: click.reasons,
+        policy: click.policy,
     });
-    let known_at = event.fold_time.plus(1);
+    let known_at = click.fold_time.plus(1);
     if was_counted {
         let part = if final_at <= grid { &mut out.settled } else { &mut out.open };
-        part.add(event, Change::Decided, final_at);
+        part.add(click, Change::Decided, final_at);
     } else if final_at <= grid {
-        out.settled.add(event, Change::CountedAndDecided, final_at);
+        out.settled.add(click, Change::CountedAndDecided, final_at);
     } else if known_at <= grid {
-        out.settled.add(event, Change::Counted, known_at);
-        out.open.add(event, Change::Decided, final_at);
+        out.settled.add(click, Change::Counted, known_at);
+        out.open.add(click, Change::Decided, final_at);
     } else {
-        out.open.add(event, Change::CountedAndDecided, final_at);
+        out.open.add(click, Change::CountedAndDecided, final_at);
     }
 }
 

@@ -74,7 +74,7 @@ impl UserStage {
         for block in events.chunks_mut(BLOCK) {
             self.hint(block);
             for event in block {
-                if !event.reasons.any_stateless() {
+                if !event.facts.reasons.any_stateless() {
                     self.decide(event, timeline, journal);
                 }
             }
@@ -170,34 +170,34 @@ impl UserStage {
 
     fn hint(&self, block: &[Event]) {
         for event in block {
-            self.claims.hint_table(event.user_group, event.claim);
-            self.pairs.hint_table(event.user_group, event.pair);
+            self.claims.hint_table(event.facts.user_group, event.claim);
+            self.pairs.hint_table(event.facts.user_group, event.pair);
         }
         for event in block {
-            self.claims.hint_page(event.user_group, event.claim);
-            self.pairs.hint_page(event.user_group, event.pair);
+            self.claims.hint_page(event.facts.user_group, event.claim);
+            self.pairs.hint_page(event.facts.user_group, event.pair);
         }
         for event in block {
-            self.claims.hint_bucket(event.user_group, event.claim);
-            self.pairs.hint_bucket(event.user_group, event.pair);
+            self.claims.hint_bucket(event.facts.user_group, event.claim);
+            self.pairs.hint_bucket(event.facts.user_group, event.pair);
         }
     }
 
     #[inline]
     fn decide(&mut self, event: &mut Event, timeline: &Timeline, journal: &mut Journal) {
-        let (group, now) = (event.user_group, event.fold_time);
+        let (group, now) = (event.facts.user_group, event.facts.fold_time);
         let value = narrow(now);
         let alive = |value| claim_alive(value, now, timeline);
         if let Some(held) = self.claims.get_or_insert(group, event.claim, value, alive) {
             if claim_lives(widen(*held, now), now, timeline) {
-                event.reasons = event.reasons.with(Class::D1);
+                event.facts.reasons = event.facts.reasons.with(Class::D1);
                 return;
             }
             *held = value;
         }
         journal.claims.push(Claim { group, identity: event.claim, fold_time: now });
-        if event.flags.has(Flags::USER)
-            && let Some(policy) = timeline.get(event.policy)
+        if event.facts.flags.any(Flags::USER)
+            && let Some(policy) = timeline.get(event.facts.policy)
         {
             self.decide_double(event, policy, journal);
         }
@@ -205,16 +205,16 @@ impl UserStage {
 
     #[inline]
     fn decide_double(&mut self, event: &mut Event, policy: &Policy, journal: &mut Journal) {
-        let (group, now) = (event.user_group, event.fold_time);
+        let (group, now) = (event.facts.user_group, event.facts.fold_time);
         #[expect(clippy::cast_possible_truncation, reason = "no staler than 30 days")]
-        let age_ms = now.since(event.received_at) as u32;
+        let age_ms = now.since(event.facts.received_at) as u32;
         let value = pack_pair(now, age_ms);
         let alive = |value| pair_alive(value, now);
         if let Some(held) = self.pairs.get_or_insert(group, event.pair, value, alive) {
             let (fold_time, age_ms) = unpack_pair(*held, now);
             let click_time = Millis(fold_time.since(Millis(u64::from(age_ms))));
-            if is_double(event, LastClick { fold_time, click_time }, policy) {
-                event.reasons = event.reasons.with(Class::D2);
+            if is_double(&event.facts, LastClick { fold_time, click_time }, policy) {
+                event.facts.reasons = event.facts.reasons.with(Class::D2);
                 return;
             }
             *held = value;

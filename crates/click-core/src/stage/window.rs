@@ -139,7 +139,7 @@ impl WindowStage {
     }
 
     fn add(&mut self, row: OpenRow) -> u32 {
-        let end = (row.slot.posted_minute.is_some(), end_minute(row.slot));
+        let end = (row.slot.posted.minute().is_some(), end_minute(row.slot));
         let id = if let Some(id) = self.free.pop() {
             self.rows[id as usize] = row;
             id
@@ -241,14 +241,14 @@ pub fn in_words(row: &OpenRow, keys: &KeyTable, generation: u16) -> Row {
     Row {
         key: keys.row_key(row.slot.key),
         minute: row.slot.minute,
-        posted_minute: row.slot.posted_minute,
+        posted_minute: row.slot.posted.minute(),
         counts: row.counts,
         version: Version::new(generation, row.changed),
     }
 }
 
 const fn end_minute(slot: Slot) -> Minute {
-    match slot.posted_minute {
+    match slot.posted.minute() {
         Some(minute) => minute,
         None => slot.minute,
     }
