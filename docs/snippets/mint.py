@@ -6,11 +6,13 @@ def b64(data): return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 def value(name, text):
     if name == "d": return b64(text.encode())
-    return text if re.fullmatch(r"[A-Za-z0-9._-][A-Za-z0-9._~-]*", text) else "~" + b64(text.encode())
+    plain = re.fullmatch(r"[A-Za-z0-9._-][A-Za-z0-9._~-]*", text)
+    return text if plain else "~" + b64(text.encode())
 
 def mint(base, secret, params):
     path = "/c?" + "&".join(f"{name}={value(name, text)}" for name, text in params)
-    return base + path + "&s=" + b64(hmac.new(secret.encode(), path.encode(), hashlib.sha256).digest())
+    signature = hmac.new(secret.encode(), path.encode(), hashlib.sha256)
+    return base + path + "&s=" + b64(signature.digest())
 # --- end
 
 if __name__ == "__main__":

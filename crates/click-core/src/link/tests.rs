@@ -215,36 +215,3 @@ fn errors_have_distinct_codes_and_tell_what_to_fix() {
     assert!(texts[2].starts_with("parameter u is not an id"));
     assert_eq!(all[1].code(), "link_bad_signature");
 }
-
-/// Prints what parsing, verifying and resolving one full link costs; a figure, not a test.
-#[test]
-#[ignore = "prints a figure: run with --ignored --nocapture on a quiet machine"]
-fn cost_of_one_link() {
-    extern crate std;
-    let key = key();
-    let url = mint(&full(), &key).unwrap();
-    let query = &url.as_bytes()[3..];
-    let policy = DestinationPolicy::default();
-    let mut best = [u128::MAX; 2];
-    for _ in 0..20 {
-        let start = std::time::Instant::now();
-        for _ in 0..10_000 {
-            let link = ParsedLink::parse(core::hint::black_box(query)).unwrap();
-            link.verify(&key, KeyRights::ALL).unwrap();
-        }
-        best[0] = best[0].min(start.elapsed().as_nanos() / 10_000);
-        let start = std::time::Instant::now();
-        for _ in 0..10_000 {
-            let link = ParsedLink::parse(core::hint::black_box(query)).unwrap();
-            let location = link.destination(&policy, &Macros { click_id: "c" });
-            core::hint::black_box(location).unwrap();
-        }
-        best[1] = best[1].min(start.elapsed().as_nanos() / 10_000);
-    }
-    std::println!(
-        "{} bytes: parse + verify {} ns, parse + destination {} ns",
-        query.len(),
-        best[0],
-        best[1]
-    );
-}

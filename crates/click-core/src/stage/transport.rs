@@ -153,7 +153,8 @@ impl Transports {
         self.last_used = None;
     }
 
-    /// All state, for a snapshot: (identity, state) in order of first appearance, and given-up gaps.
+    /// All state, for a snapshot: (identity, state) in order of first appearance, and given-up
+    /// gaps.
     pub(crate) fn save(&self) -> (Vec<(u128, &Seen)>, u64) {
         let mut all: Vec<(u32, u128)> =
             self.index.iter().map(|(identity, slot)| (*slot, *identity)).collect();

@@ -1,10 +1,10 @@
 //! [`MemDisk`]: a file system in memory that forgets. Owns the crash model and the fault plan used
 //! by crash tests and the simulator; contents and choices depend on the seed alone.
 //!
-//! Model: a write is durable after `sync_data` of its file, a name after `sync_dir` of its directory.
-//! At [`MemDisk::crash`] every 512-byte sector of an unsynced write is kept or lost by itself, and a
-//! prefix of each directory's unsynced changes is kept. What a failed sync covered can never be made
-//! durable by a later sync of it. Must never keep more than that promises.
+//! Model: a write is durable after `sync_data` of its file, a name after `sync_dir` of its
+//! directory. At [`MemDisk::crash`] every 512-byte sector of an unsynced write is kept or lost by
+//! itself, and a prefix of each directory's unsynced changes is kept. What a failed sync covered
+//! can never be made durable by a later sync of it. Must never keep more than that promises.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -97,7 +97,8 @@ impl MemDisk {
         self.lock().capacity = bytes;
     }
 
-    /// Makes the `nth` call of this kind from now (1 = the next) and all later ones fail with `EIO`.
+    /// Makes the `nth` call of this kind from now (1 = the next) and all later ones fail with
+    /// `EIO`.
     pub fn fail_from(&self, op: DiskOp, nth: u64) {
         let mut state = self.lock();
         let at = state.calls(op) + nth;

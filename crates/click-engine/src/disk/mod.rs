@@ -69,8 +69,8 @@ pub trait DiskFile: Send + Sync {
     fn size(&self) -> io::Result<u64>;
     /// Cuts or extends (with zeros) to `len` bytes.
     fn set_len(&self, len: u64) -> io::Result<()>;
-    /// Reserves space for `len` bytes and makes the file at least that long; new bytes read as zero.
-    /// `StorageFull` if the space is not there.
+    /// Reserves space for `len` bytes and makes the file at least that long; new bytes read as
+    /// zero. `StorageFull` if the space is not there.
     fn preallocate(&self, len: u64) -> io::Result<()>;
 }
 

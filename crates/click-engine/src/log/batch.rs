@@ -1,5 +1,6 @@
-//! A batch of records as read: one contiguous buffer and an index into it, reused from read to read,
-//! so that reading allocates nothing per record. Must never expose bytes that were not verified.
+//! A batch of records as read: one contiguous buffer and an index into it, reused from read to
+//! read, so that reading allocates nothing per record. Must never expose bytes that were not
+//! verified.
 
 /// Records in offset order, as filled by `EventLog::read`. [`clear`](Self::clear) keeps the memory.
 #[derive(Debug, Default)]

@@ -1,6 +1,6 @@
-//! The log's own time. [`AppendClock`] turns a wall clock that may step into an `append_time` that is
-//! monotone and slewed, never stepped (SPEC §1): after the start it runs with the monotonic clock,
-//! up to 10 % faster while the wall clock is ahead and at half speed while it is behind.
+//! The log's own time. [`AppendClock`] turns a wall clock that may step into an `append_time` that
+//! is monotone and slewed, never stepped (SPEC §1): after the start it runs with the monotonic
+//! clock, up to 10 % faster while the wall clock is ahead and at half speed while it is behind.
 //!
 //! Must never go backwards, and never read a clock other than the one it was given.
 

@@ -1,5 +1,5 @@
-//! The promise that a record is durable: a future without a runtime, and a blocking wait. All records
-//! of one flush share one [`CommitGroup`]; the writer settles it once.
+//! The promise that a record is durable: a future without a runtime, and a blocking wait. All
+//! records of one flush share one [`CommitGroup`]; the writer settles it once.
 //!
 //! Must never resolve `Ok` before the flush that covers the record has returned.
 

@@ -2,9 +2,9 @@
 //! Must never accept a record at another place, of another log, or behind another record than the
 //! one it was written behind.
 //!
-//! Record: `crc32c u32, length u32, offset u64, append_time u64, durable_end u64, previous crc u32`,
-//! then the payload; little endian. The checksum starts from log id and partition and covers all
-//! that follows it. `durable_end`: all records below it were durable when this one was written.
+//! Record: `crc32c u32, length u32, offset u64, append_time u64, durable_end u64, previous crc
+//! u32`, then the payload; little endian. The checksum starts from log id and partition and covers
+//! all that follows it. `durable_end`: all records below it were durable when this one was written.
 
 use super::LogId;
 
@@ -157,7 +157,8 @@ pub(crate) struct SegmentHead {
 }
 
 impl SegmentHead {
-    /// `magic 8, log id 16, partition u32, previous u32, base u64, base_time u64, zeros 12, crc32c`.
+    /// `magic 8, log id 16, partition u32, previous u32, base u64, base_time u64, zeros 12,
+    /// crc32c`.
     pub fn encode(&self) -> [u8; SEGMENT_HEADER] {
         let mut bytes = [0; SEGMENT_HEADER];
         bytes[..8].copy_from_slice(MAGIC);

@@ -1,8 +1,8 @@
 //! The two small files beside the segments: `log.meta` says what the log is and never changes;
 //! `mark` says up to where every partition is known to be durable.
 //!
-//! The mark has two slots. Unsynced updates always go to the slot that is not the last synced one, so
-//! that one slot survives any torn write. Must never name an end that is not durable.
+//! The mark has two slots. Unsynced updates always go to the slot that is not the last synced one,
+//! so that one slot survives any torn write. Must never name an end that is not durable.
 
 use std::io::ErrorKind;
 use std::path::Path;

@@ -1,8 +1,8 @@
 //! The append-only log of P partitions on which everything rests (SPEC §1): the [`EventLog`] seam
 //! and the embedded implementation. A payload is opaque bytes here.
 //!
-//! Must never acknowledge what is not durable, return a record whose checksum fails, skip or reorder
-//! a record, or step `append_time` backwards. Formats: `docs/formats/log.md`.
+//! Must never acknowledge what is not durable, return a record whose checksum fails, skip or
+//! reorder a record, or step `append_time` backwards. Formats: `docs/formats/log.md`.
 
 mod batch;
 mod clock;
@@ -90,7 +90,8 @@ pub trait EventLog: Send + Sync {
     /// commit resolves once the record is durable, or failed.
     ///
     /// # Errors
-    /// `Busy` (queue full, try later), `Full`, `Poisoned`, `PayloadSize`, `NoPartition`, `ReadOnly`.
+    /// `Busy` (queue full, try later), `Full`, `Poisoned`, `PayloadSize`, `NoPartition`,
+    /// `ReadOnly`.
     fn append(&self, partition: u32, payload: &[u8]) -> Result<Commit, LogError>;
 
     /// As [`append`](Self::append), with the time given by an import, ms since 1970.

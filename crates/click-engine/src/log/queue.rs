@@ -1,5 +1,5 @@
-//! Where appends wait for the writer: the one lock that callers take. Owns offsets, `append_time` and
-//! admission; callers only copy bytes here, checksums and I/O are the writer's.
+//! Where appends wait for the writer: the one lock that callers take. Owns offsets, `append_time`
+//! and admission; callers only copy bytes here, checksums and I/O are the writer's.
 //!
 //! Must never accept a record after a failed write, or one for which no space was reserved.
 

@@ -1,9 +1,10 @@
 //! Opening a partition: which bytes are the log, which are the remains of an unfinished flush, and
 //! which are damage (SPEC §10).
 //!
-//! A record is known to have been durable if the mark or any later record says so. A bad record that
-//! was durable is corruption: the log does not open. A bad record that never was is a torn tail: it
-//! is overwritten with zeros, durably, before anything else happens. Must never drop a durable one.
+//! A record is known to have been durable if the mark or any later record says so. A bad record
+//! that was durable is corruption: the log does not open. A bad record that never was is a torn
+//! tail: it is overwritten with zeros, durably, before anything else happens. Must never drop a
+//! durable one.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -47,8 +48,8 @@ impl Recovered {
     }
 }
 
-/// Opens the segments of a partition; `None` if it never had any. `durable_end` comes from the mark.
-/// With `OpenMode::Write` the torn tail is removed and everything before it made durable.
+/// Opens the segments of a partition; `None` if it never had any. `durable_end` comes from the
+/// mark. With `OpenMode::Write` the torn tail is removed and everything before it made durable.
 pub(crate) fn recover_partition(
     disk: &dyn Disk,
     dir: &Path,
@@ -136,8 +137,9 @@ impl Newest<'_> {
         Err(LogError::corrupt(&self.segment.path, tail.end.at, tail.end.offset, reason))
     }
 
-    /// Looks behind the first bad record for valid ones that were written after it had been durable.
-    /// Other valid ones belong to the same unfinished flush, whose blocks reach the disk in any order.
+    /// Looks behind the first bad record for valid ones that were written after it had been
+    /// durable. Other valid ones belong to the same unfinished flush, whose blocks reach the disk
+    /// in any order.
     fn later_durable_end(&self, end: Cursor) -> Result<u64, LogError> {
         let mut buffer = vec![0; CHUNK + RECORD_HEADER + super::MAX_PAYLOAD];
         let (mut from, mut found) = (end.at, 0);
@@ -159,8 +161,8 @@ impl Newest<'_> {
     fn repair(&self, tail: &Tail, marked: u64) -> Result<(), LogError> {
         let failed = |e: &std::io::Error| LogError::io("cannot repair", &self.segment.path, e);
         let mut buffer = vec![0; CHUNK];
-        // After a failed flush the page cache may show bytes the disk never got, as clean pages: only
-        // writing them again makes the next sync cover them.
+        // After a failed flush the page cache may show bytes the disk never got, as clean pages:
+        // only writing them again makes the next sync cover them.
         let mut at = self.segment.nearest(marked).at;
         while at < tail.end.at {
             let left = usize::try_from(tail.end.at - at).unwrap_or(CHUNK).min(CHUNK);

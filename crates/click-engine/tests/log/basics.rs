@@ -1,4 +1,5 @@
-//! The embedded log on a real directory: appending, reading, reopening, waiting, locking, retention.
+//! The embedded log on a real directory: appending, reading, reopening, waiting, locking,
+//! retention.
 
 use std::future::Future;
 use std::sync::Arc;

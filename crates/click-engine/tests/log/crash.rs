@@ -1,4 +1,5 @@
-//! Power loss and failing disks: what was acknowledged is there, what failed was never acknowledged.
+//! Power loss and failing disks: what was acknowledged is there, what failed was never
+//! acknowledged.
 
 use std::sync::Arc;
 use std::time::Duration;
