@@ -1,2 +1,57 @@
-//! Project tasks.
-fn main() {}
+//! Project tasks: `cargo xtask ci`, `tidy` and `setup`.
+//!
+//! `ci` is the whole truth about a change and what `.ci/run` calls. Nothing here ships, and
+//! nothing here decides what a check means: it runs the tools in order and stops at the first
+//! that fails.
+#![expect(clippy::print_stdout, reason = "a task's output is what its caller asked for")]
+#![expect(clippy::print_stderr, reason = "a failed task says why")]
+
+mod ci;
+mod setup;
+mod shell;
+mod tidy;
+
+use anyhow::{Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask TASK
+
+  ci [--no-setup]   everything that decides whether a change is good, cheapest first
+  tidy              the rules of CONTRIBUTING.md that no compiler checks
+  setup             install what the tests need (idempotent; packages need root or sudo)
+";
+
+fn main() -> ExitCode {
+    match task() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn task() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let root = root();
+    match words.as_slice() {
+        ["ci"] => ci::run(&root, true),
+        ["ci", "--no-setup"] => ci::run(&root, false),
+        ["tidy"] => tidy::run(&root),
+        ["setup"] => setup::run(&root),
+        ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        _ => bail!("unknown task {words:?}\n{USAGE}"),
+    }
+}
+
+/// The root of the workspace: this package's folder is one below it.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().map_or_else(|| here.to_owned(), Path::to_owned)
+}

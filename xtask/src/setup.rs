@@ -1,0 +1,125 @@
+//! Installs what the tests need beyond a Rust toolchain and a C compiler.
+//!
+//! Idempotent: what is present is left alone. System packages need root or a `sudo` that asks
+//! nothing; without either the message says what to install. Building and running the program
+//! itself needs none of this.
+
+use crate::shell;
+use anyhow::{Result, bail};
+use std::path::{Path, PathBuf};
+
+/// A program that tests call.
+struct Tool {
+    /// Lines of which one has to succeed for the tool to count as present.
+    questions: &'static [&'static str],
+    /// Debian's packages for it.
+    packages: &'static [&'static str],
+    needed_for: &'static str,
+}
+
+const TOOLS: [Tool; 6] = [
+    Tool {
+        questions: &["chromium --version", "google-chrome --version"],
+        packages: &["chromium"],
+        needed_for: "the test of the page in a real browser",
+    },
+    Tool {
+        questions: &["node --version"],
+        packages: &["nodejs"],
+        needed_for: "the JavaScript link snippet and the browser test",
+    },
+    Tool {
+        questions: &["python3 --version"],
+        packages: &["python3"],
+        needed_for: "the Python link snippet",
+    },
+    Tool {
+        questions: &["go version"],
+        packages: &["golang-go"],
+        needed_for: "the Go link snippet",
+    },
+    Tool {
+        questions: &["javac -version"],
+        packages: &["default-jdk-headless"],
+        needed_for: "the Java link snippet",
+    },
+    Tool { questions: &["git --version"], packages: &["git"], needed_for: "`cargo xtask tidy`" },
+];
+
+/// Installs what is missing, then checks that nothing is.
+pub(crate) fn run(root: &Path) -> Result<()> {
+    components(root)?;
+    let missing: Vec<&Tool> = TOOLS.iter().filter(|tool| !present(root, tool)).collect();
+    if !missing.is_empty() {
+        packages(root, &missing)?;
+    }
+    node_modules(root)?;
+    check(root)?;
+    println!("everything the tests need is installed");
+    Ok(())
+}
+
+/// An error that names every tool that is not there.
+pub(crate) fn check(root: &Path) -> Result<()> {
+    let missing: Vec<String> = TOOLS
+        .iter()
+        .filter(|tool| !present(root, tool))
+        .map(|tool| format!("  {} (for {})", tool.packages.join(", "), tool.needed_for))
+        .collect();
+    if !missing.is_empty() {
+        bail!("not installed:\n{}\nrun `cargo xtask setup` as root", missing.join("\n"));
+    }
+    Ok(())
+}
+
+fn present(root: &Path, tool: &Tool) -> bool {
+    tool.questions.iter().any(|question| shell::succeeds(root, question))
+}
+
+/// rustfmt and clippy, where the toolchain came without them.
+fn components(root: &Path) -> Result<()> {
+    for (question, name) in [("cargo fmt --version", "rustfmt"), ("cargo clippy -V", "clippy")] {
+        if !shell::succeeds(root, question) {
+            shell::run(root, &format!("rustup component add {name}"), &[])?;
+        }
+    }
+    Ok(())
+}
+
+fn packages(root: &Path, missing: &[&Tool]) -> Result<()> {
+    let names: Vec<&str> = missing.iter().flat_map(|tool| tool.packages).copied().collect();
+    let names = names.join(" ");
+    if !shell::succeeds(root, "apt-get --version") {
+        bail!("this system has no apt-get; please install: {names}");
+    }
+    let before = if shell::read(root, "id -u")?.trim() == "0" {
+        ""
+    } else if shell::succeeds(root, "sudo -n true") {
+        "sudo -n "
+    } else {
+        bail!("installing packages needs root; please run: apt-get install {names}");
+    };
+    let quiet = [("DEBIAN_FRONTEND", "noninteractive")];
+    shell::run(root, &format!("{before}apt-get -qq update"), &quiet)?;
+    let install = format!("{before}apt-get -qq install -y --no-install-recommends {names}");
+    shell::run(root, &install, &quiet)
+}
+
+/// `npm ci` in each folder that commits a lock file and does not hold what it asks for.
+fn node_modules(root: &Path) -> Result<()> {
+    for lock in shell::read(root, "git ls-files -- *package-lock.json")?.lines() {
+        let lock = root.join(lock);
+        let folder: PathBuf = lock.parent().unwrap_or(root).to_owned();
+        // npm's own record of what is installed; older than the lock file means out of date.
+        if changed(&folder.join("node_modules/.package-lock.json")) < changed(&lock) {
+            let line = "npm ci --no-audit --no-fund --ignore-scripts";
+            println!("in {}:", folder.display());
+            shell::run(&folder, line, &[])?;
+        }
+    }
+    Ok(())
+}
+
+fn changed(path: &Path) -> Option<std::time::SystemTime> {
+    path.metadata().and_then(|data| data.modified()).ok()
+}
