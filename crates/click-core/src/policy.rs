@@ -158,9 +158,11 @@ impl Timeline {
     /// The smallest spool limit in force between the two instants, both included.
     pub fn smallest_spool_limit(&self, from: Millis, to: Millis) -> u64 {
         let (first, last) = (self.slot(from.min(to)), self.slot(to));
-        let limit =
-            |(_, index): &(Millis, PolicyIndex)| self.policies[*index as usize].spool_limit_ms;
-        self.order[first..=last].iter().map(limit).min().unwrap_or(0)
+        // Of several that begin at one instant only the last is ever in force.
+        let in_force =
+            |slot: &usize| *slot == last || self.order[*slot].0 != self.order[*slot + 1].0;
+        let limit = |slot: usize| self.policies[self.order[slot].1 as usize].spool_limit_ms;
+        (first..=last).filter(in_force).map(limit).min().unwrap_or(0)
     }
 
     /// When the ordinary rows of `minute` stop changing: its end plus the delay in force there.

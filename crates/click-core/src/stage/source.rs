@@ -134,7 +134,9 @@ impl SourceStage {
             if back == 0 {
                 return;
             }
-            at -= back;
+            // Who is no longer waiting is a second older than the newest.
+            let Some(previous) = at.checked_sub(back) else { return };
+            at = previous;
             let click = &self.waiting[at].click;
             least = least.min(click.click_time());
             most = most.max(click.click_time());

@@ -100,7 +100,7 @@ impl WindowStage {
         let grid = w.grid_floor();
         if publish.due && grid > self.published_to {
             self.published_to = grid;
-            self.publish(publish);
+            self.publish(grid, publish);
             self.let_go(grid, publish.timeline);
         }
         for (slot, partial) in open {
@@ -153,9 +153,14 @@ impl WindowStage {
         id
     }
 
-    fn publish(&mut self, publish: &mut Publish<'_>) {
-        for id in self.unpublished.drain(..) {
-            let row = &mut self.rows[id as usize];
+    /// A row that has changed since `grid`, as a skipped step may have it, waits for the next one.
+    fn publish(&mut self, grid: Millis, publish: &mut Publish<'_>) {
+        let rows = &mut self.rows;
+        self.unpublished.retain(|id| {
+            let row = &mut rows[*id as usize];
+            if row.changed > grid {
+                return true;
+            }
             assert!(row.counts.conserved(), "a row's classes and pending do not add up");
             publish.rows.push(PublishedRow {
                 row: in_words(row, publish.keys, publish.generation),
@@ -163,7 +168,8 @@ impl WindowStage {
             });
             row.unpublished = false;
             row.decided = false;
-        }
+            false
+        });
     }
 
     /// Lets go of rows that were final at `grid`, and hence have been published.
