@@ -354,7 +354,7 @@ fn take_rows(input: &mut Reader<'_>, keys: &mut KeyTable) -> Result<Vec<OpenRow>
         let counts = take_counts(input)?;
         let changed = Millis(input.u64()?);
         let (unpublished, decided) = (input.u8()? == 1, input.u8()? == 1);
-        rows.push(OpenRow { slot, counts, changed, unpublished, decided });
+        rows.push(OpenRow { slot, counts, changed, unpublished, decided, alive: true });
     }
     Ok(rows)
 }

@@ -144,57 +144,171 @@ impl<'a> Click<'a> {
         if self.user_id.is_empty() { self.click_id } else { self.user_id }
     }
 
-    pub(super) fn decode(message: &'a [u8]) -> Result<Click<'a>, DecodeError> {
-        let mut click = Click::default();
+    /// Reads a message into `self`, which must be the default.
+    pub(crate) fn read(&mut self, message: &'a [u8]) -> Result<(), DecodeError> {
         let mut reader = Reader::new(message);
-        loop {
-            match reader.tag()? {
-                0 => break,
-                CLICK_ID => click.click_id = optional_id(reader.bytes()?)?,
-                ISSUER => click.issuer = optional_id(reader.bytes()?)?,
-                USER_ID => click.user_id = optional_id(reader.bytes()?)?,
-                AD_ID => click.ad_id = optional_id(reader.bytes()?)?,
-                CAMPAIGN_ID => click.campaign_id = optional_id(reader.bytes()?)?,
-                ADVERTISER_ID => click.advertiser_id = optional_id(reader.bytes()?)?,
-                PUBLISHER_ID => click.publisher_id = optional_id(reader.bytes()?)?,
-                PLACEMENT_ID => click.placement_id = optional_id(reader.bytes()?)?,
-                PRICE => click.price = price(reader.varint()?)?,
-                CURRENCY => click.currency = optional_id(reader.bytes()?)?,
-                PAYOUT => click.payout = price(reader.varint()?)?,
-                RECEIVED_AT => click.received_at = millis(reader.varint()?)?,
-                METHOD => click.method = text(reader.bytes()?, MAX_ID_BYTES)?,
-                IP => click.ip = address(reader.bytes()?)?,
-                USER_AGENT => click.user_agent = Some(text(reader.bytes()?, MAX_TEXT_BYTES)?),
-                EXPIRES_AT => click.expires_at = Some(millis(reader.varint()?)?),
-                tag => click.rare(tag, &mut reader)?,
+        let mut tag = reader.tag()?;
+        while tag != 0 {
+            tag = self.read_identity(tag, &mut reader)?;
+            tag = self.read_money(tag, &mut reader)?;
+            tag = self.read_request(tag, &mut reader)?;
+            tag = self.read_client(tag, &mut reader)?;
+            if !is_known(tag) {
+                reader.skip(tag, |number| (1..=31).contains(&number))?;
+                tag = reader.tag()?;
             }
         }
-        if click.click_id.is_empty() || click.ad_id.is_empty() {
+        if self.click_id.is_empty() || self.ad_id.is_empty() {
             return Err(DecodeError::Id);
         }
-        Ok(click)
+        Ok(())
     }
 
-    fn rare(&mut self, tag: u64, reader: &mut Reader<'a>) -> Result<(), DecodeError> {
-        match tag {
-            CLICK_ID_SOURCE => self.click_id_source = SourceCode(reader.varint()?),
-            USER_ID_SOURCE => self.user_id_source = SourceCode(reader.varint()?),
-            IMPRESSION_ID => self.impression_id = optional_id(reader.bytes()?)?,
-            PRICE_SOURCE => self.price_source = SourceCode(reader.varint()?),
-            CATALOGUE_VERSION => self.catalogue_version = reader.varint()?,
-            CLIENT_TIME => self.client_time = Some(millis(reader.varint()?)?),
-            CAPTURE => self.capture = capture(reader.varint()?),
-            PURPOSE => self.purpose = text(reader.bytes()?, MAX_TEXT_BYTES)?,
-            PEER_IP => self.peer_ip = address(reader.bytes()?)?,
-            SOURCE_KEY => self.source_key = bounded(reader.bytes()?, MAX_SOURCE_KEY_BYTES)?,
-            REFERRER => self.referrer = text(reader.bytes()?, MAX_TEXT_BYTES)?,
-            COUNTRY => self.country = text(reader.bytes()?, MAX_ID_BYTES)?,
-            CONSENT => self.consent = text(reader.bytes()?, MAX_TEXT_BYTES)?,
-            EXTRAS => self.extras = text(reader.bytes()?, MAX_EXTRAS_BYTES)?,
-            AD_ACTIVE => self.ad_active = Some(reader.varint()? != 0),
-            tag => reader.skip(tag, |number| (1..=31).contains(&number))?,
+    // Writers put fields in order of their numbers: a run of comparisons, each nearly always as
+    // the one before, beats a jump table. Fields in another order take another round.
+
+    #[inline]
+    fn read_identity(&mut self, mut tag: u64, reader: &mut Reader<'a>) -> Result<u64, DecodeError> {
+        if tag == CLICK_ID {
+            self.click_id = optional_id(reader.bytes()?)?;
+            tag = reader.tag()?;
         }
-        Ok(())
+        if tag == CLICK_ID_SOURCE {
+            self.click_id_source = SourceCode(reader.varint()?);
+            tag = reader.tag()?;
+        }
+        if tag == ISSUER {
+            self.issuer = optional_id(reader.bytes()?)?;
+            tag = reader.tag()?;
+        }
+        if tag == USER_ID {
+            self.user_id = optional_id(reader.bytes()?)?;
+            tag = reader.tag()?;
+        }
+        if tag == USER_ID_SOURCE {
+            self.user_id_source = SourceCode(reader.varint()?);
+            tag = reader.tag()?;
+        }
+        if tag == AD_ID {
+            self.ad_id = optional_id(reader.bytes()?)?;
+            tag = reader.tag()?;
+        }
+        if tag == CAMPAIGN_ID {
+            self.campaign_id = optional_id(reader.bytes()?)?;
+            tag = reader.tag()?;
+        }
+        if tag == ADVERTISER_ID {
+            self.advertiser_id = optional_id(reader.bytes()?)?;
+            tag = reader.tag()?;
+        }
+        Ok(tag)
+    }
+
+    #[inline]
+    fn read_money(&mut self, mut tag: u64, reader: &mut Reader<'a>) -> Result<u64, DecodeError> {
+        if tag == PUBLISHER_ID {
+            self.publisher_id = optional_id(reader.bytes()?)?;
+            tag = reader.tag()?;
+        }
+        if tag == PLACEMENT_ID {
+            self.placement_id = optional_id(reader.bytes()?)?;
+            tag = reader.tag()?;
+        }
+        if tag == IMPRESSION_ID {
+            self.impression_id = optional_id(reader.bytes()?)?;
+            tag = reader.tag()?;
+        }
+        if tag == PRICE {
+            self.price = price(reader.varint()?)?;
+            tag = reader.tag()?;
+        }
+        if tag == CURRENCY {
+            self.currency = optional_id(reader.bytes()?)?;
+            tag = reader.tag()?;
+        }
+        if tag == PAYOUT {
+            self.payout = price(reader.varint()?)?;
+            tag = reader.tag()?;
+        }
+        if tag == PRICE_SOURCE {
+            self.price_source = SourceCode(reader.varint()?);
+            tag = reader.tag()?;
+        }
+        if tag == CATALOGUE_VERSION {
+            self.catalogue_version = reader.varint()?;
+            tag = reader.tag()?;
+        }
+        Ok(tag)
+    }
+
+    #[inline]
+    fn read_request(&mut self, mut tag: u64, reader: &mut Reader<'a>) -> Result<u64, DecodeError> {
+        if tag == RECEIVED_AT {
+            self.received_at = millis(reader.varint()?)?;
+            tag = reader.tag()?;
+        }
+        if tag == CLIENT_TIME {
+            self.client_time = Some(millis(reader.varint()?)?);
+            tag = reader.tag()?;
+        }
+        if tag == CAPTURE {
+            self.capture = capture(reader.varint()?);
+            tag = reader.tag()?;
+        }
+        if tag == METHOD {
+            self.method = text(reader.bytes()?, MAX_ID_BYTES)?;
+            tag = reader.tag()?;
+        }
+        if tag == PURPOSE {
+            self.purpose = text(reader.bytes()?, MAX_TEXT_BYTES)?;
+            tag = reader.tag()?;
+        }
+        if tag == IP {
+            self.ip = address(reader.bytes()?)?;
+            tag = reader.tag()?;
+        }
+        if tag == PEER_IP {
+            self.peer_ip = address(reader.bytes()?)?;
+            tag = reader.tag()?;
+        }
+        if tag == SOURCE_KEY {
+            self.source_key = bounded(reader.bytes()?, MAX_SOURCE_KEY_BYTES)?;
+            tag = reader.tag()?;
+        }
+        Ok(tag)
+    }
+
+    #[inline]
+    fn read_client(&mut self, mut tag: u64, reader: &mut Reader<'a>) -> Result<u64, DecodeError> {
+        if tag == USER_AGENT {
+            self.user_agent = Some(text(reader.bytes()?, MAX_TEXT_BYTES)?);
+            tag = reader.tag()?;
+        }
+        if tag == REFERRER {
+            self.referrer = text(reader.bytes()?, MAX_TEXT_BYTES)?;
+            tag = reader.tag()?;
+        }
+        if tag == COUNTRY {
+            self.country = text(reader.bytes()?, MAX_ID_BYTES)?;
+            tag = reader.tag()?;
+        }
+        if tag == CONSENT {
+            self.consent = text(reader.bytes()?, MAX_TEXT_BYTES)?;
+            tag = reader.tag()?;
+        }
+        if tag == EXTRAS {
+            self.extras = text(reader.bytes()?, MAX_EXTRAS_BYTES)?;
+            tag = reader.tag()?;
+        }
+        if tag == EXPIRES_AT {
+            self.expires_at = Some(millis(reader.varint()?)?);
+            tag = reader.tag()?;
+        }
+        if tag == AD_ACTIVE {
+            self.ad_active = Some(reader.varint()? != 0);
+            tag = reader.tag()?;
+        }
+        Ok(tag)
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
@@ -241,6 +355,19 @@ impl<'a> Click<'a> {
         if let Some(active) = self.ad_active {
             put_u64(out, 31, u64::from(active));
         }
+    }
+}
+
+/// Whether a field with this tag is read, or the message is at its end.
+const fn is_known(tag: u64) -> bool {
+    const BYTES: u64 =
+        1 << 1 | 1 << 3 | 1 << 4 | 0b1_1111 << 6 | 1 << 11 | 1 << 13 | 0b11_1111_1111 << 20;
+    const VARINTS: u64 = 1 << 2 | 1 << 5 | 1 << 12 | 0b11_1111 << 14 | 0b11 << 30;
+    match (tag >> 3, tag & 7) {
+        (0, _) => true,
+        (number @ 1..=31, 0) => VARINTS >> number & 1 == 1,
+        (number @ 1..=31, 2) => BYTES >> number & 1 == 1,
+        _ => false,
     }
 }
 

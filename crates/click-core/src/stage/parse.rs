@@ -5,7 +5,9 @@ use super::event::{Event, Facts, Flags, Posted};
 use crate::hash::Identity;
 use crate::keys::{KeySet, put_ad_key, put_publisher_key};
 use crate::policy::Policy;
-use crate::record::{Click, DecodeError, Header, Kind, Previous, Record, Transport};
+use crate::record::{
+    CLICK_NUMBER, Click, DecodeError, Envelope, Header, Kind, Previous, Record, Transport,
+};
 use crate::rules::{method, purpose};
 use crate::types::{Millis, Offset, Partition};
 use crate::verdict::Reasons;
@@ -135,31 +137,40 @@ impl<'i> Parser<'i> {
             previous: None,
             item: Item::Tick,
         };
-        match Record::decode(payload) {
-            Ok(record) => {
-                parsed.sent_at = MaybeMillis::of(record.sent_at);
-                parsed.sender = record.transport.map(|transport| self.sender(transport));
-                parsed.previous = record.previous.map(|previous| self.previous(previous));
-                if let Kind::Click(click) = &record.kind {
-                    parsed.expires_at = MaybeMillis::of(click.expires_at);
-                }
-                parsed.item = self.item(record.kind, offset);
-            }
-            Err(error) => parsed.item = Item::Bad(error),
+        if let Err(error) = self.read(payload, &mut parsed) {
+            parsed.item = Item::Bad(error);
+            parsed.sent_at = MaybeMillis::NONE;
+            (parsed.sender, parsed.previous) = (None, None);
         }
         self.chunk.records.push(parsed);
     }
 
+    /// Clicks are read in place, the few others as whole records.
     #[inline]
-    fn item(&mut self, kind: Kind<'_>, offset: Offset) -> Item {
+    fn read(&mut self, payload: &[u8], parsed: &mut Parsed) -> Result<(), DecodeError> {
+        let envelope = Envelope::decode(payload)?;
+        let transport = envelope.transport()?;
+        parsed.item = if envelope.kind.0 == CLICK_NUMBER {
+            let mut click = Click::default();
+            click.read(envelope.kind.1)?;
+            parsed.expires_at = MaybeMillis::of(click.expires_at);
+            let event = self.event(&click, parsed.offset);
+            self.chunk.events.push(event);
+            #[expect(clippy::cast_possible_truncation, reason = "chunks are small")]
+            let index = self.chunk.events.len() as u32 - 1;
+            Item::Click(index)
+        } else {
+            self.item(Record::decode(payload)?.kind)
+        };
+        parsed.sent_at = MaybeMillis::of(envelope.sent_at);
+        parsed.sender = transport.map(|transport| self.sender(transport));
+        parsed.previous = envelope.previous().map(|previous| self.previous(previous));
+        Ok(())
+    }
+
+    fn item(&mut self, kind: Kind<'_>) -> Item {
         match kind {
-            Kind::Click(click) => {
-                let event = self.event(&click, offset);
-                self.chunk.events.push(event);
-                #[expect(clippy::cast_possible_truncation, reason = "chunks are small")]
-                Item::Click(self.chunk.events.len() as u32 - 1)
-            }
-            Kind::Tick => Item::Tick,
+            Kind::Click(_) | Kind::Tick => Item::Tick,
             Kind::Heartbeat { next_seq } => Item::Heartbeat(next_seq),
             Kind::Policy(policy) => {
                 self.chunk.policies += 1;

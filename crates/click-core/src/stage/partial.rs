@@ -56,6 +56,9 @@ impl Partial {
 /// Partial counts of one step, by row.
 #[derive(Clone, Default)]
 pub struct Partials {
+    /// By key, the place in the list of its latest partial plus one: nearly always the one wanted.
+    latest: Vec<u32>,
+    /// The others, where a key has several minutes.
     index: Map<Slot, u32>,
     list: Vec<(Slot, Partial)>,
 }
@@ -98,18 +101,31 @@ impl Partials {
 
     #[inline]
     fn entry(&mut self, slot: Slot) -> &mut Partial {
+        let key = slot.key as usize;
+        if key >= self.latest.len() {
+            self.latest.resize((key + 1).next_power_of_two(), 0);
+        }
+        let latest = self.latest[key];
+        let found = latest != 0 && self.list[latest as usize - 1].0 == slot;
+        let at = if found { latest as usize - 1 } else { self.other_entry(slot, latest) };
+        &mut self.list[at].1
+    }
+
+    /// A key's first partial, or one of several minutes.
+    fn other_entry(&mut self, slot: Slot, latest: u32) -> usize {
         #[expect(clippy::cast_possible_truncation, reason = "fewer rows than clicks of a step")]
         let new = self.list.len() as u32;
-        let at = *self.index.entry(slot).or_insert(new);
+        let mut at = new;
+        if latest != 0 {
+            let known = self.list[latest as usize - 1].0;
+            self.index.insert(known, latest - 1);
+            at = *self.index.entry(slot).or_insert(new);
+        }
         if at == new {
             self.list.push((slot, Partial::default()));
         }
-        &mut self.list[at as usize].1
-    }
-
-    /// Adds a partial that was combined elsewhere.
-    pub fn push(&mut self, slot: Slot, partial: Partial) {
-        self.list.push((slot, partial));
+        self.latest[slot.key as usize] = at + 1;
+        at as usize
     }
 
     /// The partials, in order of first appearance.
@@ -120,6 +136,11 @@ impl Partials {
     /// Empties it, keeping its memory.
     pub fn clear(&mut self) {
         self.index.clear();
+        for (slot, _) in &self.list {
+            if let Some(latest) = self.latest.get_mut(slot.key as usize) {
+                *latest = 0;
+            }
+        }
         self.list.clear();
     }
 

@@ -5,7 +5,6 @@
 
 use super::event::{Facts, Flags};
 use super::partial::{Change, Partials};
-use crate::hash::Map;
 use crate::limits::{BURST_SPAN_MS, LOOK_AHEAD_MS};
 use crate::policy::{PolicyIndex, Timeline};
 use crate::types::{Millis, Offset, Partition};
@@ -39,6 +38,10 @@ pub struct Outcome {
     pub verdicts: Vec<Verdict>,
 }
 
+/// No click at all.
+const NOBODY: u64 = u64::MAX;
+const MIN_HEADS: usize = 1024;
+
 /// The source stage of some key groups.
 #[derive(Clone, Default)]
 pub struct SourceStage {
@@ -47,13 +50,15 @@ pub struct SourceStage {
     first: u64,
     /// Clicks below this number have been counted as pending.
     counted: u64,
-    /// Number of each source's last click.
-    last: Map<u128, u64>,
+    /// By a hash of the source, number of the last click: chains of clicks hang off it.
+    heads: Vec<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
     click: Facts,
+    /// Number of the click before it in its chain of sources.
+    previous: u64,
     /// How many clicks back the source's previous one is, 0 for none within reach.
     back: u32,
     /// Length of the chain of clicks that ends here.
@@ -78,15 +83,18 @@ impl SourceStage {
     #[inline]
     fn push(&mut self, click: &Facts, timeline: &Timeline) {
         let number = self.first + self.waiting.len() as u64;
-        let mut waiting = Waiting { click: *click, back: 0, chain: 1 };
+        let mut waiting = Waiting { click: *click, previous: NOBODY, back: 0, chain: 1 };
         let left_out = click.flags.any(Flags::PREFETCH | Flags::NO_CLICK_METHOD);
         if click.source == 0 || left_out {
             self.waiting.push_back(waiting);
             return;
         }
-        if let Some(last) = self.last.insert(click.source, number)
-            && last >= self.first
-        {
+        if self.waiting.len() >= self.heads.len() / 2 {
+            self.rehash();
+        }
+        let head = slot_of(click.source, self.heads.len());
+        waiting.previous = core::mem::replace(&mut self.heads[head], number);
+        if let Some(last) = self.last_of(click.source, waiting.previous) {
             let previous = &self.waiting[to_index(last - self.first)];
             if click.fold_time.since(previous.click.fold_time) < BURST_SPAN_MS {
                 #[expect(clippy::cast_possible_truncation, reason = "a second's clicks")]
@@ -98,6 +106,35 @@ impl SourceStage {
         self.waiting.push_back(waiting);
         if waiting.chain > 1 {
             self.look_for_burst(waiting.chain, click.fold_time, timeline);
+        }
+    }
+
+    /// The source's latest click at or before `number` in a chain.
+    #[inline]
+    fn last_of(&self, source: u128, mut number: u64) -> Option<u64> {
+        while number != NOBODY && number >= self.first {
+            let waiting = &self.waiting[to_index(number - self.first)];
+            if waiting.click.source == source {
+                return Some(number);
+            }
+            number = waiting.previous;
+        }
+        None
+    }
+
+    /// Makes room for twice the clicks that wait.
+    #[cold]
+    fn rehash(&mut self) {
+        let len = (self.waiting.len() * 4).next_power_of_two().max(MIN_HEADS);
+        self.heads.clear();
+        self.heads.resize(len, NOBODY);
+        for (number, waiting) in (self.first..).zip(&mut self.waiting) {
+            let click = &waiting.click;
+            let left_out = click.flags.any(Flags::PREFETCH | Flags::NO_CLICK_METHOD);
+            if click.source != 0 && !left_out {
+                let head = slot_of(click.source, len);
+                waiting.previous = core::mem::replace(&mut self.heads[head], number);
+            }
         }
     }
 
@@ -175,14 +212,6 @@ impl SourceStage {
             part.add(&waiting.click, Change::Counted, at);
         }
         self.counted = self.first + self.waiting.len() as u64;
-        self.forget_sources();
-    }
-
-    fn forget_sources(&mut self) {
-        if self.last.len() > 2 * self.waiting.len() + 1024 {
-            let first = self.first;
-            self.last.retain(|_, number| *number >= first);
-        }
     }
 
     /// Clicks whose verdict is not final.
@@ -224,6 +253,13 @@ fn decide(click: &Facts, was_counted: bool, final_at: Millis, grid: Millis, out:
     } else {
         out.open.add(click, Change::CountedAndDecided, final_at);
     }
+}
+
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "masked to the table's length")]
+const fn slot_of(source: u128, len: usize) -> usize {
+    let mixed = (source as u64 ^ (source >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed >> 32) as usize & (len - 1)
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "a distance within a queue in memory")]

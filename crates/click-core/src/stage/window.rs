@@ -26,6 +26,8 @@ pub struct OpenRow {
     pub unpublished: bool,
     /// A verdict is among these changes.
     pub decided: bool,
+    /// Has not been let go.
+    pub(crate) alive: bool,
 }
 
 /// A published row, and whether more than its `pending` changed.
@@ -37,12 +39,17 @@ pub struct PublishedRow {
     pub decided: bool,
 }
 
+/// Rows that are asked for ahead.
+const BLOCK: usize = 64;
+
 /// The window stage of some key groups.
 #[derive(Clone, Default)]
 pub struct WindowStage {
     rows: Vec<OpenRow>,
     free: Vec<u32>,
     index: Map<Slot, u32>,
+    /// By key, the row that changed last: nearly always the one wanted.
+    latest: Vec<u32>,
     /// Rows by the minute whose sealing ends them: `(posted, minute)`.
     by_end: BTreeMap<(bool, Minute), Vec<u32>>,
     unpublished: Vec<u32>,
@@ -94,17 +101,37 @@ impl WindowStage {
         w: Millis,
         publish: &mut Publish<'_>,
     ) {
-        for (slot, partial) in settled {
-            self.change(*slot, partial);
-        }
+        self.change_all(settled);
         let grid = w.grid_floor();
         if publish.due && grid > self.published_to {
             self.published_to = grid;
             self.publish(grid, publish);
             self.let_go(grid, publish.timeline);
         }
-        for (slot, partial) in open {
-            self.change(*slot, partial);
+        self.change_all(open);
+    }
+
+    /// A block at a time, its rows asked for beforehand.
+    fn change_all<'a>(&mut self, mut partials: impl Iterator<Item = &'a (Slot, Partial)>) {
+        let mut block: Vec<(&Slot, &Partial)> = Vec::with_capacity(BLOCK);
+        loop {
+            block.clear();
+            block.extend(partials.by_ref().take(BLOCK).map(|(slot, partial)| (slot, partial)));
+            if block.is_empty() {
+                return;
+            }
+            for (slot, _) in &block {
+                if let Some(row) = self.latest.get(slot.key as usize)
+                    && let Some(row) = self.rows.get(*row as usize)
+                {
+                    crate::prefetch::read(&row.slot);
+                    crate::prefetch::read(&row.counts.by_class[6]);
+                    crate::prefetch::read(&row.changed);
+                }
+            }
+            for (slot, partial) in &block {
+                self.change(**slot, partial);
+            }
         }
     }
 
@@ -124,6 +151,20 @@ impl WindowStage {
     }
 
     fn row(&mut self, slot: Slot) -> u32 {
+        let key = slot.key as usize;
+        if key >= self.latest.len() {
+            self.latest.resize((key + 1).next_power_of_two(), u32::MAX);
+        }
+        let latest = self.latest[key];
+        if self.rows.get(latest as usize).is_some_and(|row| row.alive && row.slot == slot) {
+            return latest;
+        }
+        let id = self.other_row(slot);
+        self.latest[key] = id;
+        id
+    }
+
+    fn other_row(&mut self, slot: Slot) -> u32 {
         if let Some(id) = self.index.get(&slot) {
             return *id;
         }
@@ -133,6 +174,7 @@ impl WindowStage {
             changed: Millis(0),
             unpublished: false,
             decided: false,
+            alive: true,
         });
         self.index.insert(slot, id);
         id
@@ -180,7 +222,8 @@ impl WindowStage {
                     break;
                 }
                 for id in self.by_end.remove(&end).unwrap_or_default() {
-                    let row = &self.rows[id as usize];
+                    let row = &mut self.rows[id as usize];
+                    row.alive = false;
                     self.index.remove(&row.slot);
                     if let Some(live) = &mut self.live {
                         live.end(id, row);
