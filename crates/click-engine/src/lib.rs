@@ -3,6 +3,7 @@
 pub mod checkpoint;
 pub mod disk;
 pub mod driver;
+pub mod import;
 pub mod live;
 pub mod log;
 pub mod store;
