@@ -1,5 +1,8 @@
 //! How clicks are reached: commands, configuration, HTTP. Decides nothing about a click and touches
 //! no file format of the engine.
 
+pub mod cli;
+pub mod config;
 pub mod http;
 pub mod keys;
+pub mod out;

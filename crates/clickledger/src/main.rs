@@ -1,2 +1,5 @@
-//! The `clickledger` command.
-fn main() {}
+//! The `clickledger` command; everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    clickledger::cli::main()
+}

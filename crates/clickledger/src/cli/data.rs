@@ -1,0 +1,166 @@
+//! The data directory: where its parts lie, and how a command opens them. Must never write to a
+//! ledger that a running server has open.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use click_engine::disk::RealDisk;
+use click_engine::driver::{Engine, EngineConfig, EngineParts};
+use click_engine::log::{DiskLog, EventLog, LogError, LogOptions, SystemClock};
+use click_engine::store::{LedgerStore, SqliteReader, SqliteStore};
+
+/// Paths inside a data directory.
+#[derive(Clone, Debug)]
+pub struct DataDir {
+    root: PathBuf,
+}
+
+impl DataDir {
+    pub fn new(root: &Path) -> DataDir {
+        DataDir { root: root.to_path_buf() }
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub fn log(&self) -> PathBuf {
+        self.root.join("log")
+    }
+
+    pub fn checkpoints(&self) -> PathBuf {
+        self.root.join("checkpoints")
+    }
+
+    pub fn dead_letters(&self) -> PathBuf {
+        self.root.join("dead-letters")
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.root.join("ledger.db")
+    }
+
+    pub fn rejects(&self, file: &Path) -> PathBuf {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        self.root.join("rejects").join(format!("{name}.rejects.csv"))
+    }
+
+    /// The log for writing, created with `partitions` if there is none. An existing one keeps its
+    /// own number of partitions.
+    pub fn open_or_create_log(&self, partitions: u32) -> Result<DiskLog> {
+        match self.open_log() {
+            Err(error) if is_no_log(&error) => {
+                let options = LogOptions { partitions, ..LogOptions::default() };
+                Ok(DiskLog::create(&self.log(), &options)?)
+            }
+            other => other,
+        }
+    }
+
+    /// The log for writing.
+    pub fn open_log(&self) -> Result<DiskLog> {
+        let partitions = match self.open_log_readonly() {
+            Ok(log) => log.partitions(),
+            Err(error) => return Err(error),
+        };
+        let options = LogOptions { partitions, ..LogOptions::default() };
+        Ok(DiskLog::open(&self.log(), &options)?)
+    }
+
+    /// The log for reading, while nobody writes.
+    pub fn open_log_readonly(&self) -> Result<DiskLog> {
+        Ok(DiskLog::open_readonly(&self.log(), &LogOptions::default())?)
+    }
+
+    /// The store of the log, opened or created.
+    pub fn open_store(&self, log: &dyn EventLog) -> Result<SqliteStore> {
+        let id = log.log_id().to_string();
+        Ok(SqliteStore::open(&self.database(), &id, log.generation())?)
+    }
+
+    /// What an engine on `log` is made of.
+    pub fn engine_parts(
+        &self,
+        log: Arc<dyn EventLog>,
+        store: Option<Box<dyn LedgerStore>>,
+    ) -> EngineParts {
+        EngineParts {
+            log,
+            disk: Arc::new(RealDisk),
+            clock: Arc::new(SystemClock),
+            checkpoints: self.checkpoints(),
+            dead_letters: self.dead_letters(),
+            store,
+            sink: None,
+        }
+    }
+
+    /// Folds what the store does not have yet.
+    pub fn catch_up(&self, log: Arc<dyn EventLog>, threads: usize) -> Result<()> {
+        let store = Box::new(self.open_store(&*log)?);
+        let config = EngineConfig { threads, ..EngineConfig::default() };
+        let parts = self.engine_parts(log, Some(store));
+        let (mut engine, mut store) = Engine::open(parts, config)?;
+        match &mut store {
+            Some(store) => engine.catch_up(Some(&mut **store))?,
+            None => engine.catch_up(None)?,
+        }
+        Ok(())
+    }
+
+    /// The store for reading, up to date with the log unless a server keeps it so by itself.
+    pub fn fresh_reader(&self, threads: usize) -> Result<SqliteReader> {
+        self.check_exists()?;
+        match self.open_log() {
+            Ok(log) => self.catch_up(Arc::new(log), threads)?,
+            Err(error) if is_locked(&error) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(SqliteReader::open(&self.database())?)
+    }
+
+    /// The log for reading its every record: refused while a server runs.
+    pub fn log_for_refold(&self) -> Result<DiskLog> {
+        self.check_exists()?;
+        self.open_log_readonly().map_err(|error| match is_locked(&error) {
+            true => error.context("this command reads the whole log; stop the server first"),
+            false => error,
+        })
+    }
+
+    fn check_exists(&self) -> Result<()> {
+        if !self.log().is_dir() {
+            bail!("{} holds no ledger: import a file or start a server first", self.root.display());
+        }
+        Ok(())
+    }
+
+    /// Creates the directory itself, readable by its owner alone.
+    pub fn create(&self) -> Result<()> {
+        use std::os::unix::fs::DirBuilderExt;
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700);
+        builder.create(&self.root).with_context(|| format!("cannot create {}", self.root.display()))
+    }
+}
+
+/// Whether a server (or another command) has the log open.
+pub fn is_locked(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(LogError::Locked { .. }))
+}
+
+fn is_no_log(error: &anyhow::Error) -> bool {
+    // A directory without a log, or none at all.
+    matches!(error.downcast_ref(), Some(LogError::NoLog { .. }))
+        || matches!(error.downcast_ref(), Some(LogError::Io { kind, .. })
+            if *kind == std::io::ErrorKind::NotFound)
+}
+
+/// Threads to fold with: those asked for, else all cores.
+pub fn threads(asked: usize) -> usize {
+    match asked {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        some => some,
+    }
+}

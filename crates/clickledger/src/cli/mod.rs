@@ -1,0 +1,51 @@
+//! The command line: what can be asked, and which function answers. Exit codes: 0 done, 1 failed or
+//! a check found a difference, 2 asked for wrongly.
+
+pub mod data;
+mod import;
+mod progress;
+mod rows;
+mod show;
+mod table;
+mod verdicts;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::out;
+
+/// Counts ad clicks so exactly that money can rest on them.
+#[derive(Parser, Debug)]
+#[command(name = "clickledger", version, propagate_version = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Import(import::ImportArgs),
+    Show(show::ShowArgs),
+}
+
+/// Parses the command line and runs the command.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli.command) {
+        Ok(code) => code,
+        Err(error) => {
+            out::note(format_args!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: &Command) -> Result<ExitCode> {
+    match command {
+        Command::Import(args) => import::run(args)?,
+        Command::Show(args) => show::run(args)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

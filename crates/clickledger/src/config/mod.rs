@@ -1,0 +1,193 @@
+//! Configuration: one shipped file of defaults, a file, the environment and flags over it, checked
+//! as a whole before anything starts. Every error names the place, the key and the fix.
+//!
+//! Must never guess: an unknown key or a value of another type is refused.
+
+mod layers;
+mod reference;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use ipnet::IpNet;
+use serde::Deserialize;
+
+pub use layers::Layers;
+pub use reference::reference;
+
+/// The shipped defaults.
+pub const DEFAULTS: &str = include_str!("default.toml");
+/// Shortest access token.
+const MIN_TOKEN: usize = 16;
+
+/// The effective configuration, one field per key of `default.toml`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub data: PathBuf,
+    pub listen: String,
+    pub admin_listen: String,
+    pub access_token: String,
+    pub tls: Tls,
+    pub tracker: Tracker,
+    pub engine: Engine,
+    pub log: Log,
+}
+
+/// `[tls]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    pub certificates: String,
+    pub private_key: String,
+}
+
+/// `[tracker]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tracker {
+    pub label: String,
+    pub trusted_proxies: Vec<String>,
+    pub redirect_deadline_ms: u64,
+    pub batch_deadline_ms: u64,
+    pub records_per_link_hour: u32,
+    pub extra_schemes: Vec<String>,
+    pub paused_ads: String,
+    pub threads: usize,
+    pub max_connections: u64,
+}
+
+/// `[engine]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Engine {
+    pub threads: usize,
+    pub publish_mode: Mode,
+    pub publish_interval_ms: u64,
+    pub live_interval_ms: u64,
+    pub checkpoint_interval_ms: u64,
+}
+
+/// `engine.publish_mode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    Live,
+    Minute,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    pub partitions: u32,
+    pub segment_bytes: u64,
+    pub keep_hours: u64,
+    pub keep_bytes: u64,
+}
+
+impl Config {
+    /// Checks the layers as a whole.
+    ///
+    /// # Errors
+    /// The first key that cannot be right, with where it was set and what would be.
+    pub fn from_layers(layers: &Layers) -> Result<Config> {
+        let config: Config = layers.table().clone().try_into().map_err(|error| {
+            anyhow::anyhow!("configuration: {error}; compare with --print-config")
+        })?;
+        for (key, check) in CHECKS {
+            check(&config).with_context(|| format!("{}: key '{key}'", layers.origin(key)))?;
+        }
+        Ok(config)
+    }
+
+    /// `listen`.
+    pub fn listen(&self) -> Result<SocketAddr> {
+        address(&self.listen)
+    }
+
+    /// `admin_listen`, if the page and API have an address of their own.
+    pub fn admin_listen(&self) -> Result<Option<SocketAddr>> {
+        let set = !self.admin_listen.is_empty();
+        set.then(|| address(&self.admin_listen)).transpose()
+    }
+
+    /// `tracker.trusted_proxies`.
+    pub fn trusted_proxies(&self) -> Result<Vec<IpNet>> {
+        self.tracker.trusted_proxies.iter().map(|text| network(text)).collect()
+    }
+}
+
+type Check = fn(&Config) -> Result<()>;
+
+const CHECKS: [(&str, Check); 15] = [
+    ("listen", |c| c.listen().map(drop)),
+    ("admin_listen", |c| c.admin_listen().map(drop)),
+    ("access_token", |c| token(&c.access_token)),
+    ("tls.certificates", |c| pair(&c.tls.certificates, &c.tls.private_key, "tls.private_key")),
+    ("tls.private_key", |c| pair(&c.tls.private_key, &c.tls.certificates, "tls.certificates")),
+    ("tracker.label", |c| label(&c.tracker.label)),
+    ("tracker.trusted_proxies", |c| c.trusted_proxies().map(drop)),
+    ("tracker.redirect_deadline_ms", |c| within(c.tracker.redirect_deadline_ms, 1, 60_000)),
+    ("tracker.batch_deadline_ms", |c| within(c.tracker.batch_deadline_ms, 1, 60_000)),
+    ("engine.threads", |c| within(c.engine.threads as u64, 0, 1024)),
+    ("engine.publish_interval_ms", |c| within(c.engine.publish_interval_ms, 10, 60_000)),
+    ("engine.live_interval_ms", |c| within(c.engine.live_interval_ms, 10, 60_000)),
+    ("engine.checkpoint_interval_ms", |c| within(c.engine.checkpoint_interval_ms, 100, 3_600_000)),
+    ("log.partitions", |c| {
+        let most = u64::from(click_engine::log::MAX_PARTITIONS);
+        within(u64::from(c.log.partitions), 1, most)
+    }),
+    ("log.segment_bytes", |c| within(c.log.segment_bytes, 1 << 20, 1 << 40)),
+];
+
+fn address(text: &str) -> Result<SocketAddr> {
+    text.parse().with_context(|| {
+        format!("'{text}' is no address with port; write one such as 127.0.0.1:8080")
+    })
+}
+
+fn network(text: &str) -> Result<IpNet> {
+    let single = text.parse::<std::net::IpAddr>().map(IpNet::from);
+    text.parse()
+        .or(single)
+        .with_context(|| format!("'{text}' is no address or network; write one such as 10.0.0.0/8"))
+}
+
+fn token(text: &str) -> Result<()> {
+    let fits =
+        text.is_empty() || text.len() >= MIN_TOKEN && text.bytes().all(|b| b.is_ascii_graphic());
+    if !fits {
+        bail!("needs at least {MIN_TOKEN} visible ASCII characters without spaces");
+    }
+    Ok(())
+}
+
+fn label(text: &str) -> Result<()> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if !(1..=32).contains(&text.len()) || !text.bytes().all(plain) {
+        bail!("'{text}' does not fit; use 1 to 32 letters, digits, '-', '_' or '.'");
+    }
+    Ok(())
+}
+
+fn pair(this: &str, other: &str, name: &str) -> Result<()> {
+    if !this.is_empty() && other.is_empty() {
+        bail!("'{name}' is missing; HTTPS needs both files");
+    }
+    if !this.is_empty() && !std::path::Path::new(this).is_file() {
+        bail!("there is no file '{this}'");
+    }
+    Ok(())
+}
+
+fn within(value: u64, least: u64, most: u64) -> Result<()> {
+    if !(least..=most).contains(&value) {
+        bail!("{value} is out of range; use {least} to {most}");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
