@@ -3,12 +3,19 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use click_core::limits::LOOK_AHEAD_MS;
+use click_core::record::Record;
+use click_core::types::Millis;
 use click_engine::disk::RealDisk;
 use click_engine::driver::{Engine, EngineConfig, EngineParts};
-use click_engine::log::{DiskLog, EventLog, LogError, LogOptions, SystemClock};
+use click_engine::log::{Clock, DiskLog, EventLog, LogError, LogOptions, SystemClock};
 use click_engine::store::{LedgerStore, SqliteReader, SqliteStore};
+
+/// Rounds of ticks after which a log whose clock stands still is taken as it is.
+const SETTLE_TRIES: u32 = 10;
 
 /// Paths inside a data directory.
 #[derive(Clone, Debug)]
@@ -127,6 +134,28 @@ impl DataDir {
             true => error.context("this command reads the whole log; stop the server first"),
             false => error,
         })
+    }
+
+    /// Appends ticks until every click that is in the log has its final verdict: at most about a
+    /// second. Refused while a server runs, which does so by itself.
+    pub fn settle(&self) -> Result<()> {
+        self.check_exists()?;
+        let log = self.open_log()?;
+        let partitions = 0..log.partitions();
+        let newest = partitions.clone().map(|p| log.last_append_time(p)).max().unwrap_or(0);
+        let wanted = Millis(newest).plus(LOOK_AHEAD_MS + 1);
+        for partition in partitions {
+            for _ in 0..SETTLE_TRIES {
+                if log.last_append_time(partition) >= wanted.0 {
+                    break;
+                }
+                let now = SystemClock.now().0 / 1000;
+                log.append(partition, &Record::tick(Millis(now)).to_bytes())?.wait()?;
+                let missing = wanted.since(Millis(log.last_append_time(partition)));
+                std::thread::sleep(Duration::from_millis(missing.min(LOOK_AHEAD_MS)));
+            }
+        }
+        Ok(())
     }
 
     fn check_exists(&self) -> Result<()> {

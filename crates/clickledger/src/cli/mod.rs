@@ -3,11 +3,15 @@
 
 pub mod data;
 mod import;
+mod key;
+mod link;
+mod policy;
 mod progress;
 mod rows;
 mod show;
 mod table;
 mod verdicts;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -28,6 +32,10 @@ struct Cli {
 enum Command {
     Import(import::ImportArgs),
     Show(show::ShowArgs),
+    Link(link::LinkArgs),
+    Key(key::KeyArgs),
+    Policy(policy::PolicyArgs),
+    Verify(verify::VerifyArgs),
 }
 
 /// Parses the command line and runs the command.
@@ -46,6 +54,10 @@ fn run(command: &Command) -> Result<ExitCode> {
     match command {
         Command::Import(args) => import::run(args)?,
         Command::Show(args) => show::run(args)?,
+        Command::Link(args) => link::run(args)?,
+        Command::Key(args) => key::run(args)?,
+        Command::Policy(args) => policy::run(args)?,
+        Command::Verify(args) => return verify::run(args),
     }
     Ok(ExitCode::SUCCESS)
 }
