@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::out;
+use crate::{load, out};
 
 /// Counts ad clicks so exactly that money can rest on them.
 #[derive(Parser, Debug)]
@@ -36,6 +36,7 @@ enum Command {
     Key(key::KeyArgs),
     Policy(policy::PolicyArgs),
     Verify(verify::VerifyArgs),
+    Load(load::LoadArgs),
 }
 
 /// Parses the command line and runs the command.
@@ -57,6 +58,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Link(args) => link::run(args)?,
         Command::Key(args) => key::run(args)?,
         Command::Policy(args) => policy::run(args)?,
+        Command::Load(args) => load::run(args)?,
         Command::Verify(args) => return verify::run(args),
     }
     Ok(ExitCode::SUCCESS)

@@ -94,7 +94,7 @@ fn aligned(columns: &[Column], rows: &[Vec<String>], out: &mut impl Write) -> Re
     let says = |index: usize| rows.iter().any(|row| !matches!(row[index].as_str(), "" | "0"));
     let shown: Vec<_> = (0..columns.len()).filter(|index| *index == 0 || says(*index)).collect();
     let width = |index: usize| {
-        let values = rows.iter().map(|row| row[index].chars().count());
+        let values = rows.iter().map(|row| row[index].escape_debug().count());
         values.chain([columns[index].name.len()]).max().unwrap_or(0)
     };
     let widths: Vec<_> = shown.iter().map(|index| width(*index)).collect();

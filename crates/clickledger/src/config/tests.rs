@@ -31,7 +31,7 @@ fn later_layers_win() {
 #[test]
 fn errors_name_place_key_and_fix() {
     for (file, vars, expected) in [
-        ("lisen = \"x\"", vec![], vec!["c.toml", "unknown key 'lisen'", "known are data, "]),
+        ("lisen = \"x\"", vec![], vec!["c.toml", "unknown key 'lisen'", "known are "]),
         ("[engine]\nthreads = \"two\"", vec![], vec!["c.toml", "'engine.threads' wants integer"]),
         ("[engine]\nthreads = -1", vec![], vec!["configuration", "-1"]),
         ("engine = 3", vec![], vec!["unknown key 'engine'"]),
