@@ -52,11 +52,10 @@ impl Identity {
     #[inline]
     pub fn group(&self, id: &[u8]) -> u8 {
         let (words, tail) = id.as_chunks::<8>();
-        let mut last = [0; 8];
-        last[..tail.len()].copy_from_slice(tail);
+        let tail = tail.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
         let seed = self.seed ^ id.len() as u64;
         let mixed = words.iter().fold(seed, |mixed, word| mix(mixed ^ u64::from_le_bytes(*word)));
-        group_of(mix(mixed ^ u64::from_le_bytes(last)))
+        group_of(mix(mixed ^ tail))
     }
 
     /// The key group of a source.

@@ -16,17 +16,19 @@ const fn printable(word: u64) -> bool {
     (word | below_space | delete) & HIGH == 0
 }
 
-#[inline]
+/// Words of eight from the front and one that ends at the end: no copying.
+#[inline(always)]
 fn is_printable_ascii(bytes: &[u8]) -> bool {
-    let (words, tail) = bytes.as_chunks::<8>();
-    let mut rest = [b' '; 8];
-    rest[..tail.len()].copy_from_slice(tail);
+    let Some(last) = bytes.last_chunk::<8>() else {
+        return bytes.iter().all(|byte| (0x20..0x7f).contains(byte));
+    };
+    let (words, _) = bytes.as_chunks::<8>();
     words.iter().all(|word| printable(u64::from_le_bytes(*word)))
-        && printable(u64::from_le_bytes(rest))
+        && printable(u64::from_le_bytes(*last))
 }
 
 /// An id or empty text: at most 128 bytes, no control characters.
-#[inline]
+#[inline(always)]
 pub(super) fn optional_id(bytes: &[u8]) -> Result<&str, DecodeError> {
     if bytes.len() > MAX_ID_BYTES {
         return Err(DecodeError::Id);
