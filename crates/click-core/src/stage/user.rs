@@ -12,7 +12,7 @@ use crate::verdict::Class;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-const BLOCK: usize = 128;
+const BLOCK: usize = 32;
 const SWEEP_EVERY_MS: u64 = 60_000;
 /// Dead entries are gone within this long, well before 32 bits of milliseconds wrap.
 const SWEEP_ROUND_MS: u64 = 24 * 3_600_000;
