@@ -7,7 +7,6 @@ mod measure;
 
 use clap::{Parser, Subcommand};
 
-
 #[derive(Parser)]
 #[command(about = "Prints tables; see bench/README.md")]
 struct Args {
