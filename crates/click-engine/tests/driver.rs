@@ -1,5 +1,6 @@
 //! The engine over an in-memory log and disk: whatever dies and whenever, the store ends with the
 //! rows that a fold of the whole log gives.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use click_core::record::{Click, Kind, Record, Transport};
 use click_core::row::{Row, RowKey};
