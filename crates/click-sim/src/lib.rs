@@ -2,7 +2,11 @@
 //!
 //! `reference` is the specification written down in the plainest code possible; `generate` makes
 //! adversarial logs for it from a seed. Both use the standard library alone and import nothing
-//! of this workspace, so that they can disagree with the code they check. Nothing here ships.
+//! of this workspace, so that they can disagree with the code they check. `bridge` puts their
+//! records into the core's form, `check` folds them in the most awkward ways and compares.
+//! Nothing here ships.
 
+pub mod bridge;
+pub mod check;
 pub mod generate;
 pub mod reference;

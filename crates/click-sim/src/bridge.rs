@@ -1,0 +1,161 @@
+//! Between the plain records of the reference and the core's own types.
+//!
+//! Owns translation and nothing else: it must never decide, sort or drop anything.
+
+use click_core::limits::MAX_TIME_MS;
+use click_core::policy::{Policy, Timeline};
+use click_core::record::{Click, Header, Kind, Previous, Record, Transport};
+use click_core::row::{Row, RowKey};
+use click_core::stage::source;
+use click_core::types::{Micros, Millis};
+
+use crate::reference::{
+    AdKey, PlainClick, PlainHeader, PlainIp, PlainPayload, PlainPolicy, PlainRecord, PlainRow,
+    Position, PublisherKey, Verdict,
+};
+
+/// The key of a row in either view.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PlainKey {
+    Ad(AdKey),
+    Publisher(PublisherKey),
+}
+
+/// The payload of a record as it stands in the log. `partitions` is what a header says of it.
+#[must_use]
+pub fn payload(record: &PlainRecord, partitions: u32) -> Vec<u8> {
+    match &record.payload {
+        PlainPayload::Undecodable(bytes) => bytes.clone(),
+        PlainPayload::Click(click) => {
+            let ip = address(click);
+            from_click(click, &ip).to_bytes()
+        }
+        PlainPayload::Tick { sent_at } => bare(*sent_at, Kind::Tick).to_bytes(),
+        PlainPayload::Heartbeat(heartbeat) => {
+            let (tracker_id, next_seq) = (heartbeat.tracker_id.as_str(), heartbeat.next_seq);
+            let transport = Transport { tracker_id, epoch: heartbeat.epoch, seq: next_seq };
+            let record = bare(heartbeat.sent_at, Kind::Heartbeat { next_seq });
+            Record { transport: Some(transport), ..record }.to_bytes()
+        }
+        PlainPayload::Policy(policy) => {
+            bare(policy.sent_at, Kind::Policy(from_policy(policy))).to_bytes()
+        }
+        PlainPayload::Header(header) => {
+            bare(header.sent_at, Kind::Header(from_header(header, partitions))).to_bytes()
+        }
+    }
+}
+
+/// The header that stands first in partition 0, or one of zeros.
+#[must_use]
+pub fn header(records: &[PlainRecord], partitions: u32) -> Header {
+    let first = records.iter().find(|record| record.position() == (0, 0));
+    match first.map(|record| &record.payload) {
+        Some(PlainPayload::Header(header)) => from_header(header, partitions),
+        _ => Header { log_id: [0; 16], generation: 0, partitions },
+    }
+}
+
+/// A row of the core as the reference would have it; its version without the generation.
+#[must_use]
+pub fn plain_row(row: &Row) -> (PlainKey, PlainRow) {
+    let (minute, posted) = (u64::from(row.minute.0), row.posted_minute.map(|m| u64::from(m.0)));
+    let key = match row.key.clone() {
+        RowKey::Ad { ad_id, currency, campaign_id, advertiser_id } => {
+            PlainKey::Ad((ad_id, minute, posted, currency, campaign_id, advertiser_id))
+        }
+        RowKey::Publisher { publisher_id, placement_id, currency } => {
+            PlainKey::Publisher((publisher_id, placement_id, minute, posted, currency))
+        }
+    };
+    let content = PlainRow {
+        measured: row.counts.measured,
+        pending: row.counts.pending,
+        counts: row.counts.by_class,
+        sum: row.counts.sum_micros,
+        version_ms: row.version.at().0,
+    };
+    (key, content)
+}
+
+/// A verdict of the core as the reference would have it.
+///
+/// # Panics
+/// If the timeline does not know the verdict's policy.
+#[must_use]
+pub fn plain_verdict(verdict: &source::Verdict, timeline: &Timeline) -> (Position, Verdict) {
+    let policy = timeline.get(verdict.policy).expect("a verdict's policy is in the timeline");
+    let plain = Verdict {
+        class: verdict.reasons.class().code(),
+        reasons: verdict.reasons.iter().map(click_core::verdict::Class::code).collect(),
+        policy: policy.policy_id.clone(),
+    };
+    ((verdict.partition.0, verdict.offset.0), plain)
+}
+
+fn bare(sent_at: Option<u64>, kind: Kind<'_>) -> Record<'_> {
+    Record { sent_at: sent_at.map(Millis), transport: None, previous: None, kind }
+}
+
+fn from_click<'a>(click: &'a PlainClick, ip: &'a [u8]) -> Record<'a> {
+    let transport = click.identity.as_ref().map(|identity| Transport {
+        tracker_id: &identity.tracker_id,
+        epoch: identity.epoch,
+        seq: identity.seq,
+    });
+    let previous = click.previous.as_ref().map(|previous| Previous {
+        tracker_id: &previous.tracker_id,
+        epoch: previous.epoch,
+        next_seq: previous.next_seq,
+    });
+    let kind = Kind::Click(Click {
+        click_id: &click.click_id,
+        issuer: &click.issuer,
+        user_id: &click.user_id,
+        ad_id: &click.ad_id,
+        campaign_id: &click.campaign_id,
+        advertiser_id: &click.advertiser_id,
+        publisher_id: &click.publisher_id,
+        placement_id: &click.placement_id,
+        currency: &click.currency,
+        price: Micros(click.price_micros),
+        payout: Micros(click.payout_micros),
+        received_at: Millis(click.received_at),
+        expires_at: click.expires_at.map(Millis),
+        ad_active: click.ad_active,
+        ip,
+        source_key: &click.source_key,
+        user_agent: click.user_agent.as_deref(),
+        method: click.method.as_deref().unwrap_or_default(),
+        purpose: click.purpose.as_deref().unwrap_or_default(),
+        ..Click::default()
+    });
+    Record { sent_at: click.sent_at.map(Millis), transport, previous, kind }
+}
+
+fn address(click: &PlainClick) -> Vec<u8> {
+    match click.ip {
+        None => Vec::new(),
+        Some(PlainIp::V4(bytes)) => bytes.to_vec(),
+        Some(PlainIp::V6(bytes)) => bytes.to_vec(),
+    }
+}
+
+fn from_policy(policy: &PlainPolicy) -> Policy {
+    Policy {
+        policy_id: policy.id.clone(),
+        effective_from: Millis(policy.effective_from),
+        link_lifetime_ms: policy.link_lifetime_ms,
+        spool_limit_ms: policy.spool_limit_ms,
+        horizon_ms: policy.horizon_ms,
+        seal_after_ms: policy.seal_after_ms,
+        double_click_ms: policy.double_click_ms,
+        burst_clicks: u64::from(policy.burst_clicks),
+    }
+}
+
+fn from_header(header: &PlainHeader, partitions: u32) -> Header {
+    Header { log_id: header.log_id, generation: header.generation, partitions }
+}
+
+const _: () = assert!(MAX_TIME_MS == crate::reference::MAX_TIME_MS, "both know the same times");

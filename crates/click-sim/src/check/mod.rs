@@ -1,0 +1,51 @@
+//! Folds a plain log through the core in the most awkward ways, and compares all that comes out
+//! with the reference.
+//!
+//! `History` is what must come out, `Run` is one way to get there: batches, interleavings,
+//! watermarks, publishing, crashes and shard counts, all chosen from a seed. Must never know a
+//! rule of counting.
+
+mod compare;
+mod dice;
+mod history;
+mod run;
+
+pub use dice::Dice;
+pub use history::History;
+pub use run::{Run, Style};
+
+use crate::bridge;
+use crate::reference::PlainRecord;
+use click_core::fold::SnapshotPart;
+use click_core::record::Header;
+
+/// A log as the core reads it, and what it must make of it.
+pub struct World {
+    pub header: Header,
+    pub partitions: u32,
+    /// By partition: `append_time` and payload, in offset order.
+    pub log: Vec<Vec<(u64, Vec<u8>)>>,
+    pub history: History,
+}
+
+impl World {
+    /// `records` of one partition stand in offset order.
+    #[must_use]
+    pub fn new(records: &[PlainRecord], partitions: u32) -> Self {
+        let mut log: Vec<Vec<(u64, Vec<u8>)>> = vec![Vec::new(); partitions as usize];
+        for record in records {
+            let payload = bridge::payload(record, partitions);
+            log[record.partition as usize].push((record.append_time, payload));
+        }
+        let header = bridge::header(records, partitions);
+        Self { header, partitions, log, history: History::new(records, partitions) }
+    }
+
+    /// Folds the log in the way that `style` and `seed` choose.
+    ///
+    /// # Panics
+    /// If anything that comes out differs from the reference.
+    pub fn check(&self, style: &Style, seed: u64) -> Vec<SnapshotPart> {
+        Run::new(self, style.clone(), Dice::new(seed)).to_the_end()
+    }
+}
