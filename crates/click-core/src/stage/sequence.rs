@@ -49,7 +49,6 @@ pub struct Sequence {
     pub(crate) transports: Transports,
     pub(crate) repeats: u64,
     pub(crate) header: Option<Header>,
-    swept: Millis,
 }
 
 #[derive(Clone)]
@@ -112,7 +111,6 @@ impl Sequence {
             transports: state.transports,
             repeats: state.repeats,
             header: state.header,
-            swept: state.fold_time,
         }
     }
 
@@ -221,11 +219,11 @@ impl Sequence {
     ) {
         let (now, timeline) = (record.time, judge.timeline);
         self.position = Offset(record.offset.0 + 1);
-        self.fold_time = now;
-        if now.since(self.swept) >= SWEEP_EVERY_MS {
+        // At hours of log time, so that a restored stage sweeps when any other does.
+        if now.0 / SWEEP_EVERY_MS != self.fold_time.0 / SWEEP_EVERY_MS {
             self.transports.sweep(now, timeline);
-            self.swept = now;
         }
+        self.fold_time = now;
         let tracker = |index: u32| &ahead.chunk.trackers[index as usize];
         if let Some(previous) = record.previous {
             self.transports.mention(tracker(previous.tracker), previous.seq, now, timeline);

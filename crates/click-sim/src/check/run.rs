@@ -22,8 +22,8 @@ pub struct Style {
     pub batch: usize,
     /// How often, in percent of the steps, rows are published.
     pub publish_percent: u64,
-    /// How often, in per mille of the steps, the host crashes.
-    pub crash_per_mille: u64,
+    /// How often the host crashes, and about how often it takes a checkpoint.
+    pub crashes: usize,
     /// How often, in percent of the steps, everything is compared.
     pub look_percent: u64,
     /// Whether each step advances as far as it can.
@@ -38,7 +38,7 @@ impl Style {
             shards: vec![1],
             batch: usize::MAX,
             publish_percent: 100,
-            crash_per_mille: 0,
+            crashes: 0,
             look_percent: 100,
             greedy: true,
         }
@@ -48,10 +48,10 @@ impl Style {
     #[must_use]
     pub fn any(dice: &mut Dice) -> Self {
         Self {
-            shards: (0..3).map(|_| dice.below(16) + 1).collect(),
+            shards: (0..3).map(|_| dice.pick(&[1, 1, 1, 2, 2, 3, 5, 8, 16])).collect(),
             batch: dice.pick(&[1, 3, 20, 200, usize::MAX]),
             publish_percent: dice.pick(&[100, 100, 50, 5]),
-            crash_per_mille: dice.pick(&[0, 5, 30, 100]),
+            crashes: dice.pick(&[0, 1, 2, 4]),
             look_percent: dice.pick(&[0, 2, 10]),
             greedy: dice.percent(30),
         }
@@ -69,6 +69,23 @@ pub(super) struct Seen {
     pub(super) versions: BTreeMap<PlainKey, u64>,
     /// As many as had been collected.
     journals: usize,
+}
+
+/// When to crash and when to take a checkpoint, in records read, the last point first.
+struct Plan {
+    crashes: Vec<usize>,
+    checkpoints: Vec<usize>,
+}
+
+impl Plan {
+    fn new(style: &Style, records: usize, dice: &mut Dice) -> Self {
+        let mut points = |count: usize| {
+            let mut points: Vec<usize> = (0..count).map(|_| dice.below(records)).collect();
+            points.sort_unstable_by(|a, b| b.cmp(a));
+            points
+        };
+        Self { crashes: points(style.crashes), checkpoints: points(2 * style.crashes) }
+    }
 }
 
 struct Checkpoint {
@@ -92,13 +109,17 @@ pub struct Run<'w> {
     journals: Vec<Vec<u8>>,
     checkpoint: Option<Checkpoint>,
     incarnation: usize,
+    plan: Plan,
+    /// Those read again after a crash included.
+    records_read: usize,
     /// The last grid instant of which nothing is missing in the store.
     pub(super) complete_at: u64,
 }
 
 impl<'w> Run<'w> {
     #[must_use]
-    pub fn new(world: &'w World, style: Style, dice: Dice) -> Self {
+    pub fn new(world: &'w World, style: Style, mut dice: Dice) -> Self {
+        let plan = Plan::new(&style, world.log.iter().map(Vec::len).sum(), &mut dice);
         let mut fold = Fold::new(&world.header, style.shards[0]);
         fold.watch();
         Self {
@@ -112,6 +133,8 @@ impl<'w> Run<'w> {
             journals: Vec::new(),
             checkpoint: None,
             incarnation: 0,
+            plan,
+            records_read: 0,
             complete_at: 0,
         }
     }
@@ -126,10 +149,10 @@ impl<'w> Run<'w> {
             if self.dice.percent(70) || self.style.greedy {
                 self.advance_somewhere();
             }
-            if self.dice.percent(4) {
+            if self.is_due(|plan| &mut plan.checkpoints) {
                 self.take_checkpoint();
             }
-            if self.dice.number() % 1_000 < self.style.crash_per_mille {
+            if self.is_due(|plan| &mut plan.crashes) {
                 self.crash();
             }
         }
@@ -155,6 +178,16 @@ impl<'w> Run<'w> {
         self.fold.snapshot(true)
     }
 
+    /// Whether as many records have been read as the plan's next point says.
+    fn is_due(&mut self, points: impl FnOnce(&mut Plan) -> &mut Vec<usize>) -> bool {
+        let points = points(&mut self.plan);
+        let due = points.last().is_some_and(|point| *point <= self.records_read);
+        if due {
+            points.pop();
+        }
+        due
+    }
+
     fn is_all_read(&self) -> bool {
         let read = |partition: u32| self.fold.read_position(Partition(partition)).1.0;
         (0..self.world.partitions).all(|p| read(p) == self.world.log[p as usize].len() as u64)
@@ -175,6 +208,7 @@ impl<'w> Run<'w> {
         let chunk = self.fold.parse(partition, records);
         assert_eq!(chunk.len(), count, "each record is parsed to something");
         self.fold.push(partition, chunk);
+        self.records_read += count;
     }
 
     fn is_left(&self, number: usize) -> bool {

@@ -70,7 +70,7 @@ fn state_is_a_function_of_the_log() {
         let any = || Style { publish_percent: 100, ..Style::plain() };
         let careful =
             Style { shards: vec![16, 5, 1], batch: 7, greedy: false, look_percent: 0, ..any() };
-        let crashing = Style { crash_per_mille: 50, batch: 20, ..careful.clone() };
+        let crashing = Style { crashes: 2, batch: 20, ..careful.clone() };
         let end = world.check(&Style::plain(), 1);
         assert_eq!(end, world.check(&careful, dice.number()), "another way, other state");
         assert_eq!(end, world.check(&crashing, dice.number()), "a crash leaves its mark");
