@@ -216,21 +216,18 @@ impl WindowStage {
 
     /// Lets go of rows that were final at `grid`, and hence have been published.
     fn let_go(&mut self, grid: Millis, timeline: &Timeline) {
-        for posted in [false, true] {
-            while let Some((&end, _)) = self.by_end.range((posted, Minute(0))..).next() {
-                if end.0 != posted || !is_sealed(end.1, posted, grid, timeline) {
-                    break;
-                }
-                for id in self.by_end.remove(&end).unwrap_or_default() {
-                    let row = &mut self.rows[id as usize];
-                    row.alive = false;
-                    self.index.remove(&row.slot);
-                    if let Some(live) = &mut self.live {
-                        live.end(id, row);
-                    }
-                    self.free.push(id);
-                }
+        // Not in the order of their minutes: policies may differ in their seal delays.
+        let sealed =
+            |(posted, minute): &(bool, Minute)| is_sealed(*minute, *posted, grid, timeline);
+        let ends: Vec<_> = self.by_end.keys().copied().filter(sealed).collect();
+        for id in ends.iter().filter_map(|end| self.by_end.remove(end)).flatten() {
+            let row = &mut self.rows[id as usize];
+            row.alive = false;
+            self.index.remove(&row.slot);
+            if let Some(live) = &mut self.live {
+                live.end(id, row);
             }
+            self.free.push(id);
         }
     }
 

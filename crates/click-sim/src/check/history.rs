@@ -107,7 +107,11 @@ fn is_misplaced(record: &PlainRecord) -> bool {
 fn least_horizon(records: &[PlainRecord]) -> u64 {
     let named = records.iter().filter_map(|record| match &record.payload {
         PlainPayload::Policy(policy) => Some(policy.horizon_ms),
-        _ => None,
+        PlainPayload::Undecodable(_)
+        | PlainPayload::Click(_)
+        | PlainPayload::Tick { .. }
+        | PlainPayload::Heartbeat(_)
+        | PlainPayload::Header(_) => None,
     });
     named.chain([crate::reference::PlainPolicy::default().horizon_ms]).min().unwrap_or(0)
 }
