@@ -252,7 +252,6 @@ where
         .max_buf_size(READ_BUFFER)
         .max_header_size(MAX_HEAD)
         .max_headers(MAX_HEADERS)
-        .pipeline_flush(true)
         .serve_connection(TokioIo::new(stream), service);
     let mut serving = pin!(serving);
     let mut stop = shared.stop.clone();

@@ -1,0 +1,110 @@
+//! What the tracker tells the API: its counters, whether it can take clicks, what looks wrong.
+
+use super::{Hooks, Level, Notice};
+use crate::http::metrics::{
+    ACKNOWLEDGED, CLOCK_DIFFERENCE, CONNECTIONS, CONNECTIONS_REFUSED, DEAD_LETTERS_DROPPED,
+    DURABLE, Metric, REFUSED, Sample, Sampled, THROTTLED, UNAVAILABLE, UNLOGGED,
+};
+use crate::http::track::{CountBy, Histogram, Metrics, Tracker};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Ads listed with their throttled clicks.
+const THROTTLED_ADS: usize = 20;
+
+impl Hooks {
+    /// Hooks to a tracker; no self-check.
+    pub fn of_tracker(tracker: &Arc<Tracker>) -> Hooks {
+        let [a, b, c, d] = [(); 4].map(|()| Arc::clone(tracker));
+        Hooks {
+            metrics: Arc::new(move || samples(a.metrics())),
+            tracker: Arc::new(move || numbers(&b)),
+            notices: Arc::new(move || notices(&c)),
+            not_ready: Arc::new(move || d.readiness().problems),
+            ..Hooks::default()
+        }
+    }
+}
+
+fn get(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+fn samples(metrics: &Metrics) -> Vec<Sample> {
+    let clock = i128::from(metrics.clock_difference_ms.load(Ordering::Relaxed));
+    let mut samples = vec![
+        Sample::with(&ACKNOWLEDGED, "redirect", get(&metrics.redirects)),
+        Sample::with(&ACKNOWLEDGED, "beacon", get(&metrics.beacons)),
+        Sample::with(&ACKNOWLEDGED, "batch", get(&metrics.batch_clicks)),
+        Sample::new(&THROTTLED, get(&metrics.throttled)),
+        Sample::new(&CONNECTIONS, get(&metrics.connections)),
+        Sample::new(&CONNECTIONS_REFUSED, get(&metrics.connections_refused)),
+        Sample::new(&DEAD_LETTERS_DROPPED, get(&metrics.dead_letters_dropped)),
+        Sample { value: Sampled::Millis(clock), ..Sample::new(&CLOCK_DIFFERENCE, 0) },
+        Sample { value: durations(&metrics.durable), ..Sample::new(&DURABLE, 0) },
+    ];
+    samples.extend(by(&REFUSED, &metrics.refused));
+    samples.extend(by(&UNAVAILABLE, &metrics.unavailable));
+    samples.extend(by(&UNLOGGED, &metrics.unlogged));
+    samples
+}
+
+fn by(metric: &'static Metric, counts: &CountBy) -> impl Iterator<Item = Sample> {
+    counts.get().into_iter().map(move |(word, count)| Sample::with(metric, word, count))
+}
+
+/// Bucket `n` holds what is below `2^n` µs: at most `2^n - 1`.
+fn durations(histogram: &Histogram) -> Sampled {
+    let buckets = histogram.buckets.iter().enumerate();
+    let buckets = buckets.map(|(n, count)| ((1u64 << n) - 1, get(count)));
+    Sampled::Micros { buckets: buckets.collect(), sum: get(&histogram.sum_micros) }
+}
+
+fn numbers(tracker: &Tracker) -> Value {
+    let metrics = tracker.metrics();
+    let by = |counts: &CountBy| -> Value {
+        counts.get().into_iter().map(|(word, count)| (word.to_string(), json!(count))).collect()
+    };
+    let mut throttled = tracker.throttled_by_ad();
+    throttled.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    throttled.truncate(THROTTLED_ADS);
+    let throttled: Vec<Value> =
+        throttled.iter().map(|(ad, count)| json!({ "ad_id": ad, "clicks": count })).collect();
+    json!({
+        "tracker_id": tracker.tracker_id(),
+        "redirects": get(&metrics.redirects),
+        "beacons": get(&metrics.beacons),
+        "batch_clicks": get(&metrics.batch_clicks),
+        "throttled": get(&metrics.throttled),
+        "throttled_ads": throttled,
+        "unlogged": metrics.unlogged.total(),
+        "unlogged_by_reason": by(&metrics.unlogged),
+        "unavailable_by_reason": by(&metrics.unavailable),
+        "refused_by_reason": by(&metrics.refused),
+        "connections": get(&metrics.connections),
+        "clock_difference_ms": metrics.clock_difference_ms.load(Ordering::Relaxed),
+    })
+}
+
+fn notices(tracker: &Tracker) -> Vec<Notice> {
+    let code = "tracker_warning".to_string();
+    let warnings = tracker.readiness().warnings.into_iter().map(|message| Notice {
+        level: Level::Warning,
+        code: code.clone(),
+        message,
+    });
+    let mut notices: Vec<Notice> = warnings.collect();
+    let unlogged = tracker.metrics().unlogged.total();
+    if unlogged > 0 {
+        notices.push(Notice {
+            level: Level::Warning,
+            code: "unlogged".into(),
+            message: format!(
+                "{unlogged} visitors were redirected without a durable record: those clicks may be \
+                 missing. /v1/status tells the reasons"
+            ),
+        });
+    }
+    notices
+}
