@@ -7,3 +7,4 @@ pub mod http;
 pub mod keys;
 pub mod load;
 pub mod out;
+pub mod serve;

@@ -120,7 +120,8 @@ pub fn random_id() -> Result<String> {
     Ok(base64url::encode(&bytes))
 }
 
-fn now_s() -> Result<u64> {
+/// Seconds since 1970.
+pub fn now_s() -> Result<u64> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     Ok(since.context("the clock is before 1970; set it")?.as_secs())
 }

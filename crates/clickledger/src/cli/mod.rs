@@ -4,7 +4,7 @@
 pub mod data;
 mod import;
 mod key;
-mod link;
+pub mod link;
 mod policy;
 mod progress;
 mod rows;
@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{load, out};
+use crate::{load, out, serve};
 
 /// Counts ad clicks so exactly that money can rest on them.
 #[derive(Parser, Debug)]
@@ -30,6 +30,7 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    Serve(serve::ServeArgs),
     Import(import::ImportArgs),
     Show(show::ShowArgs),
     Link(link::LinkArgs),
@@ -53,6 +54,7 @@ pub fn main() -> ExitCode {
 
 fn run(command: &Command) -> Result<ExitCode> {
     match command {
+        Command::Serve(args) => return serve::run(args),
         Command::Import(args) => import::run(args)?,
         Command::Show(args) => show::run(args)?,
         Command::Link(args) => link::run(args)?,
