@@ -5,8 +5,10 @@ use click_core::record::Kind;
 use click_engine::log::{
     Commit, CommitGroup, EventLog, LogError, LogHealth, LogId, Position, RecordBatch, Retention,
 };
+use clickledger::http::track::{ServeConfig, TlsFiles, no_fallback, serve};
 use std::io::{Read, Write};
 use std::ops::Range;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -167,5 +169,45 @@ fn a_visitor_is_not_kept_waiting_and_nothing_is_acknowledged() {
     let readiness = world.tracker.readiness();
     assert!(!readiness.is_ready(), "clocks are 90 s apart: {readiness:?}");
     log.poisoned.store(true, Ordering::Relaxed);
+    world.stop();
+}
+
+/// Runs `openssl` for a certificate; without the tool the test says that it is skipped.
+fn certificate(dir: &std::path::Path) -> Option<TlsFiles> {
+    let files = TlsFiles { certificates: dir.join("cert.pem"), private_key: dir.join("key.pem") };
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"])
+        .args(["-subj", "/CN=localhost", "-days", "2", "-keyout"])
+        .arg(&files.private_key)
+        .arg("-out")
+        .arg(&files.certificates)
+        .output();
+    made.is_ok_and(|out| out.status.success()).then_some(files)
+}
+
+#[test]
+fn certificate_files_give_https() {
+    let dir = tempfile::tempdir().unwrap();
+    let curl = Command::new("curl").arg("--version").output().is_ok();
+    let Some(files) = certificate(dir.path()).filter(|_| curl) else {
+        return println!("skipped: openssl or curl is not installed");
+    };
+    let world = World::new();
+    let mut listen = ServeConfig::new(([127, 0, 0, 1], 0).into());
+    listen.tls = Some(files.clone());
+    let server = serve(&listen, Arc::clone(&world.tracker), no_fallback()).unwrap();
+    let url = format!("https://localhost:{}{}", server.address().port(), world.link("c1"));
+    let out = Command::new("curl")
+        .args(["-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "10", "--cacert"])
+        .arg(&files.certificates)
+        .args(["--resolve", &format!("localhost:{}:127.0.0.1", server.address().port()), &url])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&out.stdout), "302");
+    server.shutdown();
+    assert_eq!(world.click_ids(), ["c1"]);
+    listen.tls = Some(TlsFiles { certificates: dir.path().join("none.pem"), ..files });
+    let refused = serve(&listen, Arc::clone(&world.tracker), no_fallback());
+    assert!(refused.is_err_and(|error| error.to_string().contains("none.pem")));
     world.stop();
 }

@@ -21,6 +21,7 @@ mod serve;
 mod throttle;
 mod tls;
 mod tracker;
+mod waiting;
 
 pub use catalogue::Catalogue;
 pub use metrics::{CountBy, Histogram, Metrics};

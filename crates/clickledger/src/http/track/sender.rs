@@ -4,6 +4,7 @@
 //! order, because numbering and appending happen under one lock. Heartbeats and the name of the
 //! previous instance make a lost tail visible as a gap.
 
+use super::waiting;
 use crate::keys::file::replace;
 use crate::keys::{hex, now_ms, random};
 use click_core::record::{Click, Kind, Previous, Record, Transport, partition_of};
@@ -236,7 +237,7 @@ impl Pending {
     /// # Errors
     /// That of the log: the record may or may not be there.
     pub async fn durable(self, sender: &Sender) -> Result<(), LogError> {
-        self.commit.await?;
+        waiting::outcome(self.commit).await?;
         sender.confirm(self.partition, self.next_seq);
         Ok(())
     }

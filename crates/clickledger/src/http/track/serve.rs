@@ -12,6 +12,7 @@ use super::refusal::Refusal;
 use super::respond::{self, Body, method_not_allowed};
 use super::tls::TlsFiles;
 use super::tracker::Tracker;
+use super::waiting;
 use crate::keys::now_ms;
 use axum::extract::ConnectInfo;
 use click_core::record::Capture;
@@ -183,8 +184,11 @@ fn listen(address: SocketAddr) -> io::Result<(std::net::TcpListener, SocketAddr)
 fn run(listener: std::net::TcpListener, shared: &Arc<Shared>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = runtime.and_then(|runtime| {
-        let accepting = async { accept(TcpListener::from_std(listener)?, shared).await };
-        runtime.block_on(tokio::task::LocalSet::new().run_until(accepting))
+        let accepting = async {
+            waiting::start_here();
+            accept(TcpListener::from_std(listener)?, shared).await
+        };
+        runtime.block_on(accepting)
     });
     if let Err(error) = outcome {
         tracing::error!("listener: {error}");
@@ -203,7 +207,7 @@ async fn accept(listener: TcpListener, shared: &Arc<Shared>) -> io::Result<()> {
         };
         match accepted {
             Ok((stream, peer)) => {
-                open.spawn_local(connection(stream, peer, Arc::clone(shared)));
+                open.spawn(connection(stream, peer, Arc::clone(shared)));
             }
             Err(error) => {
                 // Out of file descriptors, mostly: give open connections time to end.
@@ -240,7 +244,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
 
 async fn converse<S>(stream: S, peer: SocketAddr, shared: &Arc<Shared>)
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let service =
         service_fn(
