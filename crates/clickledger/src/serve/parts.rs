@@ -1,5 +1,6 @@
 //! The parts of a running server and the order in which they come up and go down.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -196,7 +197,15 @@ fn hooks(tracker: &Arc<Tracker>, self_check: Option<&Path>) -> Hooks {
 
 /// Numbers that whoever checks this server from outside has left in a file.
 fn read_check(path: &Path) -> Option<SelfCheck> {
-    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+    let numbers: BTreeMap<String, u64> = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    let number = |name: &str| numbers.get(name).copied().unwrap_or(0);
+    Some(SelfCheck {
+        acknowledged: number("acknowledged"),
+        measured: number("measured"),
+        lost: number("lost"),
+        double: number("double"),
+        kills: number("kills"),
+    })
 }
 
 fn listen(

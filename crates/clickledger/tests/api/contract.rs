@@ -30,10 +30,8 @@ fn resolve<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
 /// Checks what we use of JSON Schema: types, properties, required ones, items, enums.
 fn conforms(document: &Value, schema: &Value, value: &Value, at: &str) {
     let schema = resolve(document, schema);
-    let kinds = match &schema["type"] {
-        Value::Array(kinds) => kinds.clone(),
-        one => vec![one.clone()],
-    };
+    let one = &schema["type"];
+    let kinds = one.as_array().cloned().unwrap_or_else(|| vec![one.clone()]);
     let kind = match value {
         Value::Null => "null",
         Value::Bool(_) => "boolean",
