@@ -52,14 +52,13 @@ impl History {
     /// The content of a row as of `at`, if a click of it is known then.
     #[must_use]
     pub fn row_at(&self, key: &PlainKey, at: u64) -> Option<&PlainRow> {
-        let contents = self.rows.get(key)?;
-        let next = contents.partition_point(|(from, _)| *from <= at);
-        next.checked_sub(1).map(|index| &contents[index].1)
+        content_at(self.rows.get(key)?, at)
     }
 
     /// All rows as of `at`.
     pub fn rows_at(&self, at: u64) -> impl Iterator<Item = (&PlainKey, &PlainRow)> {
-        self.rows.keys().filter_map(move |key| Some((key, self.row_at(key, at)?)))
+        let all = self.rows.iter();
+        all.filter_map(move |(key, contents)| Some((key, content_at(contents, at)?)))
     }
 
     /// The instant from which a row cannot change.
@@ -97,6 +96,11 @@ impl History {
         let mine = self.rows_at(at).map(|(key, row)| (key.clone(), row.clone())).collect();
         assert_eq!(all, mine, "the remembered rows are not the reference's at {at}");
     }
+}
+
+fn content_at(contents: &[(u64, PlainRow)], at: u64) -> Option<&PlainRow> {
+    let next = contents.partition_point(|(from, _)| *from <= at);
+    next.checked_sub(1).map(|index| &contents[index].1)
 }
 
 fn is_misplaced(record: &PlainRecord) -> bool {
