@@ -1,5 +1,5 @@
 //! Made-up clicks with the shape of real traffic: Zipf ads, many users, some duplicates and double
-//! clicks, a few busy addresses. The same seed gives the same clicks.
+//! clicks. The same seed gives the same clicks.
 
 use click_core::record::{Capture, Click, Kind, Record, SourceCode, Transport};
 use click_core::types::{Micros, Millis};
@@ -10,6 +10,16 @@ pub const ADS: usize = 100_000;
 const ZIPF: f64 = 1.1;
 /// First instant of the made-up log.
 pub const START: u64 = 1_780_000_000_000;
+/// Placement of every click.
+pub const PLACEMENT: &str = "top";
+/// Price of every click, micro-units.
+pub const PRICE: u64 = 250_000;
+/// Payout of every click, micro-units.
+pub const PAYOUT: u64 = 100_000;
+/// Browser of every click.
+pub const USER_AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64) Chrome/156.0 Safari/537.36";
+/// How long a link lives, ms.
+pub const LIFETIME_MS: u64 = 3_600_000;
 
 /// A small, fast generator of pseudo-random numbers (splitmix64).
 pub struct Random(pub u64);
@@ -35,20 +45,25 @@ pub struct Clicks {
     random: Random,
     cumulated: Vec<f64>,
     made: u64,
+    start: u64,
+    first: u64,
     per_second: u64,
     duplicates_per_mille: u64,
+    time: u64,
+    ip: [u8; 4],
     text: Text,
     scratch: Vec<u8>,
 }
 
+/// The texts of one click.
 #[derive(Default)]
-struct Text {
-    click: String,
-    user: String,
-    ad: String,
-    campaign: String,
-    advertiser: String,
-    publisher: String,
+pub struct Text {
+    pub click: String,
+    pub user: String,
+    pub ad: String,
+    pub campaign: String,
+    pub advertiser: String,
+    pub publisher: String,
 }
 
 impl Clicks {
@@ -65,56 +80,105 @@ impl Clicks {
             random: Random(seed),
             cumulated: (0..ADS).map(weight).collect(),
             made: 0,
+            start: START,
+            first: 0,
             per_second,
             duplicates_per_mille,
+            time: START,
+            ip: [0; 4],
             text: Text::default(),
             scratch: Vec::new(),
         }
     }
 
+    /// The same with another first instant, ms.
+    pub fn starting_at(self, start: u64) -> Clicks {
+        Clicks { start, ..self }
+    }
+
+    /// The same with other ids: the first click has this number.
+    pub fn numbered(self, first: u64) -> Clicks {
+        Clicks { first, ..self }
+    }
+
     /// Appends the payload of the next click; returns its append time.
     pub fn next_into(&mut self, out: &mut Vec<u8>) -> u64 {
-        let time = START + self.made * 1000 / self.per_second;
+        self.advance();
+        let transport = Transport {
+            tracker_id: "edge-1-5f1d8c2a9b3e4d7f8a6b5c4d3e2f1a0b",
+            epoch: 0,
+            seq: self.made - 1,
+        };
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let sent_at = Some(Millis(self.time));
+        let kind = Kind::Click(Click { received_at: Millis(self.time), ..self.click() });
+        let record = Record { sent_at, transport: Some(transport), previous: None, kind };
+        record.encode(out, &mut scratch);
+        self.scratch = scratch;
+        self.time
+    }
+
+    /// Appends the current click as a server sends it: without identity and times.
+    pub fn encode_bare(&mut self, out: &mut Vec<u8>) {
+        // Taken out, since the record borrows the texts beside it.
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let kind = Kind::Click(Click {
+            click_id_source: SourceCode::default(),
+            issuer: "",
+            user_id_source: SourceCode::default(),
+            price_source: SourceCode::default(),
+            capture: Capture::Unknown,
+            ..self.click()
+        });
+        let record = Record { sent_at: None, transport: None, previous: None, kind };
+        record.encode(out, &mut scratch);
+        self.scratch = scratch;
+    }
+
+    /// Makes the next click the current one; returns its time, ms.
+    pub fn advance(&mut self) -> u64 {
+        self.time = self.start + self.made * 1000 / self.per_second;
         let repeat = self.made > 1000 && self.random.below(1000) < self.duplicates_per_mille;
         let number = if repeat { self.made - 1 - self.random.below(1000) } else { self.made };
-        let made = self.made;
         self.made += 1;
-        let ip = self.fill(number);
+        self.ip = self.fill(self.first + number);
+        self.time
+    }
+
+    /// The texts of the current click.
+    pub const fn text(&self) -> &Text {
+        &self.text
+    }
+
+    /// The visitor's address of the current click.
+    pub const fn ip(&self) -> [u8; 4] {
+        self.ip
+    }
+
+    fn click(&self) -> Click<'_> {
         let text = &self.text;
-        let record = Record {
-            sent_at: Some(Millis(time)),
-            transport: Some(Transport {
-                tracker_id: "edge-1-5f1d8c2a9b3e4d7f8a6b5c4d3e2f1a0b",
-                epoch: 0,
-                seq: made,
-            }),
-            previous: None,
-            kind: Kind::Click(Click {
-                click_id: &text.click,
-                click_id_source: SourceCode::LINK,
-                issuer: "main",
-                user_id: &text.user,
-                user_id_source: SourceCode::LINK,
-                ad_id: &text.ad,
-                campaign_id: &text.campaign,
-                advertiser_id: &text.advertiser,
-                publisher_id: &text.publisher,
-                placement_id: "top",
-                price: Micros(250_000),
-                payout: Micros(100_000),
-                currency: "USD",
-                price_source: SourceCode::LINK,
-                received_at: Millis(time),
-                capture: Capture::Redirect,
-                method: "GET",
-                ip: &ip,
-                user_agent: Some("Mozilla/5.0 (X11; Linux x86_64) Chrome/156.0 Safari/537.36"),
-                expires_at: Some(Millis(time + 3_600_000)),
-                ..Click::default()
-            }),
-        };
-        record.encode(out, &mut self.scratch);
-        time
+        Click {
+            click_id: &text.click,
+            click_id_source: SourceCode::LINK,
+            issuer: "main",
+            user_id: &text.user,
+            user_id_source: SourceCode::LINK,
+            ad_id: &text.ad,
+            campaign_id: &text.campaign,
+            advertiser_id: &text.advertiser,
+            publisher_id: &text.publisher,
+            placement_id: PLACEMENT,
+            price: Micros(PRICE),
+            payout: Micros(PAYOUT),
+            currency: "USD",
+            price_source: SourceCode::LINK,
+            capture: Capture::Redirect,
+            method: "GET",
+            ip: &self.ip,
+            user_agent: Some(USER_AGENT),
+            expires_at: Some(Millis(self.time + LIFETIME_MS)),
+            ..Click::default()
+        }
     }
 
     /// Writes the texts of click `number`, a pure function of it, and returns its address.

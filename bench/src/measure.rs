@@ -1,9 +1,12 @@
-//! What a run cost: wall time, CPU time of the process, resident memory.
+//! What a run cost: wall time, CPU time of a process, resident memory.
 
 use rustix::time::{ClockId, clock_gettime};
 use std::time::{Duration, Instant};
 
-/// A running measurement.
+/// Ticks a second of `/proc/PID/stat`; fixed by the kernel's interface to programs.
+const USER_HZ: f64 = 100.0;
+
+/// A running measurement of this process.
 pub struct Measure {
     wall: Instant,
     cpu: Duration,
@@ -28,10 +31,37 @@ pub fn cpu_time() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), nanos)
 }
 
+/// CPU-seconds of another process and its threads, user and system, in steps of 10 ms.
+pub fn cpu_of(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name stands in parentheses and may hold spaces; utime and stime are fields 14 and 15.
+    let fields = stat.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    ticks.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / USER_HZ
+}
+
 /// Resident memory of this process, bytes.
 pub fn resident() -> u64 {
+    status("VmRSS:")
+}
+
+/// The most that was ever resident, bytes.
+pub fn peak_resident() -> u64 {
+    status("VmHWM:")
+}
+
+fn status(name: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    kib.unwrap_or_default() * 1024
+    kib_after(&status, name) * 1024
+}
+
+/// Memory that can still be had, bytes.
+pub fn available_memory() -> u64 {
+    let info = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    kib_after(&info, "MemAvailable:") * 1024
+}
+
+fn kib_after(text: &str, name: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or_default()
 }

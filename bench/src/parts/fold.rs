@@ -1,0 +1,129 @@
+//! Fold rate from memory and from the embedded log, beside DuckDB over the same clicks in Parquet
+//! and the machine's random updates. Believed only if all three count the same clicks.
+
+use crate::Settings;
+use crate::machine::updates_per_second;
+use crate::peers::{DuckDb, write_parquet};
+use crate::process::{data_dir, field, output, worker};
+use crate::report::{Figure, Line, Report, progress};
+use crate::stats::{Samples, in_turns};
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use std::path::Path;
+use std::time::Duration;
+
+const PART: &str = "fold";
+/// All rows must still be open at the end, so that they can be compared: less than `seal_after`.
+const LONGEST_LOG_SECONDS: u64 = 600;
+
+/// One contender: how it is run, and its CPU-seconds.
+struct Contender<'a> {
+    name: &'static str,
+    run: Box<dyn Fn() -> Result<Value> + 'a>,
+    cpu: Samples,
+    rate: Samples,
+}
+
+impl<'a> Contender<'a> {
+    fn new(name: &'static str, run: impl Fn() -> Result<Value> + 'a) -> Contender<'a> {
+        let (cpu, rate) = (Samples::default(), Samples::default());
+        Contender { name, run: Box::new(run), cpu, rate }
+    }
+
+    fn figure(&self) -> Figure {
+        Figure::with_cpu(self.name, self.rate.clone(), self.cpu.clone())
+    }
+}
+
+/// Prepares the clicks in three forms, then lets the contenders run in turns.
+pub fn run(settings: &Settings, report: &mut Report) -> Result<()> {
+    let dir = tempfile::tempdir_in(data_dir()?)?;
+    let clicks = settings.clicks();
+    let rate = (clicks / LONGEST_LOG_SECONDS).max(50_000);
+    progress(&format!("fold: writing {clicks} clicks to a log"));
+    prepare_log(dir.path(), clicks, rate)?;
+    let mut contenders = ours(dir.path(), clicks, rate)?;
+    let parquet = dir.path().join("clicks.parquet");
+    match DuckDb::prepare() {
+        Ok(duckdb) => {
+            progress("fold: writing the same clicks to Parquet");
+            write_parquet(&parquet, clicks, rate)?;
+            let run = move || duckdb.query(&parquet);
+            contenders.push(Contender::new("DuckDB, one thread, Parquet", run));
+        }
+        Err(error) => report.skip(format!("DuckDB: {error:#}")),
+    }
+    let mut wall = Samples::default();
+    compete(settings, clicks, &mut contenders, &mut wall)?;
+    let updates = (0..settings.rounds()).map(|_| updates_per_second(Duration::from_millis(500)));
+    let updates = Figure::new("random 64-byte updates", updates.collect());
+    write_lines(report, &contenders, &updates, wall);
+    report.note(format!("fold: {clicks} clicks; all contenders counted the same rows"));
+    Ok(())
+}
+
+fn prepare_log(dir: &Path, clicks: u64, rate: u64) -> Result<()> {
+    let (dir, clicks, rate) = (path(dir)?, clicks.to_string(), rate.to_string());
+    let args = ["write-log", "--dir", dir, "--clicks", &clicks, "--rate", &rate];
+    output(&mut worker(None, &args)?)?;
+    Ok(())
+}
+
+fn ours<'a>(dir: &'a Path, clicks: u64, rate: u64) -> Result<Vec<Contender<'a>>> {
+    let (dir, clicks, rate) = (path(dir)?, clicks.to_string(), rate.to_string());
+    let from_memory = move || {
+        let args = ["fold", "--clicks", &clicks, "--rate", &rate];
+        output(&mut worker(None, &args)?)
+    };
+    let from_log = move || output(&mut worker(None, &["engine", "--dir", dir])?);
+    Ok(vec![
+        Contender::new("from encoded payloads in memory", from_memory),
+        Contender::new("from the embedded log, checkpoints on", from_log),
+    ])
+}
+
+/// Runs all in turns; all must give the same sums.
+#[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+fn compete(
+    settings: &Settings,
+    clicks: u64,
+    contenders: &mut [Contender<'_>],
+    wall: &mut Samples,
+) -> Result<()> {
+    let mut expected: Option<Value> = None;
+    for index in in_turns(contenders.len(), settings.rounds()) {
+        let contender = &mut contenders[index];
+        let answer = (contender.run)()?;
+        let cpu = field(&answer, "cpu")?;
+        progress(&format!("fold: {}: {cpu:.2} CPU-seconds", contender.name));
+        let tally = &answer["tally"];
+        let first = expected.get_or_insert_with(|| tally.clone());
+        ensure!(first == tally, "{} counted {tally}, not {first}", contender.name);
+        contender.cpu.push(cpu);
+        contender.rate.push(clicks as f64 / cpu);
+        if index == 1 {
+            wall.push(clicks as f64 / field(&answer, "wall")?);
+        }
+    }
+    Ok(())
+}
+
+fn write_lines(report: &mut Report, contenders: &[Contender<'_>], updates: &Figure, wall: Samples) {
+    let (ours, peers) = contenders.split_at(2);
+    for contender in ours {
+        for other in peers.iter().map(Contender::figure).chain([updates.clone()]) {
+            report.line(Line {
+                part: PART,
+                what: contender.name.into(),
+                unit: "clicks/CPU-s",
+                ours: contender.figure(),
+                other: Some(other),
+            });
+        }
+    }
+    report.alone(PART, "from the embedded log, by the clock", "clicks/s", wall);
+}
+
+fn path(path: &Path) -> Result<&str> {
+    path.to_str().context("the build directory's name is not UTF-8")
+}

@@ -1,0 +1,9 @@
+//! The parts of the table: each sets up its contenders, lets them run in turns and writes its
+//! lines. Measures nothing itself.
+
+pub mod batch;
+pub mod billion;
+pub mod fold;
+pub mod http;
+pub mod limits;
+pub mod memory;

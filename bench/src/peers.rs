@@ -1,0 +1,12 @@
+//! Peers: where they are found, how they are started, what they answer. A peer that is missing is
+//! skipped and said so, never guessed.
+
+mod duckdb;
+mod nginx;
+mod redis;
+mod wrk;
+
+pub use duckdb::{DuckDb, write_parquet};
+pub use nginx::Nginx;
+pub use redis::bytes_per_key;
+pub use wrk::Wrk;

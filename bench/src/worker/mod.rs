@@ -1,0 +1,69 @@
+//! Workers: one measured thing in a process of its own, so that CPU time and memory are its alone.
+//! Each prints one JSON object. Not for people.
+
+mod answer;
+mod batches;
+pub mod engine;
+mod fold;
+mod server;
+
+use crate::report::progress;
+use anyhow::Result;
+use serde_json::Value;
+use std::ffi::OsString;
+use std::io::{Read, Write};
+
+/// First word of a worker's command line.
+pub const WORD: &str = "worker";
+
+/// What a worker does.
+#[derive(clap::Parser)]
+#[command(no_binary_name = true)]
+pub enum Worker {
+    /// Folds made-up clicks from memory.
+    Fold(fold::FoldArgs),
+    /// Writes made-up clicks into a log.
+    WriteLog(engine::LogArgs),
+    /// Folds a log with the engine.
+    Engine(engine::LogArgs),
+    /// A tracker with its log and, if asked, its engine and store.
+    Server(server::ServerArgs),
+    /// Answers every piece of bytes with the same response.
+    Answer,
+    /// Sends batches to a server.
+    Batches(batches::BatchArgs),
+}
+
+impl Worker {
+    /// Reads the words behind [`WORD`]; ends the process if they make no sense.
+    pub fn from_words(words: impl Iterator<Item = OsString>) -> Worker {
+        clap::Parser::parse_from(words)
+    }
+
+    /// Does it.
+    pub fn run(&self) -> Result<()> {
+        match self {
+            Worker::Fold(args) => say(&fold::run(args)),
+            Worker::WriteLog(args) => say(&engine::write_log(args)?),
+            Worker::Engine(args) => say(&engine::run(args)?),
+            Worker::Server(args) => server::run(args),
+            Worker::Answer => answer::run(),
+            Worker::Batches(args) => say(&batches::run(args)?),
+        }
+    }
+}
+
+/// Prints a line at once.
+fn say(value: &Value) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{value}")?;
+    Ok(out.flush()?)
+}
+
+/// Returns when whoever started this closes its input.
+fn wait_for_the_end() {
+    let mut rest = Vec::new();
+    if let Err(error) = std::io::stdin().read_to_end(&mut rest) {
+        progress(&format!("standard input: {error}"));
+    }
+}
