@@ -16,6 +16,11 @@ const BLOCK: usize = 32;
 const SWEEP_EVERY_MS: u64 = 60_000;
 /// Dead entries are gone within this long, well before 32 bits of milliseconds wrap.
 const SWEEP_ROUND_MS: u64 = 24 * 3_600_000;
+/// Log time never runs further ahead of the sweeping: the longest horizon, a round and this stay
+/// below 32 bits.
+const LONGEST_UNSWEPT_MS: u64 = 10 * 24 * 3_600_000;
+const _: () =
+    assert!(crate::limits::MAX_HORIZON_MS + SWEEP_ROUND_MS + LONGEST_UNSWEPT_MS < 1 << 32);
 
 /// A claim: since when an identity is taken. The unit of the claim journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,7 +78,11 @@ impl UserStage {
     pub fn apply(&mut self, events: &mut [Event], timeline: &Timeline, journal: &mut Journal) {
         for block in events.chunks_mut(BLOCK) {
             self.hint(block);
+            let leaps = block.last().is_some_and(|last| self.is_long_unswept(last.facts.fold_time));
             for event in block {
+                if leaps {
+                    self.catch_up(event.facts.fold_time, timeline);
+                }
                 if !event.facts.reasons.any_stateless() {
                     self.decide(event, timeline, journal);
                 }
@@ -83,6 +92,7 @@ impl UserStage {
 
     /// Lets go, bit by bit, of what can no longer matter at `now`. Changes no verdict.
     pub fn advance(&mut self, now: Millis, timeline: &Timeline) {
+        self.catch_up(now, timeline);
         let since = now.since(self.swept);
         if since < SWEEP_EVERY_MS {
             return;
@@ -93,6 +103,26 @@ impl UserStage {
         let due = usize::try_from(due).unwrap_or(usize::MAX);
         self.claims.sweep(due, |value| claim_alive(value, now, timeline));
         self.pairs.sweep(due, |value| pair_alive(value, now));
+    }
+
+    #[inline]
+    const fn is_long_unswept(&self, now: Millis) -> bool {
+        now.since(self.swept) >= LONGEST_UNSWEPT_MS
+    }
+
+    /// Where log time leaps, lets go of the dead before their 32 bits can pass for recent times.
+    fn catch_up(&mut self, now: Millis, timeline: &Timeline) {
+        while self.is_long_unswept(now) {
+            if self.claims.len() == 0 && self.pairs.len() == 0 {
+                self.swept = now;
+                return;
+            }
+            let then = self.swept.plus(LONGEST_UNSWEPT_MS);
+            let tables = self.claims.tables();
+            self.claims.sweep(tables, |value| claim_alive(value, then, timeline));
+            self.pairs.sweep(tables, |value| pair_alive(value, then));
+            self.swept = then;
+        }
     }
 
     /// Claims held.
