@@ -1,8 +1,10 @@
-//! The one door of these tests: short words for records, and `check(entries, expect)`.
+//! The one door of these tests: short words for records, and `check(entries, expect)`. Every
+//! case holds for the reference and for the core's fold.
 //!
 //! Times are milliseconds after `T0`. An entry is appended at `at`, received at the same instant
 //! and tells no `sent_at`, unless it says otherwise; so its `fold_time` is `T0 + at`.
 
+use click_sim::check::{Dice, Style, World};
 use click_sim::reference::{
     PlainClick, PlainHeader, PlainHeartbeat, PlainIdentity, PlainIp, PlainPayload, PlainPolicy,
     PlainPrevious, PlainRecord, Position, Reference,
@@ -170,7 +172,19 @@ pub fn open_ledger(entries: &[Entry]) -> Reference {
         append_time: e.append_time,
         payload: e.payload.clone(),
     });
-    Reference::new(records.collect(), PARTITIONS)
+    let records: Vec<PlainRecord> = records.collect();
+    core_agrees(&records);
+    Reference::new(records, PARTITIONS)
+}
+
+/// Every case goes through the core's fold, too, at once and in some other ways.
+fn core_agrees(records: &[PlainRecord]) {
+    let world = World::new(records, PARTITIONS);
+    world.check(&Style::plain(), 0);
+    for seed in 0..2 {
+        let mut dice = Dice::new(seed);
+        world.check(&Style::any(&mut dice), seed);
+    }
 }
 
 fn positions(entries: &[Entry]) -> Vec<Position> {

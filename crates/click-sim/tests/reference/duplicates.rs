@@ -1,6 +1,6 @@
 //! D1 and D2 (SPEC §4).
 
-use crate::door::{Click, H, HOUR, MINUTE, SECOND, check, click, policy};
+use crate::door::{Click, H, HOUR, MINUTE, SECOND, check, click, policy, tick};
 
 fn two(first: Click, second: Click, expect: &str) {
     check([first.into(), second.into()], expect);
@@ -123,4 +123,19 @@ fn d2_takes_the_span_in_force_at_the_later_click() {
     check(pair(MINUTE - 20, 20), "V V");
     check(pair(MINUTE - 10, 10), "V D2");
     check(pair(MINUTE, 11), "V V");
+}
+
+/// Times that differ by this have the same low 32 bits.
+const WRAP: u64 = 1 << 32;
+
+#[test]
+fn a_claim_of_long_ago_stays_forgotten() {
+    let forty_days = 40 * 24 * HOUR;
+    for after in [WRAP - 1, WRAP, WRAP + 1, WRAP + HOUR, WRAP + H, 2 * WRAP + HOUR, 9 * WRAP] {
+        two(click("c"), click("c").at(after), "V V");
+        two(u("c"), u("d").at(after), "V V");
+        check([click("c").into(), tick(after - MINUTE), click("c").at(after).into()], "V V");
+        let other = click("d").at(forty_days);
+        check([click("c").into(), other.into(), click("c").at(after).into()], "V V V");
+    }
 }
