@@ -17,7 +17,7 @@ struct Tool {
     needed_for: &'static str,
 }
 
-const TOOLS: [Tool; 6] = [
+const TOOLS: [Tool; 8] = [
     Tool {
         questions: &["chromium --version", "google-chrome --version"],
         packages: &["chromium"],
@@ -43,6 +43,12 @@ const TOOLS: [Tool; 6] = [
         packages: &["default-jdk-headless"],
         needed_for: "the Java link snippet",
     },
+    Tool {
+        questions: &["openssl version"],
+        packages: &["openssl"],
+        needed_for: "the test of HTTPS",
+    },
+    Tool { questions: &["curl --version"], packages: &["curl"], needed_for: "the test of HTTPS" },
     Tool { questions: &["git --version"], packages: &["git"], needed_for: "`cargo xtask tidy`" },
 ];
 

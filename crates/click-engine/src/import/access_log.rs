@@ -85,7 +85,10 @@ mod tests {
 
     #[test]
     fn a_combined_line_is_a_click() {
-        let line = r#"83.149.9.216 - frank [17/May/2015:10:05:03 +0100] "GET /a/b?c=d HTTP/1.1" 200 203 "http://x/" "Mozilla \"5\"""#;
+        let line = concat!(
+            r#"83.149.9.216 - frank [17/May/2015:10:05:03 +0100] "GET /a/b?c=d HTTP/1.1" "#,
+            r#"200 203 "http://x/" "Mozilla \"5\"""#,
+        );
         check(
             line,
             &[

@@ -1,5 +1,5 @@
-//! The interchange columns of SPEC §11: their names, foreign names for them, and one row of cells as
-//! text with "unknown" told apart. Must never interpret a value; that is `row`'s.
+//! The interchange columns of SPEC §11: their names, foreign names for them, and one row of cells
+//! as text with "unknown" told apart. Must never interpret a value; that is `row`'s.
 
 use std::collections::BTreeMap;
 

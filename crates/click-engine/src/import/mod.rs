@@ -64,11 +64,13 @@ pub enum ImportError {
     #[error("parquet: {0}")]
     Parquet(String),
     #[error(
-        "the file names partition {named}, the ledger has partitions 0 to {last}; import it into a ledger of its own"
+        "the file names partition {named}, the ledger has partitions 0 to {last}; \
+         import it into a ledger of its own"
     )]
     Partition { named: u32, last: u32 },
     #[error(
-        "the file begins at {first} ms, before the ledger's last record at {last} ms; import it into a ledger of its own"
+        "the file begins at {first} ms, before the ledger's last record at {last} ms; \
+         import it into a ledger of its own"
     )]
     Backwards { first: u64, last: u64 },
     #[error(transparent)]

@@ -3,8 +3,10 @@
 use super::DEFAULTS;
 
 const HEAD: &str = "# Configuration\n\n\
-    Every key with its default, made from `crates/clickledger/src/config/default.toml`; do not edit.\n\n\
-    `clickledger serve` takes, each over the one before: these defaults; the file named by `--config`,\n\
+    Every key with its default, made from `crates/clickledger/src/config/default.toml`; \
+    do not edit.\n\n\
+    `clickledger serve` takes, each over the one before: these defaults; the file named by \
+    `--config`,\n\
     else `clickledger.toml` in the data directory if there is one; environment variables; flags.\n\
     Unknown keys and values of another type are refused before anything starts.\n\
     `clickledger serve --print-config` shows what is in force and who set it.\n";

@@ -226,7 +226,8 @@ fn decimal(value: i128, places: u32) -> String {
 pub fn document() -> String {
     let mut text = String::from(
         "# Metrics\n\n`GET /metrics` answers in the Prometheus text format. This list is made from \
-         the program; a test compares them.\n\n| name | kind | label | meaning |\n|---|---|---|---|\n",
+         the program; a test compares them.\n\n\
+         | name | kind | label | meaning |\n|---|---|---|---|\n",
     );
     for Metric { name, kind, label, help } in ALL {
         let _ = writeln!(text, "| `{name}` | {} | {label} | {help} |", kind_name(*kind));
