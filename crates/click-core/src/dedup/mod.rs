@@ -8,6 +8,8 @@
 mod bucket;
 mod pool;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use pool::Pool;
 pub(crate) use table::Table;
