@@ -6,7 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use click_core::link::{LinkSpec, SigningKey, Target, base64url, mint};
+use click_core::link::{
+    DestinationPolicy, LinkSpec, Macros, ParsedLink, SigningKey, Target, base64url, mint,
+};
 
 use crate::keys::KeyStore;
 use crate::out;
@@ -102,7 +104,19 @@ fn one(args: &LinkArgs, click_id: &str, expires_s: u64, key: &SigningKey) -> Res
         expires_s: Some(expires_s),
         target: Target::Url(&args.to),
     };
-    Ok(mint(&spec, key)?)
+    let link = mint(&spec, key)?;
+    check_destination(&link, &args.to)
+        .with_context(|| format!("--to '{}' cannot be a destination", args.to))?;
+    Ok(link)
+}
+
+/// What the tracker would say to it, whatever further schemes its operator allows.
+fn check_destination(link: &str, to: &str) -> Result<()> {
+    let query = link.split_once('?').map_or("", |(_, query)| query);
+    let schemes = [to.split(':').next().unwrap_or("").to_ascii_lowercase()];
+    let policy = DestinationPolicy { extra_schemes: &schemes, allowed_hosts: None };
+    ParsedLink::parse(query.as_bytes())?.destination(&policy, &Macros { click_id: "x" })?;
+    Ok(())
 }
 
 /// The base without a trailing slash.

@@ -10,7 +10,7 @@ mod progress;
 mod rows;
 mod show;
 mod table;
-mod verdicts;
+pub mod verdicts;
 mod verify;
 
 use std::process::ExitCode;
@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{load, out, serve};
+use crate::{demo, load, out, serve};
 
 /// Counts ad clicks so exactly that money can rest on them.
 #[derive(Parser, Debug)]
@@ -30,6 +30,7 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    Demo(demo::DemoArgs),
     Serve(serve::ServeArgs),
     Import(import::ImportArgs),
     Show(show::ShowArgs),
@@ -54,6 +55,7 @@ pub fn main() -> ExitCode {
 
 fn run(command: &Command) -> Result<ExitCode> {
     match command {
+        Command::Demo(args) => return demo::run(args),
         Command::Serve(args) => return serve::run(args),
         Command::Import(args) => import::run(args)?,
         Command::Show(args) => show::run(args)?,

@@ -1,11 +1,12 @@
 //! The verdict of every click, found by folding the log again from its beginning.
 
+use std::collections::HashMap;
 use std::io::Write;
 
 use anyhow::{Result, ensure};
 use click_core::record::{Kind as RecordKind, Record};
-use click_core::row::Row;
-use click_core::types::{Offset, Partition};
+use click_core::row::{Row, RowKey};
+use click_core::types::{Minute, Offset, Partition};
 use click_core::verdict::Reasons;
 use click_engine::driver::{FinalVerdict, RefoldSink, refold};
 use click_engine::log::{EventLog, RecordBatch};
@@ -15,55 +16,68 @@ use super::table::{Column, Format, Kind, Writer};
 
 const READ_BYTES: usize = 4 << 20;
 
-/// Final verdicts by position; 16 bytes a click.
+/// A row's identity.
+pub type RowId = (RowKey, Minute, Option<Minute>);
+
+/// What folding the log again brought about.
 #[derive(Default)]
-struct Collected {
+pub struct Refolded {
+    /// Final verdicts, sorted by partition and offset; 16 bytes a click.
     verdicts: Vec<(Partition, Offset, Reasons)>,
+    /// Newest version of each row, if asked for.
+    pub rows: Option<HashMap<RowId, Row>>,
 }
 
-impl RefoldSink for Collected {
+impl RefoldSink for Refolded {
     fn verdict(&mut self, verdict: &FinalVerdict) {
         self.verdicts.push((verdict.partition, verdict.offset, verdict.reasons));
     }
 
-    fn row(&mut self, _: &Row) {}
-}
-
-/// All final verdicts, sorted by partition and offset.
-fn collect(log: &dyn EventLog, threads: usize) -> Result<Vec<(Partition, Offset, Reasons)>> {
-    let spinner = progress::spinner("folding");
-    let mut sink = Collected::default();
-    refold(log, threads, &mut sink)?;
-    spinner.finish_and_clear();
-    sink.verdicts.sort_unstable_by_key(|(partition, offset, _)| (*partition, *offset));
-    Ok(sink.verdicts)
-}
-
-/// Hands out every click with a final verdict, sorted by partition and offset.
-pub fn for_each(
-    log: &dyn EventLog,
-    threads: usize,
-    take: &mut dyn FnMut(Partition, Offset, &str, Reasons) -> Result<()>,
-) -> Result<()> {
-    let verdicts = collect(log, threads)?;
-    let mut batch = RecordBatch::new();
-    let mut at = 0;
-    while let Some((partition, offset, _)) = verdicts.get(at).copied() {
-        batch.clear();
-        log.read(partition.0, offset.0, READ_BYTES, &mut batch)?;
-        ensure!(!batch.is_empty(), "offset {} of partition {} is gone", offset.0, partition.0);
-        for (found, _, payload) in &batch {
-            let Some((p, o, reasons)) = verdicts.get(at).copied() else { break };
-            if (p, o) != (partition, Offset(found)) {
-                continue;
-            }
-            if let RecordKind::Click(click) = Record::decode(payload)?.kind {
-                take(p, o, click.click_id, reasons)?;
-            }
-            at += 1;
+    fn row(&mut self, row: &Row) {
+        if let Some(rows) = &mut self.rows {
+            let id = (row.key.clone(), row.minute, row.posted_minute);
+            rows.insert(id, row.clone());
         }
     }
-    Ok(())
+}
+
+impl Refolded {
+    /// Folds everything that is durable in `log`.
+    pub fn fold(log: &dyn EventLog, threads: usize, with_rows: bool) -> Result<Refolded> {
+        let spinner = progress::spinner("folding");
+        let rows = with_rows.then(HashMap::new);
+        let mut refolded = Refolded { verdicts: Vec::new(), rows };
+        refold(log, threads, &mut refolded)?;
+        spinner.finish_and_clear();
+        refolded.verdicts.sort_unstable_by_key(|(partition, offset, _)| (*partition, *offset));
+        Ok(refolded)
+    }
+
+    /// Hands out every click with a final verdict, sorted by partition and offset.
+    pub fn for_each(
+        &self,
+        log: &dyn EventLog,
+        take: &mut dyn FnMut(Partition, Offset, &str, Reasons) -> Result<()>,
+    ) -> Result<()> {
+        let mut batch = RecordBatch::new();
+        let mut rest = self.verdicts.as_slice();
+        while let Some((partition, offset, _)) = rest.first().copied() {
+            batch.clear();
+            log.read(partition.0, offset.0, READ_BYTES, &mut batch)?;
+            ensure!(!batch.is_empty(), "offset {} of partition {} is gone", offset.0, partition.0);
+            for (found, _, payload) in &batch {
+                let Some((p, o, reasons)) = rest.first().copied() else { break };
+                if (p, o) != (partition, Offset(found)) {
+                    continue;
+                }
+                if let RecordKind::Click(click) = Record::decode(payload)?.kind {
+                    take(p, o, click.click_id, reasons)?;
+                }
+                rest = &rest[1..];
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Writes `partition,offset,click_id,class,reasons`.
@@ -78,7 +92,8 @@ pub fn write<W: Write>(
     let names =
         [count("partition"), count("offset"), text("click_id"), text("class"), text("reasons")];
     let mut table = Writer::new(format, names.to_vec(), out)?;
-    for_each(log, threads, &mut |partition, offset, click_id, reasons| {
+    let refolded = Refolded::fold(log, threads, false)?;
+    refolded.for_each(log, &mut |partition, offset, click_id, reasons| {
         let codes: Vec<_> = reasons.iter().map(|class| class.code()).collect();
         table.row(&[
             partition.0.to_string(),

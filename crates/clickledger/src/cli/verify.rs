@@ -10,11 +10,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use click_core::row::RowKey;
+use click_core::row::Row;
 use click_engine::store::{LedgerReader, Scan, View};
 
 use super::data::{DataDir, threads};
-use super::verdicts;
+use super::verdicts::{Refolded, RowId};
 use crate::out;
 
 /// Most ids that are named in the report.
@@ -22,7 +22,8 @@ const NAMED: usize = 10;
 
 /// Check that every acknowledged click is in the ledger exactly once.
 ///
-/// Exit code 1 if one is lost or double. Not while a server runs.
+/// The log is folded again, and the stored rows are compared with it, too. Exit code 1 if a click
+/// is lost or double, or a row differs. Not while a server runs.
 #[derive(Args, Debug)]
 pub struct VerifyArgs {
     /// Journal of acknowledged click ids, a line each, as `load` writes it.
@@ -43,31 +44,28 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     data.settle().context("verify reads the whole log; stop the server first")?;
     let reader = data.fresh_reader(threads(args.threads))?;
     let log = data.log_for_refold()?;
+    let refolded = Refolded::fold(&log, threads(args.threads), true)?;
     let mut measured = 0;
-    verdicts::for_each(&log, threads(args.threads), &mut |_, _, click_id, _| {
+    refolded.for_each(&log, &mut |_, _, click_id, _| {
         measured += 1;
         if let Some((_, found)) = seen.get_mut(click_id) {
             *found += 1;
         }
         Ok(())
     })?;
-    let (stored, pending) = stored(&reader)?;
+    let (rows, differ) = compare(&reader, refolded.rows.unwrap_or_default())?;
     let lost: Vec<_> = named(&seen, |acknowledged, found| found < acknowledged);
     let double: Vec<_> = named(&seen, |acknowledged, found| found > acknowledged);
     report("lost", &lost);
     report("double", &double);
-    let consistent = stored == measured + pending;
-    if !consistent {
-        out::line(format_args!(
-            "the store counts {stored} clicks ({pending} pending), the log {measured} final ones"
-        ));
-    }
+    report("row differs", &differ);
     out::line(format_args!(
-        "acknowledged {acknowledged}, measured {stored}, lost {}, double {}",
+        "acknowledged {acknowledged}, measured {measured}, lost {}, double {}; {rows} rows, {} differ",
         lost.len(),
-        double.len()
+        double.len(),
+        differ.len()
     ));
-    let good = lost.is_empty() && double.is_empty() && consistent;
+    let good = lost.is_empty() && double.is_empty() && differ.is_empty();
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -88,27 +86,46 @@ fn journal(path: &Path) -> Result<Seen> {
     Ok(seen)
 }
 
-/// Measured and pending clicks of the store, the ad view.
-fn stored(reader: &dyn LedgerReader) -> Result<(u64, u64)> {
-    let (mut measured, mut pending) = (0, 0);
-    reader.scan(&Scan::all(View::Ad), &mut |row| {
-        if matches!(row.key, RowKey::Ad { .. }) {
-            measured += row.counts.measured;
-            pending += row.counts.pending;
-        }
-        true
-    })?;
-    Ok((measured, pending))
+/// Compares the store with the log: how many rows it has, and which contradict the log. A row may
+/// lag behind the log by clicks that are still pending: they are not written for themselves.
+fn compare(
+    reader: &dyn LedgerReader,
+    mut expected: HashMap<RowId, Row>,
+) -> Result<(u64, Vec<String>)> {
+    let (mut rows, mut differ) = (0, Vec::new());
+    for view in [View::Ad, View::Publisher] {
+        reader.scan(&Scan::all(view), &mut |row| {
+            rows += 1;
+            let id = (row.key.clone(), row.minute, row.posted_minute);
+            if expected.remove(&id).is_none_or(|wanted| !agree(&row, &wanted)) {
+                differ.push(format!("{:?} minute {}", row.key, row.minute.0));
+            }
+            true
+        })?;
+    }
+    let missing = expected.into_values().filter(|wanted| !only_pending(wanted));
+    let name = |row: Row| format!("{:?} minute {} is missing", row.key, row.minute.0);
+    differ.extend(missing.map(name));
+    Ok((rows, differ))
 }
 
-fn named(seen: &Seen, hit: impl Fn(u64, u64) -> bool) -> Vec<&str> {
+fn agree(stored: &Row, wanted: &Row) -> bool {
+    let decided = |row: &Row| (row.counts.by_class, row.counts.sum_micros);
+    stored == wanted || stored.version < wanted.version && decided(stored) == decided(wanted)
+}
+
+fn only_pending(row: &Row) -> bool {
+    row.counts.measured == row.counts.pending
+}
+
+fn named(seen: &Seen, hit: impl Fn(u64, u64) -> bool) -> Vec<String> {
     let hits = seen.iter().filter(|(_, (acknowledged, found))| hit(*acknowledged, *found));
-    let mut ids: Vec<_> = hits.map(|(id, _)| id.as_str()).collect();
+    let mut ids: Vec<_> = hits.map(|(id, _)| id.clone()).collect();
     ids.sort_unstable();
     ids
 }
 
-fn report(what: &str, ids: &[&str]) {
+fn report(what: &str, ids: &[String]) {
     for id in ids.iter().take(NAMED) {
         out::line(format_args!("{what}: {id}"));
     }

@@ -107,7 +107,9 @@ fn parse(head: &[u8]) -> io::Result<(Answer, usize, bool)> {
             unlogged = value == "no";
         }
     }
-    let bodiless = status == 204 || status == 304;
+    // Without a length (an answer to HEAD) the connection is not used again.
+    let bodiless = status == 204 || (300..400).contains(&status);
+    close |= bodiless && length.is_none() && status != 204;
     let length = length.or(bodiless.then_some(0));
     let length = length.filter(|length| *length <= MAX_BODY);
     let length = length.ok_or_else(|| bad("response has no usable content-length"))?;
@@ -132,7 +134,8 @@ mod tests {
             x-click-logged: no\r\nconnection: close\r\n\r\n";
         let (answer, length, close) = parse(head).unwrap();
         assert_eq!((answer.status, answer.unlogged, length, close), (302, true, 7, true));
-        assert!(parse(b"HTTP/1.1 204 No Content\r\n\r\n").is_ok());
+        assert!(!parse(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap().2);
+        assert!(parse(b"HTTP/1.1 302 Found\r\nlocation: x\r\n\r\n").unwrap().2);
         assert!(parse(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
         assert!(parse(b"nonsense\r\n\r\n").is_err());
     }

@@ -7,7 +7,7 @@ mod args;
 mod parts;
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use click_engine::log::LogHealth;
@@ -34,7 +34,7 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode> {
     log_to_stderr();
     let (running, first) = Running::start(&config, args.self_check.as_deref())?;
     announce(&config, &running, first.as_ref());
-    let ended = wait(&running);
+    let ended = wait(&running, None);
     out::note("stopping: finishing open requests");
     running.stop()?;
     ended?;
@@ -51,13 +51,15 @@ pub fn log_to_stderr() {
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }
 
-/// Returns at SIGTERM or SIGINT, or with the reason if the log can take no more.
-pub fn wait(running: &Running) -> Result<()> {
+/// Returns at SIGTERM or SIGINT, after `limit` if there is one, or with the reason if the log can
+/// take no more.
+pub fn wait(running: &Running, limit: Option<Duration>) -> Result<()> {
+    let begun = Instant::now();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        loop {
+        while limit.is_none_or(|limit| begun.elapsed() < limit) {
             tokio::select! {
                 _ = terminate.recv() => return Ok(()),
                 _ = interrupt.recv() => return Ok(()),
@@ -67,6 +69,7 @@ pub fn wait(running: &Running) -> Result<()> {
                 bail!("the log can take no more: {reason}; start again to recover");
             }
         }
+        Ok(())
     })
 }
 
