@@ -22,7 +22,7 @@ use clap::Args;
 use crate::config::Config;
 use crate::keys::KeyStore;
 use crate::out;
-use crate::serve::{self, Running, ServeArgs};
+use crate::serve::{self, Running, ServeArgs, Signals};
 
 /// Run a server with realistic traffic and open the page to watch it.
 ///
@@ -97,6 +97,7 @@ fn settings(args: &DemoArgs, data: PathBuf) -> ServeArgs {
 
 fn plain(args: &DemoArgs, data: PathBuf) -> Result<ExitCode> {
     serve::log_to_stderr();
+    let signals = Signals::install()?;
     let config = Config::from_layers(&settings(args, data).layers()?)?;
     let (running, _) = Running::start(&config, None)?;
     let address = running.address();
@@ -105,7 +106,7 @@ fn plain(args: &DemoArgs, data: PathBuf) -> Result<ExitCode> {
     let stop = Arc::new(AtomicBool::new(false));
     let visitors = traffic::spawn(address, key, args.rate, Arc::clone(&stop))?;
     guide(address, &config);
-    let ended = serve::wait(&running, args.seconds.map(Duration::from_secs_f64));
+    let ended = signals.wait(&running, args.seconds.map(Duration::from_secs_f64));
     stop.store(true, Ordering::Relaxed);
     let sent = visitors.join().map_err(|_| anyhow::anyhow!("the visitors panicked"))??;
     let status = running.status();

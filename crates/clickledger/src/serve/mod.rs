@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use click_engine::log::LogHealth;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::Config;
 use crate::keys::{FirstKeys, KeyStore};
@@ -32,9 +32,10 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     log_to_stderr();
+    let signals = Signals::install()?;
     let (running, first) = Running::start(&config, args.self_check.as_deref())?;
     announce(&config, &running, first.as_ref());
-    let ended = wait(&running, None);
+    let ended = signals.wait(&running, None);
     out::note("stopping: finishing open requests");
     running.stop()?;
     ended?;
@@ -51,26 +52,44 @@ pub fn log_to_stderr() {
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }
 
-/// Returns at SIGTERM or SIGINT, after `limit` if there is one, or with the reason if the log can
-/// take no more.
-pub fn wait(running: &Running, limit: Option<Duration>) -> Result<()> {
-    let begun = Instant::now();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        while limit.is_none_or(|limit| begun.elapsed() < limit) {
-            tokio::select! {
-                _ = terminate.recv() => return Ok(()),
-                _ = interrupt.recv() => return Ok(()),
-                () = tokio::time::sleep(LOOK) => {}
+/// SIGTERM and SIGINT, taken from the moment that this exists: a stop that is asked for while
+/// everything still comes up is a clean one, too.
+pub struct Signals {
+    runtime: tokio::runtime::Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Takes the signals over.
+    pub fn install() -> Result<Signals> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let inside = runtime.enter();
+        let terminate = signal(SignalKind::terminate())?;
+        let interrupt = signal(SignalKind::interrupt())?;
+        drop(inside);
+        Ok(Signals { runtime, terminate, interrupt })
+    }
+
+    /// Returns at a signal, after `limit` if there is one, or with the reason if the log can take
+    /// no more.
+    pub fn wait(self, running: &Running, limit: Option<Duration>) -> Result<()> {
+        let Signals { runtime, mut terminate, mut interrupt } = self;
+        let begun = Instant::now();
+        runtime.block_on(async {
+            while limit.is_none_or(|limit| begun.elapsed() < limit) {
+                tokio::select! {
+                    _ = terminate.recv() => break,
+                    _ = interrupt.recv() => break,
+                    () = tokio::time::sleep(LOOK) => {}
+                }
+                if let LogHealth::Poisoned { reason } = running.log_health() {
+                    bail!("the log can take no more: {reason}; start again to recover");
+                }
             }
-            if let LogHealth::Poisoned { reason } = running.log_health() {
-                bail!("the log can take no more: {reason}; start again to recover");
-            }
-        }
-        Ok(())
-    })
+            Ok(())
+        })
+    }
 }
 
 fn announce(config: &Config, running: &Running, first: Option<&FirstKeys>) {
