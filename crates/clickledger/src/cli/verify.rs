@@ -60,7 +60,8 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     report("double", &double);
     report("row differs", &differ);
     out::line(format_args!(
-        "acknowledged {acknowledged}, measured {measured}, lost {}, double {}; {rows} rows, {} differ",
+        "acknowledged {acknowledged}, measured {measured}, lost {}, double {}; \
+         {rows} rows, {} differ",
         lost.len(),
         double.len(),
         differ.len()

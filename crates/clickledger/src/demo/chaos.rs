@@ -59,7 +59,8 @@ pub fn run(args: &DemoArgs, data: &Path) -> Result<ExitCode> {
     let mut server = Server::start(args, data, &numbers)?;
     out::line(format_args!("open      http://{}/", args.listen));
     out::line(format_args!(
-        "look at   acknowledged = measured, lost 0, double 0, while the server is killed every {} s",
+        "look at   acknowledged = measured, lost 0, double 0, while the server is killed every \
+         {} s",
         args.kill_every
     ));
     out::line("end with  Ctrl-C; then every single click is looked for in the log");

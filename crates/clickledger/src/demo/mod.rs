@@ -26,8 +26,8 @@ use crate::serve::{self, Running, ServeArgs, Signals};
 
 /// Run a server with realistic traffic and open the page to watch it.
 ///
-/// Popular and rare ads, a day in four minutes, duplicates, double clicks, prefetches, HEAD requests
-/// and a robot's burst every minute. Ends with Ctrl-C.
+/// Popular and rare ads, a day in four minutes, duplicates, double clicks, prefetches, HEAD
+/// requests and a robot's burst every minute. Ends with Ctrl-C.
 #[derive(Args, Debug)]
 pub struct DemoArgs {
     /// Kill the server every few seconds, start it again, re-send what was not acknowledged, and
