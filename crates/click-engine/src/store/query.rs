@@ -192,7 +192,7 @@ pub(super) fn minutes(from: Millis, to: Millis) -> Range<u32> {
 /// An ad's rows whose minute begins within `from..to`, with the mark they are true as of.
 ///
 /// # Errors
-/// `TooLarge` above [`MAX_MINUTE_ROWS`]; else as the store's.
+/// `TooLarge` above `MAX_MINUTE_ROWS`; else as the store's.
 pub fn ad_minutes(
     reader: &dyn LedgerReader,
     timeline: &Timeline,
@@ -218,7 +218,7 @@ pub fn ad_minutes(
 /// Totals with the mark they are true as of, and whether the limit cut some off.
 ///
 /// # Errors
-/// `TooLarge` above [`MAX_GROUPS`] groups; else as the store's.
+/// `TooLarge` above `MAX_GROUPS` groups; else as the store's.
 pub fn totals(
     reader: &dyn LedgerReader,
     timeline: &Timeline,

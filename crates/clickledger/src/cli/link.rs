@@ -19,7 +19,7 @@ pub struct LinkArgs {
     /// Data directory, whose newest signing key signs.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// Where the tracker is reached, such as https://click.example.
+    /// Where the tracker is reached, such as `https://click.example`.
     #[arg(long, value_name = "URL")]
     base: String,
     /// The ad that is clicked.
