@@ -1,14 +1,14 @@
 //! The whole truth about a change: every check in order of cost, each with its time.
 //!
 //! One build profile (release) for all of it, so that nothing is compiled twice. Tests see
-//! `CLICKLEDGER_CI=1` and then fail where they would otherwise skip for want of a tool.
+//! `CLICKTEST_CI=1` and then fail where they would otherwise skip for want of a tool.
 
 use crate::{setup, shell, tidy};
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-const CI: (&str, &str) = ("CLICKLEDGER_CI", "1");
+const CI: (&str, &str) = ("CLICKTEST_CI", "1");
 /// Links into private items hold, since these are documented too; help texts hold bare URLs.
 const RUSTDOC: (&str, &str) =
     ("RUSTDOCFLAGS", "-D warnings -A rustdoc::private_intra_doc_links -A rustdoc::bare_urls");

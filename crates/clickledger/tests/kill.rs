@@ -1,7 +1,7 @@
 //! Kill cycles: a load is running, the server dies by SIGKILL at a random instant, is started
 //! again, and every acknowledged click must be in the ledger exactly once.
 //!
-//! `CLICKLEDGER_KILL_CYCLES` sets how many cycles (40). One ledger lives through all of them.
+//! `CLICKTEST_KILL_CYCLES` sets how many cycles (40). One ledger lives through all of them.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -117,7 +117,7 @@ fn add_to(all: &Path, journal: &Path) -> usize {
 
 #[test]
 fn nothing_acknowledged_is_lost_or_double() {
-    let cycles = std::env::var("CLICKLEDGER_KILL_CYCLES").ok();
+    let cycles = std::env::var("CLICKTEST_KILL_CYCLES").ok();
     let cycles: u32 = cycles.map_or(40, |text| text.parse().expect("a number of cycles"));
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);

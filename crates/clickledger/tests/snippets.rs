@@ -1,6 +1,6 @@
 //! Runs the minting snippets of `docs/snippets` and compares them byte for byte with the library.
 //!
-//! A language that is not installed is named and skipped, but for `CLICKLEDGER_CI`, under which
+//! A language that is not installed is named and skipped, but for `CLICKTEST_CI`, under which
 //! nothing is skipped; a snippet that fails is a failure.
 
 use click_core::link::{KeyRights, LinkSpec, ParsedLink, SigningKey, Target, mint};
@@ -105,7 +105,7 @@ fn run(command: &str, before: &[&str], file: &Path, arguments: &[String]) -> Str
 fn every_language_mints_the_same_links() {
     for (command, before, file, question) in LANGUAGES {
         if !installed(command, question) {
-            assert!(std::env::var_os("CLICKLEDGER_CI").is_none(), "{command} is not installed");
+            assert!(std::env::var_os("CLICKTEST_CI").is_none(), "{command} is not installed");
             println!("skipped {file}: {command} is not installed");
             continue;
         }

@@ -1,6 +1,6 @@
 //! The core's fold against the reference, on generated logs and in every way to fold them.
 //!
-//! `CLICKLEDGER_SEEDS` sets how many seeds are tried, `CLICKLEDGER_SEED` tries one alone.
+//! `CLICKTEST_SEEDS` sets how many seeds are tried, `CLICKTEST_SEED` tries one alone.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -21,9 +21,9 @@ fn world(seed: u64) -> World {
 
 /// Runs `test` with every `step`th seed, on all cores, and names the one that fails.
 fn for_seeds(step: usize, test: impl Fn(u64) + Sync) {
-    let seeds = match number("CLICKLEDGER_SEED") {
+    let seeds = match number("CLICKTEST_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("CLICKLEDGER_SEEDS").unwrap_or(SEEDS),
+        None => 0..number("CLICKTEST_SEEDS").unwrap_or(SEEDS),
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let failed = Mutex::new(Vec::new());
@@ -42,7 +42,7 @@ fn for_seeds(step: usize, test: impl Fn(u64) + Sync) {
     });
     let mut failed = failed.into_inner().expect("no panic while locked");
     failed.sort_unstable();
-    assert!(failed.is_empty(), "CLICKLEDGER_SEED={} fails, of {failed:?}", failed[0]);
+    assert!(failed.is_empty(), "CLICKTEST_SEED={} fails, of {failed:?}", failed[0]);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::DEFAULTS;
 
 const PREFIX: &str = "CLICKLEDGER_";
 /// Variables of that prefix which other commands and the tests read.
-const NOT_KEYS: [&str; 2] = ["CLICKLEDGER_EDGE_KEY", "CLICKLEDGER_KILL_CYCLES"];
+const NOT_A_KEY: &str = "CLICKLEDGER_EDGE_KEY";
 
 /// The merged table.
 #[derive(Clone, Debug)]
@@ -59,7 +59,7 @@ impl Layers {
     /// # Errors
     /// As [`add_file`](Self::add_file).
     pub fn add_environment(&mut self, vars: impl Iterator<Item = (String, String)>) -> Result<()> {
-        for (name, text) in vars.filter(|(name, _)| !NOT_KEYS.contains(&name.as_str())) {
+        for (name, text) in vars.filter(|(name, _)| name != NOT_A_KEY) {
             let Some(key) = name.strip_prefix(PREFIX) else { continue };
             let key = key.to_ascii_lowercase().replace("__", ".");
             self.set_text(&key, &text, &format!("environment variable {name}"))?;

@@ -125,7 +125,7 @@ fn pictures(browser: &mut Browser, tab: &Tab, dir: &Path) {
 #[test]
 fn a_click_made_in_a_browser_appears_on_the_page_with_its_verdict() {
     let Some(program) = cdp::installed() else {
-        assert!(std::env::var_os("CLICKLEDGER_CI").is_none(), "no Chromium is installed");
+        assert!(std::env::var_os("CLICKTEST_CI").is_none(), "no Chromium is installed");
         println!("skipped: no Chromium is installed");
         return;
     };

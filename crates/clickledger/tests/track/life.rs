@@ -190,7 +190,7 @@ fn certificate_files_give_https() {
     let dir = tempfile::tempdir().unwrap();
     let curl = Command::new("curl").arg("--version").output().is_ok();
     let Some(files) = certificate(dir.path()).filter(|_| curl) else {
-        let ci = std::env::var_os("CLICKLEDGER_CI").is_some();
+        let ci = std::env::var_os("CLICKTEST_CI").is_some();
         assert!(!ci, "openssl or curl is not installed");
         return println!("skipped: openssl or curl is not installed");
     };
