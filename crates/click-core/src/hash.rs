@@ -9,7 +9,8 @@ use siphasher::sip128::SipHasher13 as Sip128;
 /// The one map alias: a fixed hasher, for look-up only, never iterated into output.
 pub(crate) type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;
 
-const PART_BYTES: usize = MAX_ID_BYTES + 1;
+const LONG: usize = 3 * (MAX_ID_BYTES + 1);
+const SHORT: usize = 96;
 
 /// Computes the identities that the stages are keyed by.
 #[derive(Clone)]
@@ -27,10 +28,26 @@ impl Identity {
         Identity { sip, seed }
     }
 
+    /// A secret of the log for hash tables.
+    pub(crate) const fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// 128 bits that stand for the parts, each at most 128 bytes, in this order.
     #[inline]
     pub fn of<const N: usize>(&self, parts: [&str; N]) -> u128 {
-        let mut buffer = [0u8; 3 * PART_BYTES];
+        let len: usize = parts.iter().map(|part| part.len() + 1).sum();
+        if len <= SHORT {
+            self.of_at_most::<SHORT, N>(parts)
+        } else {
+            self.of_at_most::<LONG, N>(parts)
+        }
+    }
+
+    /// Clearing a large buffer would cost more than hashing what is mostly short.
+    #[inline]
+    fn of_at_most<const BYTES: usize, const N: usize>(&self, parts: [&str; N]) -> u128 {
+        let mut buffer = [0u8; BYTES];
         let mut len = 0;
         for part in parts {
             #[expect(clippy::cast_possible_truncation, reason = "ids are at most 128 bytes")]
@@ -69,7 +86,7 @@ impl Identity {
 /// Multiplies and folds the product's halves together.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "both halves are used")]
-const fn mix(word: u64) -> u64 {
+pub(crate) const fn mix(word: u64) -> u64 {
     let product = word as u128 * 0x9e37_79b9_7f4a_7c15;
     (product >> 64) as u64 ^ product as u64
 }

@@ -1,11 +1,12 @@
 //! The dedup set: an exact map from 128-bit identities to a few bytes, within 24 bytes of memory
-//! per entry at any size above a million.
+//! per entry from ten million on.
 //!
-//! Cut into many small tables (key group x 128) that grow one at a time by an eighth, out of one
-//! pool of pages: no step ever moves more than one small table, and nothing fragments. An entry
-//! keeps 112 bits of its identity beside the 14 bits that its table stands for.
+//! Cut into many small tables (key group x 128). A table's entries lie one behind the other in
+//! pages of one pool and never move; a small index says where each is, and grows by a quarter to a
+//! third, one table at a time: no step ever takes long. An entry keeps 112 bits of its identity
+//! beside the 14 bits that its table stands for.
 
-mod bucket;
+mod line;
 mod pool;
 mod table;
 #[cfg(test)]
@@ -28,7 +29,6 @@ pub(crate) struct PagedMap<const V: usize> {
     first_group: u8,
     tables: Vec<Table<V>>,
     pool: Pool,
-    scratch: Vec<u8>,
     len: u64,
     swept: usize,
 }
@@ -39,7 +39,6 @@ impl<const V: usize> PagedMap<V> {
             first_group: groups.start,
             tables: alloc::vec![Table::default(); groups.len() * TABLES],
             pool: Pool::default(),
-            scratch: Vec::new(),
             len: 0,
             swept: 0,
         }
@@ -55,7 +54,7 @@ impl<const V: usize> PagedMap<V> {
         usize::from(group - self.first_group) * TABLES + (id >> 121) as usize
     }
 
-    /// First of three hints that an entry is wanted soon; a pass over a block of ids each.
+    /// First of two hints that an entry is wanted soon; a pass over a block of ids each.
     #[inline]
     pub(crate) fn hint_table(&self, group: u8, id: u128) {
         crate::prefetch::read(&self.tables[self.table_of(group, id)]);
@@ -63,14 +62,8 @@ impl<const V: usize> PagedMap<V> {
 
     /// Second hint.
     #[inline]
-    pub(crate) fn hint_page(&self, group: u8, id: u128) {
-        self.tables[self.table_of(group, id)].hint_page(id);
-    }
-
-    /// Third hint.
-    #[inline]
-    pub(crate) fn hint_bucket(&self, group: u8, id: u128) {
-        self.tables[self.table_of(group, id)].hint_bucket(&self.pool, id);
+    pub(crate) fn hint_entry(&self, group: u8, id: u128) {
+        self.tables[self.table_of(group, id)].hint(&self.pool, id);
     }
 
     /// The value of `id`, to read or overwrite; absent ids get `value`. `alive` says of a value
@@ -86,7 +79,7 @@ impl<const V: usize> PagedMap<V> {
         let index = self.table_of(group, id);
         let table = &mut self.tables[index];
         if table.is_full() {
-            self.len -= table.make_room(&mut self.pool, &mut self.scratch, alive);
+            self.len -= table.make_room(&mut self.pool, index, alive);
         }
         let found = table.get_or_insert(&mut self.pool, id, value);
         self.len += u64::from(found.is_none());
@@ -97,7 +90,7 @@ impl<const V: usize> PagedMap<V> {
     pub(crate) fn sweep(&mut self, tables: usize, alive: impl Fn([u8; V]) -> bool) {
         for _ in 0..tables.min(self.tables.len()) {
             let table = &mut self.tables[self.swept];
-            self.len -= table.clear_dead(&mut self.pool, &mut self.scratch, &alive);
+            self.len -= table.clear_dead(&mut self.pool, &alive);
             self.swept = (self.swept + 1) % self.tables.len();
         }
     }

@@ -1,37 +1,33 @@
-//! Pages of one kilobyte, taken from segments of two megabytes that are never moved or returned.
+//! Memory of a map: pages that its tables take and give back, in segments of 2 MiB.
 
-use super::bucket::BUCKET_BYTES;
 use alloc::vec::Vec;
 
-/// Buckets of a page.
-pub(super) const PAGE_BUCKETS: usize = 8;
-const SEGMENT_BUCKETS: usize = 2 * 1024 * 1024 / BUCKET_BYTES;
-const SEGMENT_PAGES: usize = SEGMENT_BUCKETS / PAGE_BUCKETS;
+/// Size of a page.
+pub(super) const PAGE_BYTES: usize = 512;
+const SEGMENT_PAGES: usize = 2 * 1024 * 1024 / PAGE_BYTES;
 
 /// Number of a page in its pool.
 pub(super) type PageId = u32;
 
-/// One bucket's bytes, on cache lines of their own.
+/// Entries of consecutive positions.
 #[derive(Clone)]
-#[repr(align(128))]
-pub(super) struct Bucket(pub(super) [u8; BUCKET_BYTES]);
+#[repr(align(64))]
+pub(super) struct Page(pub(super) [u8; PAGE_BYTES]);
 
 /// A growing set of pages with a free list.
 #[derive(Clone, Default)]
 pub(crate) struct Pool {
-    segments: Vec<Vec<Bucket>>,
+    segments: Vec<Vec<Page>>,
     free: Vec<PageId>,
 }
 
 impl Pool {
-    /// An empty page.
+    /// A page with anything in it.
     pub(super) fn take(&mut self) -> PageId {
         if self.free.is_empty() {
             self.add_segment();
         }
-        let page = self.free.pop().unwrap_or_default();
-        self.clear(page);
-        page
+        self.free.pop().unwrap_or_default()
     }
 
     /// Gives a page back.
@@ -39,38 +35,27 @@ impl Pool {
         self.free.push(page);
     }
 
-    /// Empties a page's buckets.
-    pub(super) fn clear(&mut self, page: PageId) {
-        for bucket in 0..PAGE_BUCKETS {
-            let header = &mut self.bucket_mut(page, bucket).0;
-            header[0] = 0;
-            header[1] = 0;
-        }
+    #[inline]
+    pub(super) fn page(&self, page: PageId) -> &Page {
+        &self.segments[page as usize / SEGMENT_PAGES][page as usize % SEGMENT_PAGES]
     }
 
     #[inline]
-    pub(super) fn bucket(&self, page: PageId, bucket: usize) -> &Bucket {
-        let page = page as usize;
-        &self.segments[page / SEGMENT_PAGES][page % SEGMENT_PAGES * PAGE_BUCKETS + bucket]
-    }
-
-    #[inline]
-    pub(super) fn bucket_mut(&mut self, page: PageId, bucket: usize) -> &mut Bucket {
-        let page = page as usize;
-        &mut self.segments[page / SEGMENT_PAGES][page % SEGMENT_PAGES * PAGE_BUCKETS + bucket]
+    pub(super) fn page_mut(&mut self, page: PageId) -> &mut Page {
+        &mut self.segments[page as usize / SEGMENT_PAGES][page as usize % SEGMENT_PAGES]
     }
 
     /// Bytes held.
     pub(super) fn memory(&self) -> usize {
-        self.segments.len() * SEGMENT_BUCKETS * BUCKET_BYTES
+        self.segments.len() * SEGMENT_PAGES * PAGE_BYTES
             + self.free.capacity() * size_of::<PageId>()
     }
 
     fn add_segment(&mut self) {
-        #[expect(clippy::cast_possible_truncation, reason = "2^32 pages are 4 TiB")]
+        #[expect(clippy::cast_possible_truncation, reason = "2^32 pages are 2 TiB")]
         let first = (self.segments.len() * SEGMENT_PAGES) as PageId;
-        self.segments.push(alloc::vec![Bucket([0; BUCKET_BYTES]); SEGMENT_BUCKETS]);
-        #[expect(clippy::cast_possible_truncation, reason = "a segment has 2048 pages")]
+        self.segments.push(alloc::vec![Page([0; PAGE_BYTES]); SEGMENT_PAGES]);
+        #[expect(clippy::cast_possible_truncation, reason = "a segment has 4096 pages")]
         let pages = SEGMENT_PAGES as PageId;
         self.free.extend((first..first + pages).rev());
     }

@@ -1,22 +1,29 @@
-//! One small table of the dedup set: pages of buckets, filled to nine tenths. An entry's home is
-//! its identity scaled to the number of buckets; a full bucket passes it on to the next.
+//! A table: entries packed one behind the other in pages, in the order they came, and an index of
+//! cache lines that says where they are. The index is small enough to stay near the processor, new
+//! entries go where the last one went, and growing moves four bytes an entry, never the entry.
 
 use super::ID_BYTES;
-use super::bucket::{EntryId, slots};
-use super::pool::{PAGE_BUCKETS, PageId, Pool};
+use super::line::{Line, PLACES, POSITIONS};
+use super::pool::{PAGE_BYTES, PageId, Pool};
 use alloc::vec::Vec;
 
 /// A table of entries with `V` value bytes.
 #[derive(Clone, Default)]
 pub(crate) struct Table<const V: usize> {
+    lines: Vec<Line>,
     pages: Vec<PageId>,
     len: u32,
+    /// The page of the next entry, unless that needs a new one.
+    tail: PageId,
 }
 
-/// Entries in ten slots before a table counts as full.
-const FILL_TENTHS: usize = 9;
-/// A table grows by this fraction of its pages, at least one.
-const GROWTH: usize = 8;
+type EntryId = [u8; ID_BYTES];
+
+/// Places in a hundred that are taken when the index counts as full.
+const FILL_PERCENT: usize = 86;
+/// Lines in a hundred by which the index grows, tables by unequal steps: were the steps equal, all
+/// tables would be at their emptiest at once.
+const GROWTH_PERCENT: [usize; 4] = [20, 26, 32, 38];
 
 fn entry_id(id: u128) -> EntryId {
     let mut bytes = [0; ID_BYTES];
@@ -24,54 +31,55 @@ fn entry_id(id: u128) -> EntryId {
     bytes
 }
 
-/// The 32 bits of an identity that decide its home, out of the 112 that are kept.
+/// The bits of an identity that decide its line.
 #[inline]
 fn home_bits(id: &EntryId) -> u64 {
     u64::from(u32::from_le_bytes([id[10], id[11], id[12], id[13]]))
 }
 
+/// The bits of an identity that its line keeps.
+#[inline]
+fn tag(id: &EntryId) -> u8 {
+    id[9]
+}
+
+/// Lines for `entries`.
+const fn lines_for(entries: usize) -> usize {
+    (entries * 100).div_ceil(PLACES * FILL_PERCENT)
+}
+
 impl<const V: usize> Table<V> {
-    #[inline]
-    const fn buckets(&self) -> usize {
-        self.pages.len() * PAGE_BUCKETS
-    }
+    const ENTRY: usize = ID_BYTES + V;
+    const PAGE_ENTRIES: usize = PAGE_BYTES / Self::ENTRY;
 
     #[inline]
-    const fn capacity(&self) -> usize {
-        self.buckets() * slots::<V>() * FILL_TENTHS / 10
+    const fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Whether room has to be made before an insertion.
+    #[inline]
+    pub(super) const fn is_full(&self) -> bool {
+        self.len() * 100 >= self.lines.len() * PLACES * FILL_PERCENT
     }
 
     #[inline]
     fn home(&self, id: &EntryId) -> usize {
-        ((home_bits(id) * self.buckets() as u64) >> 32) as usize
+        ((home_bits(id) * self.lines.len() as u64) >> 32) as usize
     }
 
     #[inline]
-    fn page(&self, bucket: usize) -> PageId {
-        self.pages[bucket / PAGE_BUCKETS]
+    const fn after(&self, line: usize) -> usize {
+        if line + 1 == self.lines.len() { 0 } else { line + 1 }
     }
 
+    /// Asks for the line of `id` and for the place of the next entry.
     #[inline]
-    pub(super) fn hint_page(&self, id: u128) {
-        if !self.pages.is_empty() {
-            let home = self.home(&entry_id(id));
-            crate::prefetch::read(&self.pages[home / PAGE_BUCKETS]);
-        }
-    }
-
-    #[inline]
-    pub(super) fn hint_bucket(&self, pool: &Pool, id: u128) {
-        if !self.pages.is_empty() {
-            let home = self.home(&entry_id(id));
-            let bucket = pool.bucket(self.page(home), home % PAGE_BUCKETS);
-            crate::prefetch::read(&bucket.0[0]);
-            crate::prefetch::read(&bucket.0[64]);
-        }
-    }
-
-    #[inline]
-    pub(super) const fn is_full(&self) -> bool {
-        self.len as usize >= self.capacity()
+    pub(super) fn hint(&self, pool: &Pool, id: u128) {
+        let Some(line) = self.lines.get(self.home(&entry_id(id))) else { return };
+        crate::prefetch::read(line);
+        let place = self.len() % Self::PAGE_ENTRIES;
+        crate::prefetch::read(&pool.page(self.tail).0[place * Self::ENTRY]);
     }
 
     /// The value of `id`; an absent id is inserted with `value`. There must be room.
@@ -83,137 +91,167 @@ impl<const V: usize> Table<V> {
         value: [u8; V],
     ) -> Option<&'p mut [u8; V]> {
         let id = entry_id(id);
-        let Some((bucket, place)) = self.find(pool, &id) else {
-            self.insert(pool, &id, &value);
-            return None;
-        };
-        pool.bucket_mut(self.page(bucket), bucket % PAGE_BUCKETS).value_mut(place)
-    }
-
-    #[inline]
-    fn find(&self, pool: &Pool, id: &EntryId) -> Option<(usize, usize)> {
-        let mut number = self.home(id);
-        for _ in 0..self.buckets() {
-            let bucket = pool.bucket(self.page(number), number % PAGE_BUCKETS);
-            if let Some(place) = bucket.find::<V>(id) {
-                return Some((number, place));
+        let mut number = self.home(&id);
+        loop {
+            let line = &self.lines[number];
+            if line.may_hold(tag(&id))
+                && let Some(position) = self.find_in(line, pool, &id)
+            {
+                return self.entry_mut(pool, position).last_chunk_mut();
             }
-            if !bucket.went_on() {
-                return None;
+            if !line.went_on() {
+                break;
             }
             number = self.after(number);
         }
+        let position = self.append(pool, &id, &value);
+        self.note(number, tag(&id), position);
         None
     }
 
     #[inline]
-    fn insert(&mut self, pool: &mut Pool, id: &EntryId, value: &[u8; V]) {
-        let mut number = self.home(id);
-        loop {
-            let bucket = pool.bucket_mut(self.page(number), number % PAGE_BUCKETS);
-            if bucket.count() < slots::<V>() {
-                bucket.push(id, value);
-                self.len += 1;
-                return;
-            }
-            bucket.set_went_on();
-            number = self.after(number);
-        }
+    fn find_in(&self, line: &Line, pool: &Pool, id: &EntryId) -> Option<usize> {
+        line.candidates(tag(id)).find(|position| self.entry(pool, *position)[..ID_BYTES] == id[..])
     }
 
     #[inline]
-    const fn after(&self, bucket: usize) -> usize {
-        if bucket + 1 == self.buckets() { 0 } else { bucket + 1 }
+    fn entry<'p>(&self, pool: &'p Pool, position: usize) -> &'p [u8] {
+        let place = position % Self::PAGE_ENTRIES * Self::ENTRY;
+        &pool.page(self.pages[position / Self::PAGE_ENTRIES]).0[place..place + Self::ENTRY]
     }
 
-    /// Makes room in a full table: by clearing the dead if they are many, else by growing. Returns
-    /// how many dead entries went.
+    #[inline]
+    fn entry_mut<'p>(&self, pool: &'p mut Pool, position: usize) -> &'p mut [u8] {
+        let place = position % Self::PAGE_ENTRIES * Self::ENTRY;
+        &mut pool.page_mut(self.pages[position / Self::PAGE_ENTRIES]).0[place..place + Self::ENTRY]
+    }
+
+    /// Puts an entry behind the others.
+    #[inline]
+    fn append(&mut self, pool: &mut Pool, id: &EntryId, value: &[u8; V]) -> usize {
+        let position = self.len();
+        assert!(position < POSITIONS, "a table of the dedup set holds 2^20 entries");
+        let place = position % Self::PAGE_ENTRIES * Self::ENTRY;
+        if place == 0 {
+            self.tail = pool.take();
+            self.pages.push(self.tail);
+        }
+        let entry = &mut pool.page_mut(self.tail).0[place..place + Self::ENTRY];
+        entry[..ID_BYTES].copy_from_slice(id);
+        entry[ID_BYTES..].copy_from_slice(value);
+        self.len += 1;
+        position
+    }
+
+    /// Notes a position in the first line with room, from `number` on.
+    #[inline]
+    fn note(&mut self, mut number: usize, tag: u8, position: usize) {
+        while self.lines[number].is_full() {
+            self.lines[number].set_went_on();
+            number = self.after(number);
+        }
+        self.lines[number].push(tag, position);
+    }
+
+    /// Makes room: by clearing the dead if there are many, else by growing. Returns how many dead
+    /// entries went. `number` is the table's.
     #[cold]
     pub(super) fn make_room(
         &mut self,
         pool: &mut Pool,
-        scratch: &mut Vec<u8>,
+        number: usize,
         alive: impl Fn([u8; V]) -> bool,
     ) -> u64 {
-        let dead = self.collect(pool, scratch, alive);
-        let living = scratch.len() / (ID_BYTES + V);
-        if living * (GROWTH + 1) >= self.capacity() * GROWTH {
-            for _ in 0..(self.pages.len() / GROWTH).max(1) {
-                if self.pages.len() == self.pages.capacity() {
-                    self.pages.reserve_exact((self.pages.len() / GROWTH).max(1));
-                }
-                self.pages.push(pool.take());
-            }
-        }
-        self.refill(pool, scratch);
+        let oldest = if self.len == 0 { None } else { self.entry(pool, 0).last_chunk() };
+        let dead =
+            if oldest.is_some_and(|value| !alive(*value)) { self.pack(pool, alive) } else { 0 };
+        let (lines, needed) = (self.lines.len(), lines_for(self.len() + 1));
+        let few_dead = needed * 8 >= lines * 7;
+        self.index(pool, if few_dead { self.larger(number).max(needed) } else { lines });
         dead
     }
 
-    /// Clears dead entries away and gives back pages that are not needed. Returns their number.
-    pub(super) fn clear_dead(
-        &mut self,
-        pool: &mut Pool,
-        scratch: &mut Vec<u8>,
-        alive: impl Fn([u8; V]) -> bool,
-    ) -> u64 {
-        let dead = self.collect(pool, scratch, alive);
-        if dead == 0 {
-            return 0;
+    const fn larger(&self, number: usize) -> usize {
+        let percent = GROWTH_PERCENT[number % GROWTH_PERCENT.len()];
+        self.lines.len() + (self.lines.len() * percent).div_ceil(100)
+    }
+
+    /// Clears dead entries away and gives back memory that is not needed. Returns their number.
+    pub(super) fn clear_dead(&mut self, pool: &mut Pool, alive: impl Fn([u8; V]) -> bool) -> u64 {
+        let dead = self.pack(pool, alive);
+        if dead > 0 {
+            let needed = lines_for(self.len() + 1);
+            let roomy = needed + needed.div_ceil(4);
+            self.index(pool, self.lines.len().min(roomy));
         }
-        let living = scratch.len() / (ID_BYTES + V);
-        let per_page = PAGE_BUCKETS * slots::<V>() * FILL_TENTHS / 10;
-        while self.pages.len() > living / per_page + 1 {
+        dead
+    }
+
+    /// Moves the living together, in their order; returns how many dead there were.
+    fn pack(&mut self, pool: &mut Pool, alive: impl Fn([u8; V]) -> bool) -> u64 {
+        let mut kept = 0;
+        for position in 0..self.len() {
+            let entry = self.entry(pool, position);
+            if !entry.last_chunk().is_some_and(|value| alive(*value)) {
+                continue;
+            }
+            if kept < position {
+                let mut moved = [0; PAGE_BYTES];
+                moved[..Self::ENTRY].copy_from_slice(entry);
+                self.entry_mut(pool, kept).copy_from_slice(&moved[..Self::ENTRY]);
+            }
+            kept += 1;
+        }
+        let dead = self.len() - kept;
+        #[expect(clippy::cast_possible_truncation, reason = "no more than before")]
+        let len = kept as u32;
+        self.len = len;
+        while self.pages.len() > kept.div_ceil(Self::PAGE_ENTRIES) {
             self.pages.pop().into_iter().for_each(|page| pool.give(page));
         }
-        self.refill(pool, scratch);
-        dead
+        self.tail = self.pages.last().copied().unwrap_or_default();
+        dead as u64
     }
 
-    /// Copies the living entries into `scratch`; returns how many are dead.
-    fn collect(&self, pool: &Pool, scratch: &mut Vec<u8>, alive: impl Fn([u8; V]) -> bool) -> u64 {
-        scratch.clear();
-        let mut dead = 0;
-        for number in 0..self.buckets() {
-            let bucket = pool.bucket(self.page(number), number % PAGE_BUCKETS);
-            for entry in bucket.entries::<V>().chunks_exact(ID_BYTES + V) {
-                if entry.last_chunk::<V>().is_some_and(|value| alive(*value)) {
-                    scratch.extend_from_slice(entry);
-                } else {
-                    dead += 1;
-                }
+    /// Makes the index anew, with so many lines.
+    fn index(&mut self, pool: &Pool, lines: usize) {
+        if lines == self.lines.len() {
+            self.lines.fill(Line::EMPTY);
+        } else {
+            self.lines = alloc::vec![Line::EMPTY; lines];
+        }
+        let mut position = 0;
+        for number in 0..self.pages.len() {
+            if let Some(next) = self.pages.get(number + 1) {
+                pool.page(*next).0.chunks(size_of::<Line>()).for_each(|line| {
+                    crate::prefetch::read(&line[0]);
+                });
             }
-        }
-        dead
-    }
-
-    fn refill(&mut self, pool: &mut Pool, scratch: &[u8]) {
-        for page in &self.pages {
-            pool.clear(*page);
-        }
-        self.len = 0;
-        for entry in scratch.chunks_exact(ID_BYTES + V) {
-            if let (Some(id), Some(value)) = (entry.first_chunk(), entry.last_chunk()) {
-                self.insert(pool, id, value);
+            let page = pool.page(self.pages[number]);
+            let left = (self.len() - position).min(Self::PAGE_ENTRIES);
+            for entry in page.0.chunks_exact(Self::ENTRY).take(left) {
+                if let Some(id) = entry.first_chunk() {
+                    self.note(self.home(id), tag(id), position);
+                }
+                position += 1;
             }
         }
     }
 
     /// Hands out the kept bits of each identity with its value.
     pub(super) fn for_each(&self, pool: &Pool, mut f: impl FnMut(u128, [u8; V])) {
-        for number in 0..self.buckets() {
-            let bucket = pool.bucket(self.page(number), number % PAGE_BUCKETS);
-            for entry in bucket.entries::<V>().chunks_exact(ID_BYTES + V) {
-                let mut id = [0; 16];
-                id[..ID_BYTES].copy_from_slice(&entry[..ID_BYTES]);
-                if let Some(value) = entry.last_chunk::<V>() {
-                    f(u128::from_le_bytes(id), *value);
-                }
+        for position in 0..self.len() {
+            let entry = self.entry(pool, position);
+            let mut id = [0; 16];
+            id[..ID_BYTES].copy_from_slice(&entry[..ID_BYTES]);
+            if let Some(value) = entry.last_chunk::<V>() {
+                f(u128::from_le_bytes(id), *value);
             }
         }
     }
 
-    /// Bytes of the page list.
+    /// Bytes of the index and of the page list.
     pub(super) fn memory(&self) -> usize {
-        self.pages.capacity() * size_of::<PageId>()
+        self.lines.capacity() * size_of::<Line>() + self.pages.capacity() * size_of::<PageId>()
     }
 }

@@ -3,7 +3,7 @@
 
 use super::event::{Event, Facts, Flags, Posted};
 use crate::hash::Identity;
-use crate::keys::{KeySet, put_ad_key, put_publisher_key};
+use crate::keys::{KeySet, ad_key, publisher_key};
 use crate::policy::Policy;
 use crate::record::{
     CLICK_NUMBER, Click, DecodeError, Envelope, Header, Kind, Previous, Record, Transport,
@@ -115,15 +115,15 @@ struct Parser<'i> {
     identity: &'i Identity,
     partition: Partition,
     chunk: Chunk,
-    key: Vec<u8>,
 }
 
 impl<'i> Parser<'i> {
     fn new(identity: &'i Identity, partition: Partition, records: usize) -> Self {
-        let mut chunk = Chunk::default();
+        let keys = KeySet::new(identity.seed());
+        let mut chunk = Chunk { keys, ..Chunk::default() };
         chunk.records.reserve(records);
         chunk.events.reserve(records);
-        Parser { identity, partition, chunk, key: Vec::new() }
+        Parser { identity, partition, chunk }
     }
 
     #[inline]
@@ -211,12 +211,8 @@ impl<'i> Parser<'i> {
         let identity = self.identity;
         let has_user = !click.user_id.is_empty();
         let source = source_of(identity, click);
-        self.key.clear();
-        put_ad_key(click, &mut self.key);
-        let ad_key = self.chunk.keys.intern(&self.key).0;
-        self.key.clear();
-        put_publisher_key(click, &mut self.key);
-        let publisher_key = self.chunk.keys.intern(&self.key).0;
+        let ad_key = self.chunk.keys.intern_parts(&ad_key(click));
+        let publisher_key = self.chunk.keys.intern_parts(&publisher_key(click));
         Event {
             claim: identity.of([click.issuer, click.click_id, click.user_id]),
             pair: if has_user { identity.of([click.user_id, click.ad_id]) } else { 0 },

@@ -99,6 +99,21 @@ impl Partials {
         }
     }
 
+    /// Two hints that a click's rows are wanted soon: the later first.
+    #[inline]
+    pub(super) fn hint(&self, soon: Option<&Facts>, next: Option<&Facts>) {
+        if let Some(latest) = soon.and_then(|click| self.latest.get(click.ad_key as usize)) {
+            crate::prefetch::read(latest);
+        }
+        let Some(latest) = next.and_then(|click| self.latest.get(click.ad_key as usize)) else {
+            return;
+        };
+        if let Some((_, partial)) = self.list.get((*latest as usize).wrapping_sub(1)) {
+            crate::prefetch::read(&partial.measured);
+            crate::prefetch::read(&partial.changed);
+        }
+    }
+
     #[inline]
     fn entry(&mut self, slot: Slot) -> &mut Partial {
         let key = slot.key as usize;

@@ -158,9 +158,7 @@ impl Sequence {
         if let Some(last) = chunk.records.last() {
             self.read_to = Offset(last.offset.0 + 1);
         }
-        #[expect(clippy::cast_possible_truncation, reason = "a set's numbers are u32")]
-        let count = chunk.keys.len() as KeyId;
-        let keys = (0..count).map(|id| table.intern(chunk.keys.get(id))).collect();
+        let keys = table.intern_all(&chunk.keys);
         self.arriving += chunk.events.len() as u64;
         self.ahead.push_back(Ahead { chunk, keys, next: 0 });
     }

@@ -41,6 +41,10 @@ pub struct Outcome {
 /// No click at all.
 const NOBODY: u64 = u64::MAX;
 const MIN_HEADS: usize = 1024;
+/// Clicks that are asked for ahead.
+const BLOCK: usize = 32;
+/// How far ahead a click's partial counts are asked for.
+const AHEAD: usize = 8;
 
 /// The source stage of some key groups.
 #[derive(Clone, Default)]
@@ -74,10 +78,34 @@ impl SourceStage {
         timeline: &Timeline,
         out: &mut Outcome,
     ) {
-        for click in clicks {
-            self.push(click, timeline);
+        let mut clicks = clicks.peekable();
+        let mut block: Vec<&Facts> = Vec::with_capacity(BLOCK);
+        while clicks.peek().is_some() {
+            block.clear();
+            block.extend(clicks.by_ref().take(BLOCK));
+            self.hint(&block);
+            block.iter().for_each(|click| self.push(click, timeline));
         }
         self.advance(w, out);
+    }
+
+    /// Asks for what the next clicks will look at.
+    fn hint(&self, block: &[&Facts]) {
+        if self.heads.is_empty() {
+            return;
+        }
+        let head = |click: &Facts| &self.heads[slot_of(click.source, self.heads.len())];
+        block.iter().for_each(|click| crate::prefetch::read(head(click)));
+        for click in block {
+            let number = *head(click);
+            if number != NOBODY && number >= self.first {
+                let Some(waiting) = self.waiting.get(to_index(number - self.first)) else {
+                    continue;
+                };
+                crate::prefetch::read(&waiting.click.source);
+                crate::prefetch::read(&waiting.previous);
+            }
+        }
     }
 
     #[inline]
@@ -201,17 +229,23 @@ impl SourceStage {
             if final_at > w {
                 break;
             }
+            out.settled.hint(self.click(2 * AHEAD), self.click(AHEAD));
             decide(&front.click, self.first < self.counted, final_at, grid, out);
             self.waiting.pop_front();
             self.first += 1;
         }
         let known = to_index(self.counted.saturating_sub(self.first));
-        for waiting in self.waiting.range(known..) {
+        for (place, waiting) in (known..).zip(self.waiting.range(known..)) {
+            out.settled.hint(self.click(place + 2 * AHEAD), self.click(place + AHEAD));
             let at = waiting.click.fold_time.plus(1);
             let part = if at <= grid { &mut out.settled } else { &mut out.open };
             part.add(&waiting.click, Change::Counted, at);
         }
         self.counted = self.first + self.waiting.len() as u64;
+    }
+
+    fn click(&self, place: usize) -> Option<&Facts> {
+        self.waiting.get(place).map(|waiting| &waiting.click)
     }
 
     /// Clicks whose verdict is not final.

@@ -204,12 +204,8 @@ impl UserStage {
             self.pairs.hint_table(event.facts.user_group, event.pair);
         }
         for event in block {
-            self.claims.hint_page(event.facts.user_group, event.claim);
-            self.pairs.hint_page(event.facts.user_group, event.pair);
-        }
-        for event in block {
-            self.claims.hint_bucket(event.facts.user_group, event.claim);
-            self.pairs.hint_bucket(event.facts.user_group, event.pair);
+            self.claims.hint_entry(event.facts.user_group, event.claim);
+            self.pairs.hint_entry(event.facts.user_group, event.pair);
         }
     }
 

@@ -1,0 +1,130 @@
+//! A line of a table's index: where entries are, on one cache line, with eight bits of each
+//! identity, so that an absent one is nearly always seen to be absent without looking elsewhere.
+//!
+//! Layout: count and flag, eighteen tags, eighteen times the low 16 bits of a position, eighteen
+//! times the next 4 bits.
+
+/// Positions that a line holds.
+pub(super) const PLACES: usize = 18;
+/// Positions are below this.
+pub(super) const POSITIONS: usize = 1 << 20;
+
+const COUNT: u8 = 0x1f;
+const WENT_ON: u8 = 0x80;
+const TAGS: usize = 1;
+const LOW: usize = TAGS + PLACES;
+const HIGH: usize = LOW + 2 * PLACES;
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const LOW_BITS: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+
+/// One cache line.
+#[derive(Clone)]
+#[repr(align(64))]
+pub(super) struct Line([u8; 64]);
+
+impl Line {
+    pub(super) const EMPTY: Line = Line([0; 64]);
+
+    #[inline]
+    const fn count(&self) -> usize {
+        (self.0[0] & COUNT) as usize
+    }
+
+    pub(super) const fn is_full(&self) -> bool {
+        self.count() == PLACES
+    }
+
+    /// Whether entries at home here went on to the next line.
+    pub(super) const fn went_on(&self) -> bool {
+        self.0[0] & WENT_ON != 0
+    }
+
+    pub(super) const fn set_went_on(&mut self) {
+        self.0[0] |= WENT_ON;
+    }
+
+    /// Appends a position; the line must have room.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "split into 16 and 4 bits")]
+    pub(super) fn push(&mut self, tag: u8, position: usize) {
+        let place = self.count();
+        self.0[TAGS + place] = tag;
+        let low = (position as u16).to_le_bytes();
+        self.0[LOW + 2 * place..LOW + 2 * place + 2].copy_from_slice(&low);
+        self.0[HIGH + place / 2] |= ((position >> 16) as u8) << (4 * (place % 2));
+        self.0[0] += 1;
+    }
+
+    #[inline]
+    fn position(&self, place: usize) -> usize {
+        let low = u16::from_le_bytes([self.0[LOW + 2 * place], self.0[LOW + 2 * place + 1]]);
+        let high = self.0[HIGH + place / 2] >> (4 * (place % 2)) & 0xf;
+        usize::from(low) | usize::from(high) << 16
+    }
+
+    /// Marks, in the high bit of each byte, of the eight tags from `from` on that equal `tag`.
+    #[inline]
+    fn marks(&self, from: usize, tag: u8) -> u64 {
+        let tags = self.0[TAGS + from..].first_chunk::<8>().map_or(0, |t| u64::from_le_bytes(*t));
+        let differ = tags ^ (ONES * u64::from(tag));
+        !(((differ & LOW_BITS) + LOW_BITS) | differ | LOW_BITS)
+    }
+
+    /// The positions of the entries with this tag.
+    #[inline]
+    pub(super) fn candidates(&self, tag: u8) -> impl Iterator<Item = usize> {
+        // The last word begins at place 10: what the second word has seen is cut off.
+        let words =
+            [(0, self.marks(0, tag)), (8, self.marks(8, tag)), (16, self.marks(10, tag) >> 48)];
+        let count = self.count();
+        words
+            .into_iter()
+            .flat_map(move |(first, mut marks)| {
+                core::iter::from_fn(move || {
+                    if marks == 0 {
+                        return None;
+                    }
+                    let place = first + marks.trailing_zeros() as usize / 8;
+                    marks &= marks - 1;
+                    Some(place)
+                })
+            })
+            .filter(move |place| *place < count)
+            .map(|place| self.position(place))
+    }
+
+    /// Whether any entry may have this tag: what is asked of most lines.
+    #[inline]
+    pub(super) fn may_hold(&self, tag: u8) -> bool {
+        self.marks(0, tag) | self.marks(8, tag) | self.marks(10, tag) != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn gives_back_what_was_put_in() {
+        let tags = [7, 0, 255, 7, 128, 127, 1, 7, 7, 9, 0, 7, 255, 6, 8, 7, 0, 7];
+        for count in 0..=PLACES {
+            let mut line = Line::EMPTY;
+            let position = |place: usize| (place * 58_111 + 3) % POSITIONS;
+            for (place, tag) in tags.iter().enumerate().take(count) {
+                line.push(*tag, position(place));
+            }
+            for tag in 0..=255 {
+                let expected: Vec<usize> =
+                    (0..count).filter(|place| tags[*place] == tag).map(position).collect();
+                assert_eq!(line.candidates(tag).collect::<Vec<_>>(), expected, "{tag} {count}");
+                assert!(line.may_hold(tag) || expected.is_empty());
+            }
+            assert_eq!(line.is_full(), count == PLACES);
+            assert!(!line.went_on());
+            line.set_went_on();
+            assert!(line.went_on() && line.count() == count);
+        }
+    }
+}
