@@ -1,10 +1,10 @@
 //! The dedup set: an exact map from 128-bit identities to a few bytes, within 24 bytes of memory
 //! per entry from ten million on.
 //!
-//! Cut into many small tables (key group x 128). A table's entries lie one behind the other in
+//! Cut into many small tables (key group x 32). A table's entries lie one behind the other in
 //! pages of one pool and never move; a small index says where each is, and grows by a quarter to a
 //! third, one table at a time: no step ever takes long. An entry keeps 112 bits of its identity
-//! beside the 14 bits that its table stands for.
+//! beside the 12 bits that its table stands for.
 
 mod line;
 mod pool;
@@ -18,7 +18,7 @@ pub(crate) use table::Table;
 use alloc::vec::Vec;
 
 /// Tables of a key group.
-const TABLES: usize = 128;
+const TABLES: usize = 32;
 
 /// Bytes of an identity that an entry keeps.
 pub(crate) const ID_BYTES: usize = 14;
@@ -51,7 +51,7 @@ impl<const V: usize> PagedMap<V> {
 
     #[inline]
     fn table_of(&self, group: u8, id: u128) -> usize {
-        usize::from(group - self.first_group) * TABLES + (id >> 121) as usize
+        usize::from(group - self.first_group) * TABLES + (id >> (128 - TABLES.ilog2())) as usize
     }
 
     /// First of two hints that an entry is wanted soon; a pass over a block of ids each.
@@ -105,7 +105,7 @@ impl<const V: usize> PagedMap<V> {
         let first = usize::from(group - self.first_group) * TABLES;
         let mut entries = Vec::new();
         for (number, table) in self.tables[first..first + TABLES].iter().enumerate() {
-            let high = (number as u128) << 121;
+            let high = (number as u128) << (128 - TABLES.ilog2());
             table.for_each(&self.pool, |id, value| entries.push((high | id, value)));
         }
         entries.sort_unstable();
