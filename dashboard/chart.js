@@ -26,10 +26,11 @@ export function countOf(minute, group) {
   return group.codes.reduce((sum, code) => sum + (minute.classes[code] ?? 0), 0);
 }
 
-// A round number at or above `value`, for the axis.
+// A round number at or above `value`, for the axis; its half is whole.
 function ceiling(value) {
   const power = 10 ** Math.floor(Math.log10(Math.max(value, 4)));
-  return [1, 2, 4, 5, 10].map((step) => step * power).find((step) => step >= value);
+  const steps = power > 1 ? [1, 2, 3, 4, 5, 6, 8, 10] : [2, 4, 6, 8, 10];
+  return steps.map((step) => step * power).find((step) => step >= value);
 }
 
 const clock = (ms) =>

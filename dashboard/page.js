@@ -3,7 +3,8 @@
 
 import { GROUPS, drawChart, groupOf } from "./chart.js";
 
-const FEED_ROWS = 12;
+const FEED_ROWS = 8;
+const FEED_EVERY_MS = 300;
 const LIVE_EVERY_MS = 400;
 const STATUS_EVERY_MS = 2000;
 const SILENCE_MS = 3500;
@@ -23,13 +24,17 @@ function element(name, className, ...children) {
   return made;
 }
 
-// Micro-units to a decimal with at least two places, by text: no float ever holds money.
-function money(micros) {
+// Micro-units to a decimal, by text: no float ever holds money. Cents are large, what lies below
+// them small but there: nothing is rounded. `aligned` keeps all six places, for columns.
+function money(micros, currency, aligned) {
   const negative = micros.startsWith("-");
   const digits = micros.replace("-", "").padStart(7, "0");
   const whole = digits.slice(0, -6).replace(/\B(?=(\d{3})+(?!\d))/g, ",");
-  const part = digits.slice(-6).replace(/0{1,4}$/, "");
-  return `${negative ? "−" : ""}${whole}.${part}`;
+  const below = aligned ? digits.slice(-4) : digits.slice(-4).replace(/0+$/, "");
+  const made = element("span", "money", `${negative ? "−" : ""}${whole}.${digits.slice(-6, -4)}`);
+  if (below) made.append(element("span", "below", below));
+  made.append(element("small", "", currency));
+  return made;
 }
 
 function share(part, whole) {
@@ -46,10 +51,13 @@ function span(ms) {
 }
 
 const clock = (ms) => new Date(ms).toLocaleTimeString([], { hour12: false });
+const minuteOf = (ms) => clock(ms).slice(0, 5);
+const zone = new Intl.DateTimeFormat("en", { timeZoneName: "short" }).formatToParts()
+  .find(({ type }) => type === "timeZoneName").value;
 
 function showFreshness(asOf, now) {
   lastEvent = performance.now();
-  at("as-of").textContent = clock(asOf);
+  at("as-of").textContent = `${clock(asOf)} ${zone}`;
   at("as-of").title = new Date(asOf).toISOString();
   at("behind").textContent = span(Math.max(now - asOf, 0));
 }
@@ -96,8 +104,7 @@ function showLive() {
 function showSpend(spend) {
   const sums = Object.entries(spend).sort((a, b) => (b[1] > a[1] ? 1 : b[1] < a[1] ? -1 : 0));
   const lines = sums.slice(0, 4).map(([currency, micros], index) =>
-    element("p", index === 0 ? "big" : "next", money(String(micros)),
-      element("small", "", currency)));
+    element("p", index === 0 ? "big" : "next", money(String(micros), currency, false)));
   if (sums.length > 4) lines.push(element("p", "sub", `and ${sums.length - 4} more currencies`));
   at("spend").replaceChildren(...(lines.length > 0 ? lines : [element("p", "big", "0.00")]));
 }
@@ -108,7 +115,7 @@ function showReasons(sum) {
     row.dataset.zero = count === 0 ? "yes" : "no";
     const name = element("td", "", element("span", `key g-${group.id}`), title);
     row.append(element("td", "code", code), name, element("td", "n", format(count)),
-      element("td", "n", share(count, sum.measured)));
+      element("td", "n", count === 0 ? "–" : share(count, sum.measured)));
     return row;
   };
   const codes = live.classes.map(({ code }) => code);
@@ -125,13 +132,15 @@ function showAds(ads, count) {
     const name = element("span", "name", ad.ad_id);
     name.title = ad.ad_id;
     const spend = Object.entries(ad.spend_micros)
-      .map(([currency, micros]) => `${money(micros)} ${currency}`);
+      .map(([currency, micros]) => element("div", "", money(micros, currency, true)));
     return element("tr", "", element("td", "", name), element("td", "n", format(valid)),
       element("td", "n", format(ad.measured - ad.pending - valid)),
-      element("td", "n", spend.join(" + ") || "0.00"));
+      element("td", "n", ...(spend.length > 0 ? spend : ["–"])));
   });
   at("ads").replaceChildren(...rows);
-  at("ads-count").textContent = count > rows.length ? `of ${format(count)} ads with a click` : "";
+  at("ads-empty").hidden = rows.length > 0;
+  at("ads-count").textContent = count > rows.length
+    ? `the first ${rows.length} of ${format(count)} ads with a click, by valid clicks` : "";
 }
 
 // Rows that change.
@@ -150,29 +159,35 @@ function feedItem(row, asOf) {
   if (row.pending > 0) chip(GROUPS[4], row.pending, "pending", "no final verdict yet");
   const name = element("span", "name", row.ad_id);
   name.title = row.ad_id;
-  const posted = row.posted_minute_ms === null ? "" : " · late, posted as an adjustment";
-  const when = `${clock(asOf)} · minute ${row.minute.slice(11, 16)}Z${posted} · ${row.state}`;
-  const item = element("li", "fresh-row",
-    element("div", "", name, element("span", "when", when)), chips);
+  const minute = element("span", "when", `minute ${minuteOf(row.minute_ms)}`);
+  minute.title = `${row.minute}, changed ${clock(asOf)}`;
+  const mark = element("span", "mark", row.state);
+  mark.dataset.state = row.state;
+  const late = row.posted_minute_ms === null ? [] : [element("span", "mark", "late adjustment")];
+  const head = element("div", "feed-head", name, ...late, minute, mark);
+  const item = element("li", "fresh-row", head, chips);
   item.dataset.ad = row.ad_id;
   item.dataset.state = row.state;
   return item;
 }
 
-function showRows(event) {
-  const newest = event.rows.slice(-FEED_ROWS * 4);
-  for (const row of newest) {
+function takeRows(event) {
+  for (const row of event.rows) {
     const key = [row.ad_id, row.minute_ms, row.posted_minute_ms, row.currency, row.campaign_id,
       row.advertiser_id].join("\n");
     feed.delete(key);
     feed.set(key, { row, asOf: event.as_of_ms, item: null });
   }
   while (feed.size > FEED_ROWS) feed.delete(feed.keys().next().value);
+  showFeed();
+}
+
+const showFeed = throttled(() => {
   const items = [...feed.values()].reverse().map((entry) =>
     (entry.item ??= feedItem(entry.row, entry.asOf)));
   at("feed").replaceChildren(...items);
-  at("feed-empty").hidden = items.length > 0;
-}
+  at("feed-empty").hidden = items.length > 0 || (live?.minutes ?? []).some((m) => m.measured > 0);
+}, FEED_EVERY_MS);
 
 // Status.
 
@@ -198,15 +213,20 @@ function showCheck(check) {
   for (const name of ["acknowledged", "measured", "lost", "double"]) {
     at(`check-${name}`).textContent = format(check[name]);
   }
+  // Read at two instants: a click counts as measured once its verdict is final, a second later.
+  const waiting = Math.max(check.acknowledged - check.measured - check.lost, 0);
+  at("check-waiting").textContent = format(waiting);
   const good = check.lost === 0 && check.double === 0;
   at("check").dataset.good = good ? "yes" : "no";
   at("check-word").textContent = good ? "Nothing lost, nothing double" : "Counts differ";
-  at("check-kills").textContent = `engine killed ${format(check.kills)} times`;
+  at("check-kills").textContent =
+    `server killed ${format(check.kills)} ${check.kills === 1 ? "time" : "times"} so far`;
 }
 
 function showEngine({ engine, tracker, now_ms: now, as_of_ms: asOf }) {
   const facts = [
-    ["Watermark W", `${clock(asOf)}, ${span(Math.max(now - asOf, 0))} ago`],
+    ["Watermark W", clock(asOf)],
+    ["W is behind by", span(Math.max(now - asOf, 0))],
     ["Measured in all", format(engine.measured)],
     ["Pending", format(engine.pending)],
     ["Arriving beyond W", format(engine.arriving)],
@@ -284,7 +304,7 @@ function follow() {
   stream.addEventListener("rows", (message) => {
     const event = JSON.parse(message.data);
     showFreshness(event.as_of_ms, event.now_ms);
-    showRows(event);
+    takeRows(event);
     refreshLive();
   });
   stream.addEventListener("time", (message) => {
@@ -298,6 +318,7 @@ function follow() {
   });
 }
 
+at("origin").textContent = location.origin;
 at("legend").append(...GROUPS.map((group) =>
   element("li", "", element("span", `key g-${group.id}`), group.title)));
 setInterval(() => {

@@ -109,7 +109,16 @@ fn look(browser: &mut Browser, tab: &Tab, theme: &str, width: u32, height: u32) 
     browser.command(tab, "Emulation.setDeviceMetricsOverride", &size);
     let theme = json!({ "features": [{ "name": "prefers-color-scheme", "value": theme }] });
     browser.command(tab, "Emulation.setEmulatedMedia", &theme);
-    browser.wait(tab, "new Promise((done) => setTimeout(() => done(true), 500))");
+    browser.wait(tab, "new Promise((done) => setTimeout(() => done(true), 200))");
+}
+
+/// No text is cut off by its box or runs out of it, names with an ellipsis apart.
+fn assert_nothing_overlaps(browser: &mut Browser, tab: &Tab) {
+    let wide = "[...document.querySelectorAll('main p, main td, main dd, main dt, main li, h2')] \
+        .filter((box) => box.scrollWidth > box.clientWidth + 1 \
+            && getComputedStyle(box).display !== 'inline') \
+        .map((box) => `${box.className} ${box.textContent}`)";
+    assert_eq!(browser.value(tab, wide), json!([]));
 }
 
 fn pictures(browser: &mut Browser, tab: &Tab, dir: &Path) {
@@ -161,6 +170,7 @@ fn a_click_made_in_a_browser_appears_on_the_page_with_its_verdict() {
 
     for width in [320, 390, 768, 1280, 1920] {
         look(&mut browser, &page, "dark", width, 800);
+        assert_nothing_overlaps(&mut browser, &page);
         let wide = browser.value(&page, "document.documentElement.scrollWidth");
         assert!(wide.as_u64() <= Some(u64::from(width)), "{wide} at {width}");
     }
@@ -186,4 +196,23 @@ fn what_a_click_says_is_text_never_markup() {
     browser.wait(&page, "document.querySelector('#ads .name')");
     assert_eq!(browser.value(&page, "document.querySelectorAll('main img').length"), 0);
     assert_clean(&mut browser, &page, &server.base);
+}
+
+/// Takes the pictures of the documentation from a page that runs elsewhere, such as a demo's:
+/// `PAGE=http://127.0.0.1:8080 PICTURES=dir cargo test ... --test browser -- --ignored`.
+#[test]
+#[ignore = "takes pictures of the page named by PAGE"]
+fn pictures_of_a_running_page() {
+    let program = cdp::installed().expect("a Chromium");
+    let (Ok(url), Some(dir)) = (std::env::var("PAGE"), std::env::var_os("PICTURES")) else {
+        panic!("set PAGE and PICTURES");
+    };
+    let mut browser = Browser::start(program);
+    let page = browser.open_tab();
+    look(&mut browser, &page, "light", 1280, 900);
+    browser.go(&page, &url);
+    browser.wait(&page, "document.querySelector('#feed li')");
+    browser.wait(&page, "new Promise((done) => setTimeout(() => done(true), 2500))");
+    pictures(&mut browser, &page, Path::new(&dir));
+    assert_clean(&mut browser, &page, &url);
 }
