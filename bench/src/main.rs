@@ -44,7 +44,7 @@ pub struct Settings {
     /// Clicks of the fold and memory parts. Default 10 million, quick 200,000.
     #[arg(long, global = true)]
     clicks: Option<u64>,
-    /// Seconds of one run of a server. Default 5, quick 1.
+    /// Seconds of one run of a server. Default 5, quick 1; of latency 20, quick 2.
     #[arg(long, global = true)]
     seconds: Option<u64>,
     /// Connections of the load generator.
@@ -78,6 +78,8 @@ enum Bench {
     Http,
     /// Durable clicks through batches of 1,000.
     Batch,
+    /// Click to visible on the stream, at 2,000 clicks a second.
+    Latency,
     /// Limits of the machine alone.
     Machine,
     /// Very many clicks through log and engine.
@@ -99,6 +101,7 @@ fn main() -> Result<()> {
         Bench::Memory => parts::memory::run(settings, &mut report)?,
         Bench::Http => parts::http::run(settings, &mut report)?,
         Bench::Batch => parts::batch::run(settings, &mut report)?,
+        Bench::Latency => parts::latency::run(settings, &mut report)?,
         Bench::Machine => parts::limits::run(settings, &mut report)?,
         Bench::Billion(billion) => parts::billion::run(&billion, &mut report)?,
     }
@@ -109,12 +112,13 @@ fn main() -> Result<()> {
 /// A part that fails is reported; the others go on.
 fn all(settings: &Settings, report: &mut Report) -> Result<()> {
     type Part = fn(&Settings, &mut Report) -> Result<()>;
-    let parts: [(&str, Part); 5] = [
+    let parts: [(&str, Part); 6] = [
         ("machine", parts::limits::run),
         ("fold", parts::fold::run),
         ("memory", parts::memory::run),
         ("http", parts::http::run),
         ("batch", parts::batch::run),
+        ("latency", parts::latency::run),
     ];
     for (name, part) in parts {
         if let Err(error) = part(settings, report) {

@@ -76,7 +76,8 @@ impl OurServer {
     }
 }
 
-fn listening(args: &[&str]) -> Result<(Running, u16)> {
+/// Starts a worker on the servers' core; it says on which port it listens.
+pub fn listening(args: &[&str]) -> Result<(Running, u16)> {
     let running = Running::start_and_listen(&mut worker(Some(SERVER_CORE), args)?)?;
     let said: Value = serde_json::from_str(running.first_line())?;
     let port = said["port"].as_u64().and_then(|port| u16::try_from(port).ok());

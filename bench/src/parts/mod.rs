@@ -5,5 +5,6 @@ pub mod batch;
 pub mod billion;
 pub mod fold;
 pub mod http;
+pub mod latency;
 pub mod limits;
 pub mod memory;

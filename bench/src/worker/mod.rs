@@ -5,7 +5,12 @@ mod answer;
 mod batches;
 pub mod engine;
 mod fold;
+mod product;
 mod server;
+mod visitors;
+mod watch;
+
+pub use watch::AD;
 
 use crate::report::progress;
 use anyhow::Result;
@@ -32,6 +37,10 @@ pub enum Worker {
     Answer,
     /// Sends batches to a server.
     Batches(batches::BatchArgs),
+    /// The whole product.
+    Product(product::ProductArgs),
+    /// Clicks at a fixed rate and follows the stream.
+    Visitors(visitors::VisitorArgs),
 }
 
 impl Worker {
@@ -49,6 +58,8 @@ impl Worker {
             Worker::Server(args) => server::run(args),
             Worker::Answer => answer::run(),
             Worker::Batches(args) => say(&batches::run(args)?),
+            Worker::Product(args) => product::run(args),
+            Worker::Visitors(args) => say(&visitors::run(args)?),
         }
     }
 }
