@@ -83,6 +83,8 @@ pub struct Engine {
     dead_letters: DeadLetters,
     status: Arc<Mutex<EngineStatus>>,
     last_live: Duration,
+    /// The watermark has moved since live views were told.
+    live_owed: bool,
     last_publish: Duration,
     last_checkpoint: Duration,
     journalled: u64,
@@ -94,6 +96,7 @@ impl Engine {
     pub fn step(&mut self) -> Result<Step, EngineError> {
         let records = self.intake.read(&*self.log, &mut self.fold, &self.threads)?;
         let advanced = self.advance()?;
+        self.live_owed |= advanced;
         self.tell_live();
         self.checkpoint_if_due()?;
         self.update_status();
@@ -136,14 +139,23 @@ impl Engine {
     fn tell_live(&mut self) {
         let Some(sink) = &self.sink else { return };
         let now = monotonic(&*self.clock);
-        if now.saturating_sub(self.last_live) < self.config.live_interval {
+        let waited = now.saturating_sub(self.last_live);
+        if !self.live_owed || waited < self.config.live_interval {
             return;
         }
+        self.live_owed = false;
         let mut rows = Vec::new();
         self.fold.take_touched(|row, sealed| rows.push(LiveRow { row, sealed }));
         self.last_live = now;
         let (as_of, arriving) = (self.fold.watermark(), self.fold.arriving());
         sink.publish(LiveUpdate { as_of, arriving, rows });
+    }
+
+    /// How long until live views are to be told; `None` if they know everything.
+    fn live_due_in(&self) -> Option<Duration> {
+        let owed = self.live_owed && self.sink.is_some();
+        let waited = monotonic(&*self.clock).saturating_sub(self.last_live);
+        owed.then(|| self.config.live_interval.saturating_sub(waited))
     }
 
     fn checkpoint_if_due(&mut self) -> Result<(), EngineError> {

@@ -49,6 +49,7 @@ impl Engine {
             dead_letters: DeadLetters::new(disk, &dead_letters),
             last_checkpoint: monotonic(&*clock),
             last_live: Duration::ZERO,
+            live_owed: true,
             last_publish: Duration::ZERO,
             log,
             clock,

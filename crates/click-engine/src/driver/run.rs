@@ -62,7 +62,8 @@ impl Engine {
             let begun = monotonic(&*self.clock);
             let step = self.step()?;
             if step.records == 0 {
-                let wait = ticker.tick(self)?;
+                let tick = ticker.tick(self)?;
+                let wait = self.live_due_in().map_or(tick, |due| due.min(tick));
                 self.log.wait(&self.read_ends(), wait);
             }
             let spent = monotonic(&*self.clock).saturating_sub(begun);
