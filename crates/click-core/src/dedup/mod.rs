@@ -2,8 +2,8 @@
 //! per entry from ten million on.
 //!
 //! Cut into many small tables (key group x 32). A table's entries lie one behind the other in
-//! pages of one pool and never move; a small index says where each is, and grows by a quarter to a
-//! third, one table at a time: no step ever takes long. An entry keeps 112 bits of its identity
+//! pages of one pool and never move; a small index says where each is, and grows by half to all of
+//! its size, one table at a time: no step ever takes long. An entry keeps 96 bits of its identity
 //! beside the 12 bits that its table stands for.
 
 mod line;
@@ -21,7 +21,7 @@ use alloc::vec::Vec;
 const TABLES: usize = 32;
 
 /// Bytes of an identity that an entry keeps.
-pub(crate) const ID_BYTES: usize = 14;
+pub(crate) const ID_BYTES: usize = 12;
 
 /// An exact map from identities to `V` bytes each, for a range of key groups.
 #[derive(Clone)]
@@ -54,7 +54,7 @@ impl<const V: usize> PagedMap<V> {
         usize::from(group - self.first_group) * TABLES + (id >> (128 - TABLES.ilog2())) as usize
     }
 
-    /// First of two hints that an entry is wanted soon; a pass over a block of ids each.
+    /// First of four hints that an entry is wanted soon; a pass over a block of ids each.
     #[inline]
     pub(crate) fn hint_table(&self, group: u8, id: u128) {
         crate::prefetch::read(&self.tables[self.table_of(group, id)]);
@@ -62,8 +62,20 @@ impl<const V: usize> PagedMap<V> {
 
     /// Second hint.
     #[inline]
+    pub(crate) fn hint_line(&self, group: u8, id: u128) {
+        self.tables[self.table_of(group, id)].hint_line(&self.pool, id);
+    }
+
+    /// Third hint.
+    #[inline]
+    pub(crate) fn hint_page(&self, group: u8, id: u128) {
+        self.tables[self.table_of(group, id)].hint_page(id);
+    }
+
+    /// Fourth hint.
+    #[inline]
     pub(crate) fn hint_entry(&self, group: u8, id: u128) {
-        self.tables[self.table_of(group, id)].hint(&self.pool, id);
+        self.tables[self.table_of(group, id)].hint_entry(&self.pool, id);
     }
 
     /// The value of `id`, to read or overwrite; absent ids get `value`. `alive` says of a value

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 /// A table of entries with `V` value bytes.
 #[derive(Clone, Default)]
+#[repr(align(64))]
 pub(crate) struct Table<const V: usize> {
     lines: Vec<Line>,
     pages: Vec<PageId>,
@@ -23,7 +24,7 @@ type EntryId = [u8; ID_BYTES];
 const FILL_PERCENT: usize = 86;
 /// Lines in a hundred by which the index grows, tables by unequal steps: were the steps equal, all
 /// tables would be at their emptiest at once.
-const GROWTH_PERCENT: [usize; 4] = [20, 26, 32, 38];
+const GROWTH_PERCENT: [usize; 4] = [50, 66, 82, 98];
 
 fn entry_id(id: u128) -> EntryId {
     let mut bytes = [0; ID_BYTES];
@@ -34,13 +35,13 @@ fn entry_id(id: u128) -> EntryId {
 /// The bits of an identity that decide its line.
 #[inline]
 fn home_bits(id: &EntryId) -> u64 {
-    u64::from(u32::from_le_bytes([id[10], id[11], id[12], id[13]]))
+    u64::from(u32::from_le_bytes([id[8], id[9], id[10], id[11]]))
 }
 
 /// The bits of an identity that its line keeps.
 #[inline]
 fn tag(id: &EntryId) -> u8 {
-    id[9]
+    id[7]
 }
 
 /// Lines for `entries`.
@@ -75,11 +76,35 @@ impl<const V: usize> Table<V> {
 
     /// Asks for the line of `id` and for the place of the next entry.
     #[inline]
-    pub(super) fn hint(&self, pool: &Pool, id: u128) {
+    pub(super) fn hint_line(&self, pool: &Pool, id: u128) {
         let Some(line) = self.lines.get(self.home(&entry_id(id))) else { return };
         crate::prefetch::read(line);
         let place = self.len() % Self::PAGE_ENTRIES;
         crate::prefetch::read(&pool.page(self.tail).0[place * Self::ENTRY]);
+    }
+
+    /// Asks for what the line of `id` leads to: the next line, the page that may hold the entry.
+    #[inline]
+    pub(super) fn hint_page(&self, id: u128) {
+        let id = entry_id(id);
+        let home = self.home(&id);
+        let Some(line) = self.lines.get(home) else { return };
+        if line.went_on() {
+            crate::prefetch::read(&self.lines[self.after(home)]);
+        }
+        if let Some(position) = line.first(tag(&id)) {
+            crate::prefetch::read(&self.pages[position / Self::PAGE_ENTRIES]);
+        }
+    }
+
+    /// Asks for the entry that may be the one.
+    #[inline]
+    pub(super) fn hint_entry(&self, pool: &Pool, id: u128) {
+        let id = entry_id(id);
+        let line = self.lines.get(self.home(&id));
+        if let Some(position) = line.and_then(|line| line.first(tag(&id))) {
+            crate::prefetch::read(&self.entry(pool, position)[0]);
+        }
     }
 
     /// The value of `id`; an absent id is inserted with `value`. There must be room.
@@ -94,9 +119,7 @@ impl<const V: usize> Table<V> {
         let mut number = self.home(&id);
         loop {
             let line = &self.lines[number];
-            if line.may_hold(tag(&id))
-                && let Some(position) = self.find_in(line, pool, &id)
-            {
+            if let Some(position) = self.find_in(line, pool, &id) {
                 return self.entry_mut(pool, position).last_chunk_mut();
             }
             if !line.went_on() {
@@ -111,7 +134,14 @@ impl<const V: usize> Table<V> {
 
     #[inline]
     fn find_in(&self, line: &Line, pool: &Pool, id: &EntryId) -> Option<usize> {
-        line.candidates(tag(id)).find(|position| self.entry(pool, *position)[..ID_BYTES] == id[..])
+        let mut candidates = line.candidates(tag(id));
+        while let Some(place) = candidates.next_place() {
+            let position = line.position(place);
+            if self.entry(pool, position)[..ID_BYTES] == id[..] {
+                return Some(position);
+            }
+        }
+        None
     }
 
     #[inline]

@@ -6,8 +6,9 @@ use alloc::vec::Vec;
 
 /// An entry's value is the time it was made; it matters for this long, inclusively.
 const LIFE: u32 = 1_000;
-/// The bits that an entry keeps; its table stands for the highest 5, and 11 between are dropped.
-const KEPT: u128 = (1 << 112) - 1;
+/// The bits that an entry keeps; its table stands for the highest 5, and those between are dropped.
+const KEPT: u128 = (1 << 96) - 1;
+const DROPPED: u128 = 0x7ff_ffff << 96;
 
 fn next(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -81,7 +82,7 @@ impl Twins {
 fn same_as_a_plain_map_over_a_long_life() {
     for seed in 0..20 {
         let (mut twins, mut state, mut now) = (Twins::new(), seed, 0);
-        let ids: Vec<u128> = (0..500).map(|_| wide(&mut state) & !(0x7ff << 112)).collect();
+        let ids: Vec<u128> = (0..500).map(|_| wide(&mut state) & !DROPPED).collect();
         for step in 0..20_000_u32 {
             let [a, b, c, ..] = next(&mut state).to_le_bytes();
             let id = ids[usize::from(u16::from_le_bytes([a, b])) % ids.len()];
@@ -116,7 +117,7 @@ fn expires_after_its_life_and_not_before() {
 fn grows_and_shrinks_again() {
     let (mut twins, mut state) = (Twins::new(), 9);
     for _ in 0..200_000 {
-        twins.claim(5, wide(&mut state) & !(0x7ff << 112), 0);
+        twins.claim(5, wide(&mut state) & !DROPPED, 0);
     }
     assert_eq!(twins.map.len(), 200_000);
     twins.compare(0);
@@ -126,7 +127,7 @@ fn grows_and_shrinks_again() {
     twins.sweep(usize::MAX, LIFE + 1);
     assert_eq!(twins.map.len(), 0);
     for _ in 0..200_000 {
-        twins.claim(4, wide(&mut state) & !(0x7ff << 112), LIFE + 1);
+        twins.claim(4, wide(&mut state) & !DROPPED, LIFE + 1);
     }
     let again = twins.map.memory();
     assert!(again <= full + full / 10, "pages are used again: {full}, then {again}");
@@ -138,7 +139,7 @@ fn grows_and_shrinks_again() {
 fn a_crowded_home_spills_over() {
     for home in [0, u128::from(u32::MAX)] {
         let mut twins = Twins::new();
-        let id = |n: u128| home << 80 | n;
+        let id = |n: u128| home << 64 | n;
         for n in 0..2_000 {
             twins.claim(3, id(n), 1);
             twins.claim(3, id(n), 1);
@@ -156,9 +157,9 @@ fn a_crowded_home_spills_over() {
 #[test]
 fn identities_that_differ_in_one_kept_bit_differ() {
     let mut twins = Twins::new();
-    let id = 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef & !(0x7ff << 112);
+    let id = 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef & !DROPPED;
     twins.claim(3, id, 0);
-    for bit in (0..112).chain(123..128) {
+    for bit in (0..96).chain(123..128) {
         assert!(twins.claim(3, id ^ (1 << bit), 0), "bit {bit}");
     }
     assert!(twins.claim(4, id, 0), "another group");

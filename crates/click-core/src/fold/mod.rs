@@ -217,10 +217,10 @@ impl Fold {
 
     fn collect(&mut self, effects: &mut Effects) {
         for shard in &mut self.shards {
-            for verdict in &shard.outcome.verdicts {
+            for verdict in &shard.verdicts {
                 self.totals.by_class[verdict.reasons.class() as usize] += 1;
             }
-            effects.verdicts.append(&mut shard.outcome.verdicts);
+            effects.verdicts.append(&mut shard.verdicts);
             effects.rows.append(&mut shard.published);
         }
     }
@@ -280,7 +280,7 @@ impl Fold {
     /// Hands out every row that can still change, as of the watermark.
     pub fn for_each_open_row(&self, mut f: impl FnMut(crate::row::Row)) {
         for row in self.shards.iter().flat_map(|shard| shard.window.rows()) {
-            f(in_words(row, &self.keys, self.generation));
+            f(in_words(&row, &self.keys, self.generation));
         }
     }
 

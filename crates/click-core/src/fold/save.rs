@@ -43,7 +43,7 @@ impl Fold {
     pub fn snapshot(&self, with_claims: bool) -> Vec<SnapshotPart> {
         let mut parts = Vec::from([SnapshotPart::Common(self.save_common())]);
         let mut waiting: Vec<Vec<&Facts>> = alloc::vec![Vec::new(); usize::from(KEY_GROUPS)];
-        let mut rows: Vec<Vec<&OpenRow>> = alloc::vec![Vec::new(); usize::from(KEY_GROUPS)];
+        let mut rows: Vec<Vec<OpenRow>> = alloc::vec![Vec::new(); usize::from(KEY_GROUPS)];
         for shard in &self.shards {
             for click in shard.source.waiting() {
                 waiting[usize::from(click.source_stage_group())].push(click);
@@ -127,7 +127,7 @@ impl Fold {
         self.shards[shard].user.restore(&journal, self.watermark, &self.timeline);
         waiting[shard].extend(take_clicks(&mut input, &mut self.keys)?);
         for row in take_rows(&mut input, &mut self.keys)? {
-            self.shards[shard].window.restore(row, self.watermark);
+            self.shards[shard].window.restore(&row, self.watermark);
         }
         input.end()
     }
@@ -332,7 +332,7 @@ fn take_key(input: &mut Reader<'_>, keys: &mut KeyTable) -> Result<u32, Snapshot
     if well_formed(key) { Ok(keys.intern(key)) } else { Err(SnapshotError) }
 }
 
-fn put_rows(out: &mut Writer, rows: &[&OpenRow], keys: &KeyTable) {
+fn put_rows(out: &mut Writer, rows: &[OpenRow], keys: &KeyTable) {
     out.len(rows.len());
     for row in rows {
         out.slice(keys.bytes(row.slot.key));
@@ -354,7 +354,10 @@ fn take_rows(input: &mut Reader<'_>, keys: &mut KeyTable) -> Result<Vec<OpenRow>
         let counts = take_counts(input)?;
         let changed = Millis(input.u64()?);
         let (unpublished, decided) = (input.u8()? == 1, input.u8()? == 1);
-        rows.push(OpenRow { slot, counts, changed, unpublished, decided, alive: true });
+        if u32::try_from(counts.pending).is_err() {
+            return Err(SnapshotError);
+        }
+        rows.push(OpenRow { slot, counts, changed, unpublished, decided });
     }
     Ok(rows)
 }

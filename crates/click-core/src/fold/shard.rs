@@ -4,8 +4,8 @@ use crate::keys::KeyTable;
 use crate::limits::KEY_GROUPS;
 use crate::policy::Timeline;
 use crate::stage::event::{Event, Facts};
-use crate::stage::partial::{Partial, Slot};
-use crate::stage::source::{Outcome, SourceStage};
+use crate::stage::partial::{Partial, Partials, Slot};
+use crate::stage::source::{SourceStage, Verdict};
 use crate::stage::user::{Journal, UserStage};
 use crate::stage::window::{Publish, PublishedRow, WindowStage};
 use crate::types::Millis;
@@ -23,10 +23,13 @@ pub(super) struct Shard {
     inbox: Vec<Facts>,
     /// Clicks for the shards' source stages.
     outbox: Vec<Vec<Facts>>,
-    pub(super) outcome: Outcome,
-    /// Partial counts for the window stage, when they come from several shards.
-    settled: Vec<(Slot, Partial)>,
-    open: Vec<(Slot, Partial)>,
+    pub(super) verdicts: Vec<Verdict>,
+    /// Changes up to the step's last grid instant, and after it, for the shards' window stages.
+    settled: Partials,
+    open: Partials,
+    /// The same for this shard's, from all shards.
+    settled_here: Vec<(Slot, Partial)>,
+    open_here: Vec<(Slot, Partial)>,
     pub(super) published: Vec<PublishedRow>,
 }
 
@@ -62,9 +65,11 @@ impl Shard {
             events: Vec::new(),
             inbox: Vec::new(),
             outbox: alloc::vec![Vec::new(); shards],
-            outcome: Outcome::default(),
-            settled: Vec::new(),
-            open: Vec::new(),
+            verdicts: Vec::new(),
+            settled: Partials::default(),
+            open: Partials::default(),
+            settled_here: Vec::new(),
+            open_here: Vec::new(),
             published: Vec::new(),
         }
     }
@@ -85,35 +90,33 @@ impl Shard {
     }
 
     pub(super) fn sources(&mut self, step: &Step<'_>) {
-        let (w, timeline, out) = (step.w, step.timeline, &mut self.outcome);
         if step.shards > 1 {
             self.inbox.sort_by_key(Facts::fold_order);
-            self.source.apply(self.inbox.iter(), w, timeline, out);
+            self.source.apply(self.inbox.iter(), step.timeline);
             self.inbox.clear();
+            self.source.advance(step.w.grid_floor(), &mut self.settled, &mut self.verdicts);
+            self.source.advance(step.w, &mut self.open, &mut self.verdicts);
         } else {
-            let clicks = self.events.iter().map(|event| &event.facts);
-            self.source.apply(clicks, w, timeline, out);
+            self.source.apply(self.events.iter().map(|event| &event.facts), step.timeline);
             self.events.clear();
         }
     }
 
+    /// A lone shard's clicks change their rows directly.
     pub(super) fn windows(&mut self, step: &Step<'_>) {
-        let mut publish = Publish {
-            due: step.publish,
-            generation: step.generation,
-            keys: step.keys,
-            timeline: step.timeline,
-            rows: &mut self.published,
-        };
-        if step.shards > 1 {
-            self.window.apply(self.settled.iter(), self.open.iter(), step.w, &mut publish);
-            self.settled.clear();
-            self.open.clear();
-        } else {
-            let (settled, open) = (&self.outcome.settled, &self.outcome.open);
-            self.window.apply(settled.iter(), open.iter(), step.w, &mut publish);
-            self.outcome.settled.clear();
-            self.outcome.open.clear();
+        let (alone, grid) = (step.shards == 1, step.w.grid_floor());
+        if alone && step.publish {
+            self.source.advance(grid, &mut self.window, &mut self.verdicts);
+        }
+        self.window.apply(self.settled_here.drain(..).as_slice().iter());
+        if step.publish {
+            let (generation, keys, timeline) = (step.generation, step.keys, step.timeline);
+            let rows = &mut self.published;
+            self.window.publish(grid, &mut Publish { generation, keys, timeline, rows });
+        }
+        self.window.apply(self.open_here.drain(..).as_slice().iter());
+        if alone {
+            self.source.advance(step.w, &mut self.window, &mut self.verdicts);
         }
     }
 }
@@ -139,17 +142,16 @@ pub(super) fn exchange_partials(shards: &mut [Shard], keys: &KeyTable) {
         return;
     }
     for from in 0..count {
-        let mut settled = core::mem::take(&mut shards[from].outcome.settled);
-        let mut open = core::mem::take(&mut shards[from].outcome.open);
+        let mut settled = core::mem::take(&mut shards[from].settled);
+        let mut open = core::mem::take(&mut shards[from].open);
         for part in settled.iter() {
-            shards[shard_of(keys.group(part.0.key), count)].settled.push(*part);
+            shards[shard_of(keys.group(part.0.key), count)].settled_here.push(*part);
         }
         for part in open.iter() {
-            shards[shard_of(keys.group(part.0.key), count)].open.push(*part);
+            shards[shard_of(keys.group(part.0.key), count)].open_here.push(*part);
         }
         settled.clear();
         open.clear();
-        shards[from].outcome.settled = settled;
-        shards[from].outcome.open = open;
+        (shards[from].settled, shards[from].open) = (settled, open);
     }
 }

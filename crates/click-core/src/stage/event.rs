@@ -1,5 +1,6 @@
 //! A click between the stages: what the rules need of it, as fixed-size facts.
 
+use super::partial::Slot;
 use crate::keys::KeyId;
 use crate::policy::PolicyIndex;
 use crate::types::{Micros, Millis, Minute, Offset, Partition};
@@ -108,6 +109,14 @@ impl Facts {
     #[inline]
     pub fn fold_order(&self) -> (Millis, Partition, Offset) {
         (self.fold_time, self.partition, self.offset)
+    }
+
+    /// The click's rows in both views, with what it adds to their sums if it is valid.
+    #[inline]
+    pub fn rows(&self) -> [(Slot, Micros); 2] {
+        let (minute, posted) = (self.click_time().minute(), self.posted);
+        [(self.ad_key, self.price), (self.publisher_key, self.payout)]
+            .map(|(key, sum)| (Slot { key, minute, posted }, sum))
     }
 
     /// The key group of the source stage; clicks of an unknown source take part in no activity

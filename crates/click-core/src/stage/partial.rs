@@ -4,7 +4,6 @@
 use super::event::{Facts, Posted};
 use crate::hash::Map;
 use crate::keys::KeyId;
-use crate::row::Counts;
 use crate::types::{Millis, Minute};
 use alloc::vec::Vec;
 
@@ -37,16 +36,6 @@ pub struct Partial {
 }
 
 impl Partial {
-    /// Applies the change. Checked: counts and sums cannot wrap.
-    pub(crate) fn apply(&self, counts: &mut Counts) {
-        counts.measured += self.measured;
-        counts.pending = counts.pending + self.pending - self.decided;
-        for (total, more) in counts.by_class.iter_mut().zip(self.by_class) {
-            *total += u64::from(more);
-        }
-        counts.sum_micros += self.sum_micros;
-    }
-
     /// Whether a verdict is part of the change.
     pub fn decides(&self) -> bool {
         self.by_class.iter().any(|count| *count > 0)
@@ -74,14 +63,23 @@ pub enum Change {
     Decided,
 }
 
-impl Partials {
+/// What takes the changes of clicks, one by one: rows, or partial counts on their way to rows.
+pub trait Tally {
     /// Adds one click's change, at `at`, to its rows in both views.
+    fn add(&mut self, click: &Facts, change: Change, at: Millis);
+
+    /// First of two hints that a click's rows are wanted soon.
+    fn hint_key(&self, click: &Facts);
+
+    /// Second hint.
+    fn hint_row(&self, click: &Facts);
+}
+
+impl Tally for Partials {
     #[inline]
-    pub fn add(&mut self, click: &Facts, change: Change, at: Millis) {
-        let (minute, posted) = (click.click_time().minute(), click.posted);
-        let sums = [(click.ad_key, click.price), (click.publisher_key, click.payout)];
-        for (key, sum) in sums {
-            let partial = self.entry(Slot { key, minute, posted });
+    fn add(&mut self, click: &Facts, change: Change, at: Millis) {
+        for (slot, sum) in click.rows() {
+            let partial = self.entry(slot);
             partial.changed = partial.changed.max(at.grid_ceil());
             match change {
                 Change::Counted => {
@@ -99,21 +97,24 @@ impl Partials {
         }
     }
 
-    /// Two hints that a click's rows are wanted soon: the later first.
     #[inline]
-    pub(super) fn hint(&self, soon: Option<&Facts>, next: Option<&Facts>) {
-        if let Some(latest) = soon.and_then(|click| self.latest.get(click.ad_key as usize)) {
+    fn hint_key(&self, click: &Facts) {
+        if let Some(latest) = self.latest.get(click.ad_key as usize) {
             crate::prefetch::read(latest);
         }
-        let Some(latest) = next.and_then(|click| self.latest.get(click.ad_key as usize)) else {
-            return;
-        };
+    }
+
+    #[inline]
+    fn hint_row(&self, click: &Facts) {
+        let Some(latest) = self.latest.get(click.ad_key as usize) else { return };
         if let Some((_, partial)) = self.list.get((*latest as usize).wrapping_sub(1)) {
             crate::prefetch::read(&partial.measured);
             crate::prefetch::read(&partial.changed);
         }
     }
+}
 
+impl Partials {
     #[inline]
     fn entry(&mut self, slot: Slot) -> &mut Partial {
         let key = slot.key as usize;

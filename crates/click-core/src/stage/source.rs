@@ -4,7 +4,7 @@
 //! queue below, in fold order.
 
 use super::event::{Facts, Flags};
-use super::partial::{Change, Partials};
+use super::partial::{Change, Tally};
 use crate::limits::{BURST_SPAN_MS, LOOK_AHEAD_MS};
 use crate::policy::{PolicyIndex, Timeline};
 use crate::types::{Millis, Offset, Partition};
@@ -25,17 +25,6 @@ pub struct Verdict {
     pub reasons: Reasons,
     /// The policy that judged it.
     pub policy: PolicyIndex,
-}
-
-/// What a step of the source stage brings about.
-#[derive(Clone, Default)]
-pub struct Outcome {
-    /// Changes up to the step's last grid instant.
-    pub settled: Partials,
-    /// Changes after it.
-    pub open: Partials,
-    /// Verdicts that became final, in fold order.
-    pub verdicts: Vec<Verdict>,
 }
 
 /// No click at all.
@@ -70,14 +59,8 @@ struct Waiting {
 }
 
 impl SourceStage {
-    /// Takes clicks in fold order, all known below `w`, and advances to `w`.
-    pub fn apply<'a>(
-        &mut self,
-        clicks: impl Iterator<Item = &'a Facts>,
-        w: Millis,
-        timeline: &Timeline,
-        out: &mut Outcome,
-    ) {
+    /// Takes clicks in fold order.
+    pub fn apply<'a>(&mut self, clicks: impl Iterator<Item = &'a Facts>, timeline: &Timeline) {
         let mut clicks = clicks.peekable();
         let mut block: Vec<&Facts> = Vec::with_capacity(BLOCK);
         while clicks.peek().is_some() {
@@ -86,7 +69,6 @@ impl SourceStage {
             self.hint(&block);
             block.iter().for_each(|click| self.push(click, timeline));
         }
-        self.advance(w, out);
     }
 
     /// Asks for what the next clicks will look at.
@@ -222,26 +204,44 @@ impl SourceStage {
         }
     }
 
-    fn advance(&mut self, w: Millis, out: &mut Outcome) {
-        let grid = w.grid_floor();
+    /// Counts the clicks that are known at `to` and decides those that are final then; all clicks
+    /// with a fold time below `to` have been taken.
+    pub fn advance(&mut self, to: Millis, tally: &mut impl Tally, verdicts: &mut Vec<Verdict>) {
         while let Some(front) = self.waiting.front() {
             let final_at = front.click.fold_time.plus(LOOK_AHEAD_MS);
-            if final_at > w {
+            if final_at > to {
                 break;
             }
-            out.settled.hint(self.click(2 * AHEAD), self.click(AHEAD));
-            decide(&front.click, self.first < self.counted, final_at, grid, out);
+            self.hint_rows(0, tally);
+            let was_counted = self.first < self.counted;
+            let change = if was_counted { Change::Decided } else { Change::CountedAndDecided };
+            tally.add(&front.click, change, final_at);
+            verdicts.push(front.click.verdict());
             self.waiting.pop_front();
             self.first += 1;
         }
-        let known = to_index(self.counted.saturating_sub(self.first));
-        for (place, waiting) in (known..).zip(self.waiting.range(known..)) {
-            out.settled.hint(self.click(place + 2 * AHEAD), self.click(place + AHEAD));
-            let at = waiting.click.fold_time.plus(1);
-            let part = if at <= grid { &mut out.settled } else { &mut out.open };
-            part.add(&waiting.click, Change::Counted, at);
+        self.counted = self.counted.max(self.first);
+        let from = to_index(self.counted - self.first);
+        for (place, waiting) in (from..).zip(self.waiting.range(from..)) {
+            let known_at = waiting.click.fold_time.plus(1);
+            if known_at > to {
+                break;
+            }
+            self.hint_rows(place, tally);
+            tally.add(&waiting.click, Change::Counted, known_at);
+            self.counted += 1;
         }
-        self.counted = self.first + self.waiting.len() as u64;
+    }
+
+    /// Asks for the rows of the clicks that come after the one at `place`.
+    #[inline]
+    fn hint_rows(&self, place: usize, tally: &impl Tally) {
+        if let Some(click) = self.click(place + 2 * AHEAD) {
+            tally.hint_key(click);
+        }
+        if let Some(click) = self.click(place + AHEAD) {
+            tally.hint_row(click);
+        }
     }
 
     fn click(&self, place: usize) -> Option<&Facts> {
@@ -267,25 +267,15 @@ impl SourceStage {
     }
 }
 
-fn decide(click: &Facts, was_counted: bool, final_at: Millis, grid: Millis, out: &mut Outcome) {
-    out.verdicts.push(Verdict {
-        partition: click.partition,
-        offset: click.offset,
-        fold_time: click.fold_time,
-        reasons: click.reasons,
-        policy: click.policy,
-    });
-    let known_at = click.fold_time.plus(1);
-    if was_counted {
-        let part = if final_at <= grid { &mut out.settled } else { &mut out.open };
-        part.add(click, Change::Decided, final_at);
-    } else if final_at <= grid {
-        out.settled.add(click, Change::CountedAndDecided, final_at);
-    } else if known_at <= grid {
-        out.settled.add(click, Change::Counted, known_at);
-        out.open.add(click, Change::Decided, final_at);
-    } else {
-        out.open.add(click, Change::CountedAndDecided, final_at);
+impl Facts {
+    const fn verdict(&self) -> Verdict {
+        Verdict {
+            partition: self.partition,
+            offset: self.offset,
+            fold_time: self.fold_time,
+            reasons: self.reasons,
+            policy: self.policy,
+        }
     }
 }
 

@@ -198,10 +198,19 @@ impl UserStage {
         }
     }
 
+    /// Asks for all that the block will look at, a step of the way there at a time.
     fn hint(&self, block: &[Event]) {
         for event in block {
             self.claims.hint_table(event.facts.user_group, event.claim);
             self.pairs.hint_table(event.facts.user_group, event.pair);
+        }
+        for event in block {
+            self.claims.hint_line(event.facts.user_group, event.claim);
+            self.pairs.hint_line(event.facts.user_group, event.pair);
+        }
+        for event in block {
+            self.claims.hint_page(event.facts.user_group, event.claim);
+            self.pairs.hint_page(event.facts.user_group, event.pair);
         }
         for event in block {
             self.claims.hint_entry(event.facts.user_group, event.claim);
