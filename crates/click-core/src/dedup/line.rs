@@ -16,7 +16,7 @@ const LOW: usize = TAGS + PLACES;
 const HIGH: usize = LOW + 2 * PLACES;
 
 const ONES: u64 = 0x0101_0101_0101_0101;
-const LOW_BITS: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 
 /// One cache line.
 #[derive(Clone)]
@@ -63,27 +63,22 @@ impl Line {
         usize::from(low) | usize::from(high) << 16
     }
 
-    /// Marks, in the high bit of each byte, of the eight tags from `from` on that equal `tag`.
+    /// Marks, in the high bit of each byte, of the eight tags from `from` on that equal `tag`;
+    /// above a true mark there may be a false one.
     #[inline]
     fn marks(&self, from: usize, tag: u8) -> u64 {
         let tags = self.0[TAGS + from..].first_chunk::<8>().map_or(0, |t| u64::from_le_bytes(*t));
         let differ = tags ^ (ONES * u64::from(tag));
-        !(((differ & LOW_BITS) + LOW_BITS) | differ | LOW_BITS)
+        differ.wrapping_sub(ONES) & !differ & HIGH_BITS
     }
 
-    /// The places of the entries with this tag.
+    /// The places of the entries that may have this tag.
     #[inline]
     pub(super) fn candidates(&self, tag: u8) -> Candidates {
         let (front, back) = (self.marks(0, tag), self.marks(8, tag));
         let last = self.marks(10, tag) >> 48;
         // A byte of a mark has one bit: three marks fit beside each other, a bit apart.
         Candidates { marks: front >> 7 | back >> 6 | last >> 5, count: self.count() }
-    }
-
-    /// The position of the first entry with this tag.
-    #[inline]
-    pub(super) fn first(&self, tag: u8) -> Option<usize> {
-        self.candidates(tag).next_place().map(|place| self.position(place))
     }
 }
 
@@ -130,6 +125,7 @@ mod tests {
                 found.sort_unstable();
                 let expected: Vec<usize> =
                     (0..count).filter(|place| tags[*place] == tag).collect();
+                found.retain(|place| tags[*place] == tag);
                 assert_eq!(found, expected, "{tag} {count}");
                 assert!(found.iter().all(|place| line.position(*place) == position(*place)));
             }

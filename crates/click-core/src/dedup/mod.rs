@@ -14,14 +14,19 @@ mod tests;
 
 pub(crate) use pool::Pool;
 pub(crate) use table::Table;
+use table::EntryId;
 
 use alloc::vec::Vec;
 
 /// Tables of a key group.
 const TABLES: usize = 32;
 
-/// Bytes of an identity that an entry keeps.
-pub(crate) const ID_BYTES: usize = 12;
+/// Where an identity is looked for: its table, and what tells it from others there.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Probe {
+    table: u32,
+    id: EntryId,
+}
 
 /// An exact map from identities to `V` bytes each, for a range of key groups.
 #[derive(Clone)]
@@ -49,51 +54,53 @@ impl<const V: usize> PagedMap<V> {
         self.len
     }
 
+    /// Where `id` is looked for; asks for its table.
     #[inline]
-    fn table_of(&self, group: u8, id: u128) -> usize {
-        usize::from(group - self.first_group) * TABLES + (id >> (128 - TABLES.ilog2())) as usize
+    #[expect(clippy::cast_possible_truncation, reason = "a few of the bits each")]
+    pub(crate) fn probe(&self, group: u8, id: u128) -> Probe {
+        let in_group = (id >> (128 - TABLES.ilog2())) as u32;
+        let table = u32::from(group - self.first_group) * TABLES as u32 + in_group;
+        let probe = Probe { table, id: EntryId::of(id) };
+        crate::prefetch::read(self.table(&probe));
+        probe
     }
 
-    /// First of four hints that an entry is wanted soon; a pass over a block of ids each.
     #[inline]
-    pub(crate) fn hint_table(&self, group: u8, id: u128) {
-        crate::prefetch::read(&self.tables[self.table_of(group, id)]);
+    fn table(&self, probe: &Probe) -> &Table<V> {
+        &self.tables[probe.table as usize]
     }
 
-    /// Second hint.
+    /// First of three hints that the entry is wanted soon; a pass over a block of probes each.
     #[inline]
-    pub(crate) fn hint_line(&self, group: u8, id: u128) {
-        self.tables[self.table_of(group, id)].hint_line(&self.pool, id);
+    pub(crate) fn hint_line(&self, probe: &Probe) {
+        self.table(probe).hint_line(&self.pool, probe.id);
+    }
+
+    /// Second hint; whether the third is worth its while.
+    #[inline]
+    pub(crate) fn hint_page(&self, probe: &Probe) -> bool {
+        self.table(probe).hint_page(probe.id)
     }
 
     /// Third hint.
-    #[inline]
-    pub(crate) fn hint_page(&self, group: u8, id: u128) {
-        self.tables[self.table_of(group, id)].hint_page(id);
+    pub(crate) fn hint_entry(&self, probe: &Probe) {
+        self.table(probe).hint_entry(&self.pool, probe.id);
     }
 
-    /// Fourth hint.
-    #[inline]
-    pub(crate) fn hint_entry(&self, group: u8, id: u128) {
-        self.tables[self.table_of(group, id)].hint_entry(&self.pool, id);
-    }
-
-    /// The value of `id`, to read or overwrite; absent ids get `value`. `alive` says of a value
+    /// The value there, to read or overwrite; absent ids get `value`. `alive` says of a value
     /// whether it still matters: dead entries make room when a table is full.
     #[inline]
     pub(crate) fn get_or_insert(
         &mut self,
-        group: u8,
-        id: u128,
+        probe: &Probe,
         value: [u8; V],
         alive: impl Fn([u8; V]) -> bool,
     ) -> Option<&mut [u8; V]> {
-        let index = self.table_of(group, id);
-        let table = &mut self.tables[index];
+        let table = &mut self.tables[probe.table as usize];
         if table.is_full() {
-            self.len -= table.make_room(&mut self.pool, index, alive);
+            self.len -= table.make_room(&mut self.pool, probe.table as usize, alive);
         }
-        let found = table.get_or_insert(&mut self.pool, id, value);
+        let found = table.get_or_insert(&mut self.pool, probe.id, value);
         self.len += u64::from(found.is_none());
         found
     }

@@ -2,8 +2,7 @@
 //! cache lines that says where they are. The index is small enough to stay near the processor, new
 //! entries go where the last one went, and growing moves four bytes an entry, never the entry.
 
-use super::ID_BYTES;
-use super::line::{Line, PLACES, POSITIONS};
+use super::line::{Candidates, Line, PLACES, POSITIONS};
 use super::pool::{PAGE_BYTES, PageId, Pool};
 use alloc::vec::Vec;
 
@@ -14,39 +13,69 @@ pub(crate) struct Table<const V: usize> {
     lines: Vec<Line>,
     pages: Vec<PageId>,
     len: u32,
+    /// Entries that call for more lines.
+    capacity: u32,
     /// The page of the next entry, unless that needs a new one.
     tail: PageId,
 }
 
-type EntryId = [u8; ID_BYTES];
+/// The bits of an identity that an entry keeps.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct EntryId {
+    low: u64,
+    high: u32,
+}
+
+const ID_BYTES: usize = 12;
+
+impl EntryId {
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "other bits are not kept")]
+    pub(super) const fn of(id: u128) -> EntryId {
+        EntryId { low: id as u64, high: (id >> 64) as u32 }
+    }
+
+    #[inline]
+    fn read(entry: &[u8]) -> EntryId {
+        let (low, rest) = entry.split_first_chunk().unwrap_or((&[0; 8], entry));
+        let high = rest.first_chunk().unwrap_or(&[0; 4]);
+        EntryId { low: u64::from_le_bytes(*low), high: u32::from_le_bytes(*high) }
+    }
+
+    #[inline]
+    fn write(self, entry: &mut [u8]) {
+        entry[..8].copy_from_slice(&self.low.to_le_bytes());
+        entry[8..ID_BYTES].copy_from_slice(&self.high.to_le_bytes());
+    }
+
+    /// The bits that its line keeps.
+    #[inline]
+    const fn tag(self) -> u8 {
+        (self.low >> 56) as u8
+    }
+
+    /// Its line, of so many.
+    #[inline]
+    const fn home(self, lines: usize) -> usize {
+        ((self.high as u64 * lines as u64) >> 32) as usize
+    }
+}
 
 /// Places in a hundred that are taken when the index counts as full.
 const FILL_PERCENT: usize = 86;
 /// Lines in a hundred by which the index grows, tables by unequal steps: were the steps equal, all
 /// tables would be at their emptiest at once.
-const GROWTH_PERCENT: [usize; 4] = [50, 66, 82, 98];
-
-fn entry_id(id: u128) -> EntryId {
-    let mut bytes = [0; ID_BYTES];
-    bytes.copy_from_slice(&id.to_le_bytes()[..ID_BYTES]);
-    bytes
-}
-
-/// The bits of an identity that decide its line.
-#[inline]
-fn home_bits(id: &EntryId) -> u64 {
-    u64::from(u32::from_le_bytes([id[8], id[9], id[10], id[11]]))
-}
-
-/// The bits of an identity that its line keeps.
-#[inline]
-fn tag(id: &EntryId) -> u8 {
-    id[7]
-}
+const GROWTH_PERCENT: [usize; 4] = [60, 80, 100, 120];
 
 /// Lines for `entries`.
 const fn lines_for(entries: usize) -> usize {
     (entries * 100).div_ceil(PLACES * FILL_PERCENT)
+}
+
+/// Entries that count as full for so many lines.
+#[expect(clippy::cast_possible_truncation, reason = "a table holds 2^20 entries")]
+const fn capacity_of(lines: usize) -> u32 {
+    (lines * PLACES * FILL_PERCENT).div_ceil(100) as u32
 }
 
 impl<const V: usize> Table<V> {
@@ -61,12 +90,7 @@ impl<const V: usize> Table<V> {
     /// Whether room has to be made before an insertion.
     #[inline]
     pub(super) const fn is_full(&self) -> bool {
-        self.len() * 100 >= self.lines.len() * PLACES * FILL_PERCENT
-    }
-
-    #[inline]
-    fn home(&self, id: &EntryId) -> usize {
-        ((home_bits(id) * self.lines.len() as u64) >> 32) as usize
+        self.len >= self.capacity
     }
 
     #[inline]
@@ -74,36 +98,41 @@ impl<const V: usize> Table<V> {
         if line + 1 == self.lines.len() { 0 } else { line + 1 }
     }
 
+    #[inline]
+    fn line(&self, id: EntryId) -> Option<(usize, &Line)> {
+        let home = id.home(self.lines.len());
+        self.lines.get(home).map(|line| (home, line))
+    }
+
     /// Asks for the line of `id` and for the place of the next entry.
     #[inline]
-    pub(super) fn hint_line(&self, pool: &Pool, id: u128) {
-        let Some(line) = self.lines.get(self.home(&entry_id(id))) else { return };
+    pub(super) fn hint_line(&self, pool: &Pool, id: EntryId) {
+        let Some((_, line)) = self.line(id) else { return };
         crate::prefetch::read(line);
         let place = self.len() % Self::PAGE_ENTRIES;
         crate::prefetch::read(&pool.page(self.tail).0[place * Self::ENTRY]);
     }
 
-    /// Asks for what the line of `id` leads to: the next line, the page that may hold the entry.
+    /// Asks for what the line of `id` leads to: the next line, the page that may hold the entry;
+    /// whether there may be one.
     #[inline]
-    pub(super) fn hint_page(&self, id: u128) {
-        let id = entry_id(id);
-        let home = self.home(&id);
-        let Some(line) = self.lines.get(home) else { return };
+    pub(super) fn hint_page(&self, id: EntryId) -> bool {
+        let Some((home, line)) = self.line(id) else { return false };
         if line.went_on() {
             crate::prefetch::read(&self.lines[self.after(home)]);
         }
-        if let Some(position) = line.first(tag(&id)) {
-            crate::prefetch::read(&self.pages[position / Self::PAGE_ENTRIES]);
+        let candidate = line.candidates(id.tag()).next_place();
+        if let Some(place) = candidate {
+            crate::prefetch::read(&self.pages[line.position(place) / Self::PAGE_ENTRIES]);
         }
+        candidate.is_some()
     }
 
     /// Asks for the entry that may be the one.
-    #[inline]
-    pub(super) fn hint_entry(&self, pool: &Pool, id: u128) {
-        let id = entry_id(id);
-        let line = self.lines.get(self.home(&id));
-        if let Some(position) = line.and_then(|line| line.first(tag(&id))) {
-            crate::prefetch::read(&self.entry(pool, position)[0]);
+    pub(super) fn hint_entry(&self, pool: &Pool, id: EntryId) {
+        let Some((_, line)) = self.line(id) else { return };
+        if let Some(place) = line.candidates(id.tag()).next_place() {
+            crate::prefetch::read(&self.entry(pool, line.position(place))[0]);
         }
     }
 
@@ -112,14 +141,14 @@ impl<const V: usize> Table<V> {
     pub(super) fn get_or_insert<'p>(
         &mut self,
         pool: &'p mut Pool,
-        id: u128,
+        id: EntryId,
         value: [u8; V],
     ) -> Option<&'p mut [u8; V]> {
-        let id = entry_id(id);
-        let mut number = self.home(&id);
+        let mut number = id.home(self.lines.len());
         loop {
             let line = &self.lines[number];
-            if let Some(position) = self.find_in(line, pool, &id) {
+            let candidates = line.candidates(id.tag());
+            if let Some(position) = self.find(line, candidates, pool, id) {
                 return self.entry_mut(pool, position).last_chunk_mut();
             }
             if !line.went_on() {
@@ -127,17 +156,22 @@ impl<const V: usize> Table<V> {
             }
             number = self.after(number);
         }
-        let position = self.append(pool, &id, &value);
-        self.note(number, tag(&id), position);
+        let position = self.append(pool, id, &value);
+        self.note(number, id.tag(), position);
         None
     }
 
     #[inline]
-    fn find_in(&self, line: &Line, pool: &Pool, id: &EntryId) -> Option<usize> {
-        let mut candidates = line.candidates(tag(id));
+    fn find(
+        &self,
+        line: &Line,
+        mut candidates: Candidates,
+        pool: &Pool,
+        id: EntryId,
+    ) -> Option<usize> {
         while let Some(place) = candidates.next_place() {
             let position = line.position(place);
-            if self.entry(pool, position)[..ID_BYTES] == id[..] {
+            if EntryId::read(self.entry(pool, position)) == id {
                 return Some(position);
             }
         }
@@ -158,7 +192,7 @@ impl<const V: usize> Table<V> {
 
     /// Puts an entry behind the others.
     #[inline]
-    fn append(&mut self, pool: &mut Pool, id: &EntryId, value: &[u8; V]) -> usize {
+    fn append(&mut self, pool: &mut Pool, id: EntryId, value: &[u8; V]) -> usize {
         let position = self.len();
         assert!(position < POSITIONS, "a table of the dedup set holds 2^20 entries");
         let place = position % Self::PAGE_ENTRIES * Self::ENTRY;
@@ -167,7 +201,7 @@ impl<const V: usize> Table<V> {
             self.pages.push(self.tail);
         }
         let entry = &mut pool.page_mut(self.tail).0[place..place + Self::ENTRY];
-        entry[..ID_BYTES].copy_from_slice(id);
+        id.write(entry);
         entry[ID_BYTES..].copy_from_slice(value);
         self.len += 1;
         position
@@ -250,6 +284,7 @@ impl<const V: usize> Table<V> {
         } else {
             self.lines = alloc::vec![Line::EMPTY; lines];
         }
+        self.capacity = capacity_of(lines);
         let mut position = 0;
         for number in 0..self.pages.len() {
             if let Some(next) = self.pages.get(number + 1) {
@@ -260,9 +295,8 @@ impl<const V: usize> Table<V> {
             let page = pool.page(self.pages[number]);
             let left = (self.len() - position).min(Self::PAGE_ENTRIES);
             for entry in page.0.chunks_exact(Self::ENTRY).take(left) {
-                if let Some(id) = entry.first_chunk() {
-                    self.note(self.home(id), tag(id), position);
-                }
+                let id = EntryId::read(entry);
+                self.note(id.home(lines), id.tag(), position);
                 position += 1;
             }
         }
@@ -272,10 +306,9 @@ impl<const V: usize> Table<V> {
     pub(super) fn for_each(&self, pool: &Pool, mut f: impl FnMut(u128, [u8; V])) {
         for position in 0..self.len() {
             let entry = self.entry(pool, position);
-            let mut id = [0; 16];
-            id[..ID_BYTES].copy_from_slice(&entry[..ID_BYTES]);
+            let id = EntryId::read(entry);
             if let Some(value) = entry.last_chunk::<V>() {
-                f(u128::from_le_bytes(id), *value);
+                f(u128::from(id.high) << 64 | u128::from(id.low), *value);
             }
         }
     }

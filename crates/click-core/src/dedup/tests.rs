@@ -36,7 +36,8 @@ impl Twins {
     fn claim(&mut self, group: u8, id: u128, now: u32) -> bool {
         let taken = self.plain.get(&(group, id)).is_some_and(|at| now - at <= LIFE);
         let alive = |value| now - u32::from_le_bytes(value) <= LIFE;
-        let held = self.map.get_or_insert(group, id, now.to_le_bytes(), alive);
+        let probe = self.map.probe(group, id);
+        let held = self.map.get_or_insert(&probe, now.to_le_bytes(), alive);
         let is_new = match held {
             Some(held) if alive(*held) => false,
             Some(held) => {

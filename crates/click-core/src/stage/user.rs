@@ -3,7 +3,7 @@
 //! Clicks with a stateless reason pass through untouched: they never claim a link.
 
 use super::event::{Event, Flags};
-use crate::dedup::PagedMap;
+use crate::dedup::{PagedMap, Probe};
 use crate::policy::{Policy, Timeline};
 use crate::rules::double_click::{LastClick, is_double};
 use crate::rules::duplicate::claim_lives;
@@ -56,6 +56,14 @@ pub struct Journal {
     pub pairs: Vec<PairClick>,
 }
 
+/// Where the two identities of a click are looked for.
+#[derive(Clone, Copy, Default)]
+struct Probes {
+    claim: Probe,
+    pair: Probe,
+    candidates: bool,
+}
+
 /// The user stage of a range of key groups.
 #[derive(Clone)]
 pub struct UserStage {
@@ -76,15 +84,16 @@ impl UserStage {
 
     /// Decides D1 and D2 of clicks in fold order.
     pub fn apply(&mut self, events: &mut [Event], timeline: &Timeline, journal: &mut Journal) {
+        let mut probes = [Probes::default(); BLOCK];
         for block in events.chunks_mut(BLOCK) {
-            self.hint(block);
+            self.hint(block, &mut probes);
             let leaps = block.last().is_some_and(|last| self.is_long_unswept(last.facts.fold_time));
-            for event in block {
+            for (event, probes) in block.iter_mut().zip(&probes) {
                 if leaps {
                     self.catch_up(event.facts.fold_time, timeline);
                 }
                 if !event.facts.reasons.any_stateless() {
-                    self.decide(event, timeline, journal);
+                    self.decide(event, probes, timeline, journal);
                 }
             }
         }
@@ -186,44 +195,58 @@ impl UserStage {
         timeline: &Timeline,
     ) {
         let alive = |value| claim_alive(value, now, timeline);
-        if let Some(held) = self.claims.get_or_insert(group, identity, value, alive) {
+        let probe = self.claims.probe(group, identity);
+        if let Some(held) = self.claims.get_or_insert(&probe, value, alive) {
             *held = value;
         }
     }
 
     fn put_pair(&mut self, group: u8, identity: u128, value: [u8; 8], now: Millis) {
         let alive = |value| pair_alive(value, now);
-        if let Some(held) = self.pairs.get_or_insert(group, identity, value, alive) {
+        let probe = self.pairs.probe(group, identity);
+        if let Some(held) = self.pairs.get_or_insert(&probe, value, alive) {
             *held = value;
         }
     }
 
     /// Asks for all that the block will look at, a step of the way there at a time.
-    fn hint(&self, block: &[Event]) {
-        for event in block {
-            self.claims.hint_table(event.facts.user_group, event.claim);
-            self.pairs.hint_table(event.facts.user_group, event.pair);
+    #[inline]
+    fn hint(&self, block: &[Event], probes: &mut [Probes; BLOCK]) {
+        for (event, probes) in block.iter().zip(&mut *probes) {
+            probes.claim = self.claims.probe(event.facts.user_group, event.claim);
+            probes.pair = self.pairs.probe(event.facts.user_group, event.pair);
         }
-        for event in block {
-            self.claims.hint_line(event.facts.user_group, event.claim);
-            self.pairs.hint_line(event.facts.user_group, event.pair);
+        let probes = &mut probes[..block.len()];
+        for probes in &*probes {
+            self.claims.hint_line(&probes.claim);
+            self.pairs.hint_line(&probes.pair);
         }
-        for event in block {
-            self.claims.hint_page(event.facts.user_group, event.claim);
-            self.pairs.hint_page(event.facts.user_group, event.pair);
+        let mut candidates = false;
+        for probes in &mut *probes {
+            probes.candidates = self.claims.hint_page(&probes.claim);
+            probes.candidates |= self.pairs.hint_page(&probes.pair);
+            candidates |= probes.candidates;
         }
-        for event in block {
-            self.claims.hint_entry(event.facts.user_group, event.claim);
-            self.pairs.hint_entry(event.facts.user_group, event.pair);
+        if candidates {
+            for probes in probes.iter().filter(|probes| probes.candidates) {
+                self.claims.hint_entry(&probes.claim);
+                self.pairs.hint_entry(&probes.pair);
+            }
         }
     }
 
     #[inline]
-    fn decide(&mut self, event: &mut Event, timeline: &Timeline, journal: &mut Journal) {
+    fn decide(
+        &mut self,
+        event: &mut Event,
+        probes: &Probes,
+        timeline: &Timeline,
+        journal: &mut Journal,
+    ) {
         let (group, now) = (event.facts.user_group, event.facts.fold_time);
         let value = narrow(now);
         let alive = |value| claim_alive(value, now, timeline);
-        if let Some(held) = self.claims.get_or_insert(group, event.claim, value, alive) {
+        if let Some(held) = self.claims.get_or_insert(&probes.claim, value, alive) {
             if claim_lives(widen(*held, now), now, timeline) {
                 event.facts.reasons = event.facts.reasons.with(Class::D1);
                 return;
@@ -234,18 +257,24 @@ impl UserStage {
         if event.facts.flags.any(Flags::USER)
             && let Some(policy) = timeline.get(event.facts.policy)
         {
-            self.decide_double(event, policy, journal);
+            self.decide_double(event, &probes.pair, policy, journal);
         }
     }
 
     #[inline]
-    fn decide_double(&mut self, event: &mut Event, policy: &Policy, journal: &mut Journal) {
+    fn decide_double(
+        &mut self,
+        event: &mut Event,
+        probe: &Probe,
+        policy: &Policy,
+        journal: &mut Journal,
+    ) {
         let (group, now) = (event.facts.user_group, event.facts.fold_time);
         #[expect(clippy::cast_possible_truncation, reason = "no staler than 30 days")]
         let age_ms = now.since(event.facts.received_at) as u32;
         let value = pack_pair(now, age_ms);
         let alive = |value| pair_alive(value, now);
-        if let Some(held) = self.pairs.get_or_insert(group, event.pair, value, alive) {
+        if let Some(held) = self.pairs.get_or_insert(probe, value, alive) {
             let (fold_time, age_ms) = unpack_pair(*held, now);
             let click_time = Millis(fold_time.since(Millis(u64::from(age_ms))));
             if is_double(&event.facts, LastClick { fold_time, click_time }, policy) {
