@@ -4,8 +4,10 @@
 //! a border sends the text.
 
 use crate::hash::{Identity, mix};
+use crate::limits::MAX_ID_BYTES;
 use crate::record::Click;
 use crate::row::RowKey;
+use crate::words;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -32,133 +34,143 @@ pub(crate) const fn publisher_key<'a>(click: &Click<'a>) -> Parts<'a, 3> {
     Parts(PUBLISHER, [click.publisher_id, click.placement_id, click.currency])
 }
 
-impl<const N: usize> Parts<'_, N> {
-    /// Same as `hash_of` of the key's bytes, without putting them together.
-    #[inline]
-    fn hash(&self, seed: u64) -> u64 {
-        self.1.iter().fold(seed ^ u64::from(self.0), |hash, part| hash_part(hash, part.as_bytes()))
-    }
-
-    #[inline]
-    fn is(&self, key: &[u8]) -> bool {
-        let Some((kind, mut rest)) = key.split_first() else { return false };
-        for part in self.1 {
-            let Some((len, tail)) = rest.split_first() else { return false };
-            let Some((stored, tail)) = tail.split_at_checked(usize::from(*len)) else {
-                return false;
-            };
-            if !same(stored, part.as_bytes()) {
-                return false;
-            }
-            rest = tail;
-        }
-        *kind == self.0
-    }
-
-    fn put(&self, out: &mut Vec<u8>) {
-        out.push(self.0);
-        for part in self.1 {
-            #[expect(clippy::cast_possible_truncation, reason = "ids are at most 128 bytes")]
-            out.push(part.len() as u8);
-            out.extend_from_slice(part.as_bytes());
-        }
-    }
-}
-
-/// Equality of what is mostly short.
+/// Mixes a word in. Whoever chooses ids can at worst make look-ups slow, never wrong, and would
+/// have to know the log's id for that.
 #[inline]
-fn same(one: &[u8], other: &[u8]) -> bool {
-    if one.len() != other.len() {
-        return false;
+const fn hash_word(hash: u64, word: u64) -> u64 {
+    mix(hash ^ word)
+}
+
+/// Row keys one behind the other, each as words: what it begins with and the lengths of its parts,
+/// then the parts.
+#[derive(Clone, Default)]
+struct Keys {
+    words: Vec<u64>,
+    ends: Vec<u32>,
+    hashes: Vec<u64>,
+}
+
+impl Keys {
+    fn len(&self) -> usize {
+        self.ends.len()
     }
-    match (one.first_chunk::<8>(), one.last_chunk::<8>(), other.first_chunk(), other.last_chunk()) {
-        (Some(a), Some(b), Some(c), Some(d)) if one.len() <= 16 => a == c && b == d,
-        _ => one == other,
+
+    #[inline]
+    fn get(&self, id: KeyId) -> &[u64] {
+        let start = if id == 0 { 0 } else { self.ends[id as usize - 1] };
+        &self.words[start as usize..self.ends[id as usize] as usize]
+    }
+
+    /// Appends a key of parts of at most 255 bytes each.
+    #[inline]
+    fn push<const N: usize>(&mut self, Parts(kind, parts): &Parts<'_, N>, seed: u64) {
+        const { assert!(N <= 4, "the lengths fit into a word") };
+        let head = parts.iter().rev().fold(0, |word, part| word << 8 | part.len() as u64);
+        let head = head << 8 | u64::from(*kind);
+        self.words.reserve(1 + N * words::count(MAX_ID_BYTES));
+        self.words.push(head);
+        let mut hash = hash_word(seed, head);
+        for part in parts {
+            words::for_each(part.as_bytes(), |word| {
+                self.words.push(word);
+                hash = hash_word(hash, word);
+            });
+        }
+        self.end(hash);
+    }
+
+    fn push_words(&mut self, key: &[u64], hash: u64) {
+        self.words.extend_from_slice(key);
+        self.end(hash);
+    }
+
+    #[inline]
+    fn end(&mut self, hash: u64) {
+        #[expect(clippy::cast_possible_truncation, reason = "2^32 words are 32 GiB of keys")]
+        let end = self.words.len() as u32;
+        self.ends.push(end);
+        self.hashes.push(hash);
     }
 }
 
-/// Mixes a part and its length in. Whoever chooses ids can at worst make look-ups slow, never
-/// wrong, and would have to know the log's id for that.
-#[inline]
-fn hash_part(hash: u64, part: &[u8]) -> u64 {
-    let hash = hash ^ part.len() as u64;
-    let Some(last) = part.last_chunk::<8>() else {
-        return mix(hash ^ part.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)));
-    };
-    let (words, _) = part.as_chunks::<8>();
-    let words = words.iter().chain([last]);
-    words.fold(hash, |hash, word| mix(hash ^ u64::from_le_bytes(*word)))
-}
-
-fn hash_of(key: &[u8], seed: u64) -> u64 {
-    let Some((kind, _)) = key.split_first() else { return seed };
-    parts(key).fold(seed ^ u64::from(*kind), |hash, part| hash_part(hash, part.as_bytes()))
-}
-
-fn parts(key: &[u8]) -> impl Iterator<Item = &str> {
+/// The parts of a key as text.
+fn parts(key: &[u64]) -> impl Iterator<Item = String> {
+    let head = key[0].to_le_bytes();
     let mut rest = &key[1..];
-    core::iter::from_fn(move || {
-        let (len, tail) = rest.split_first()?;
-        let (part, tail) = tail.split_at_checked(usize::from(*len))?;
+    let lengths = head.into_iter().skip(1).take(parts_of(head[0]));
+    lengths.map(move |len| {
+        let (part, tail) = rest.split_at(words::count(usize::from(len)));
         rest = tail;
-        core::str::from_utf8(part).ok()
+        let mut bytes: Vec<u8> = part.iter().flat_map(|word| word.to_le_bytes()).collect();
+        bytes.truncate(usize::from(len));
+        // Keys are made of text.
+        String::from_utf8(bytes).unwrap_or_default()
     })
 }
 
-/// Whether `key` could have been written by this module.
-pub(crate) fn well_formed(key: &[u8]) -> bool {
-    let expected = match key.first() {
-        Some(&AD) => 4,
-        Some(&PUBLISHER) => 3,
-        _ => return false,
-    };
-    let text: usize = parts(key).map(|part| part.len() + 1).sum();
-    parts(key).count() == expected && text + 1 == key.len()
+const fn parts_of(kind: u8) -> usize {
+    if kind == AD { 4 } else { 3 }
+}
+
+/// Whether `key` could have been made by this module.
+pub(crate) fn well_formed(key: &[u64]) -> bool {
+    let Some((head, mut rest)) = key.split_first() else { return false };
+    let [kind, lengths @ ..] = head.to_le_bytes();
+    let (lengths, none) = lengths.split_at(parts_of(kind));
+    for len in lengths.iter().map(|len| usize::from(*len)) {
+        let Some((part, tail)) = rest.split_at_checked(words::count(len)) else { return false };
+        let bytes: Vec<u8> = part.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let (text, filling) = bytes.split_at(len);
+        let id = len <= MAX_ID_BYTES && core::str::from_utf8(text).is_ok();
+        if !id || filling.iter().any(|byte| *byte != 0) {
+            return false;
+        }
+        rest = tail;
+    }
+    matches!(kind, AD | PUBLISHER) && none.iter().all(|byte| *byte == 0) && rest.is_empty()
+}
+
+/// The keys of a chunk's clicks, each as often as it occurs: first the ad's, then the publisher's.
+#[derive(Clone, Default)]
+pub(crate) struct KeyList {
+    seed: u64,
+    keys: Keys,
+}
+
+impl KeyList {
+    /// An empty list with room for so many clicks.
+    pub(crate) fn new(seed: u64, clicks: usize) -> KeyList {
+        let mut keys = Keys::default();
+        keys.words.reserve(10 * clicks);
+        keys.ends.reserve(2 * clicks);
+        keys.hashes.reserve(2 * clicks);
+        KeyList { seed, keys }
+    }
+
+    /// Appends a key.
+    #[inline]
+    pub(crate) fn push<const N: usize>(&mut self, parts: &Parts<'_, N>) {
+        self.keys.push(parts, self.seed);
+    }
 }
 
 /// A set of keys with a number each, in the order of their first appearance.
 #[derive(Clone, Default)]
-pub(crate) struct KeySet {
-    seed: u64,
+struct KeySet {
+    keys: Keys,
     /// Open addressing: half of the hash, and the number plus one.
     slots: Vec<(u32, KeyId)>,
-    hashes: Vec<u64>,
-    ends: Vec<usize>,
-    bytes: Vec<u8>,
 }
 
 impl KeySet {
-    pub(crate) fn new(seed: u64) -> KeySet {
-        KeySet { seed, ..KeySet::default() }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    pub(crate) fn get(&self, id: KeyId) -> &[u8] {
-        slice(&self.bytes, &self.ends, id)
-    }
-
-    /// The number of a key in parts.
-    #[inline]
-    pub(crate) fn intern_parts<const N: usize>(&mut self, parts: &Parts<'_, N>) -> KeyId {
-        let hash = parts.hash(self.seed);
-        if let Some(id) = self.find(hash, |key| parts.is(key)) {
-            return id;
-        }
-        parts.put(&mut self.bytes);
-        self.insert(hash)
-    }
-
     /// The number of a key with this hash, and whether it is new.
     #[inline]
-    fn intern(&mut self, key: &[u8], hash: u64) -> (KeyId, bool) {
-        if let Some(id) = self.find(hash, |other| other == key) {
+    fn intern(&mut self, key: &[u64], hash: u64) -> (KeyId, bool) {
+        if let Some(id) = self.find(key, hash) {
             return (id, false);
         }
-        self.bytes.extend_from_slice(key);
-        (self.insert(hash), true)
+        self.keys.push_words(key, hash);
+        (self.insert(), true)
     }
 
     #[inline]
@@ -168,27 +180,25 @@ impl KeySet {
     }
 
     #[inline]
-    fn find(&self, hash: u64, is: impl Fn(&[u8]) -> bool) -> Option<KeyId> {
+    fn find(&self, key: &[u64], hash: u64) -> Option<KeyId> {
         let mut at = if self.slots.is_empty() { return None } else { self.home(hash) };
         loop {
             let (half, id) = self.slots[at];
             let id = id.checked_sub(1)?;
-            if half == upper(hash) && is(self.get(id)) {
+            if half == upper(hash) && same(self.keys.get(id), key) {
                 return Some(id);
             }
             at = (at + 1) & (self.slots.len() - 1);
         }
     }
 
-    /// Numbers the key whose bytes have just been appended.
-    fn insert(&mut self, hash: u64) -> KeyId {
+    /// Numbers the key that has just been appended.
+    fn insert(&mut self) -> KeyId {
         #[expect(clippy::cast_possible_truncation, reason = "memory ends before 2^32 keys")]
-        let id = self.ends.len() as KeyId;
-        self.ends.push(self.bytes.len());
-        self.hashes.push(hash);
-        if self.slots.len() < 2 * self.len() {
+        let id = self.keys.len() as KeyId - 1;
+        if self.slots.len() < 2 * self.keys.len() {
             self.slots.clear();
-            self.slots.resize((4 * self.len()).next_power_of_two(), (0, 0));
+            self.slots.resize((4 * self.keys.len()).next_power_of_two(), (0, 0));
             (0..id).for_each(|id| self.put(id));
         }
         self.put(id);
@@ -196,7 +206,7 @@ impl KeySet {
     }
 
     fn put(&mut self, id: KeyId) {
-        let hash = self.hashes[id as usize];
+        let hash = self.keys.hashes[id as usize];
         let mut at = self.home(hash);
         while self.slots[at].1 != 0 {
             at = (at + 1) & (self.slots.len() - 1);
@@ -215,22 +225,22 @@ impl KeySet {
             crate::prefetch::read(slot);
         } else if let Some(id) = slot.1.checked_sub(1) {
             if pass == 1 {
-                crate::prefetch::read(&self.ends[id as usize]);
-            } else if let Some(byte) = self.get(id).first() {
-                crate::prefetch::read(byte);
+                crate::prefetch::read(&self.keys.ends[id as usize]);
+            } else if let Some(word) = self.keys.get(id).first() {
+                crate::prefetch::read(word);
             }
         }
     }
 }
 
-const fn upper(hash: u64) -> u32 {
-    (hash >> 32) as u32
+/// Equality of a few words, without a call.
+#[inline]
+fn same(one: &[u64], other: &[u64]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).fold(0, |differ, (a, b)| differ | a ^ b) == 0
 }
 
-#[inline]
-fn slice<'a>(bytes: &'a [u8], ends: &[usize], id: KeyId) -> &'a [u8] {
-    let start = if id == 0 { 0 } else { ends[id as usize - 1] };
-    &bytes[start..ends[id as usize]]
+const fn upper(hash: u64) -> u32 {
+    (hash >> 32) as u32
 }
 
 /// Row keys with the key group that each is folded in.
@@ -244,17 +254,17 @@ pub struct KeyTable {
 impl KeyTable {
     /// An empty table; `identity` decides the key groups.
     pub fn new(identity: Identity) -> KeyTable {
-        KeyTable { set: KeySet::new(identity.seed()), groups: Vec::new(), identity }
+        KeyTable { set: KeySet::default(), groups: Vec::new(), identity }
     }
 
     /// How many keys there are.
     pub fn len(&self) -> usize {
-        self.set.len()
+        self.set.keys.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.set.len() == 0
+        self.len() == 0
     }
 
     /// The key group of a key: by ad, or by publisher.
@@ -265,10 +275,10 @@ impl KeyTable {
 
     /// The key in words.
     pub fn row_key(&self, id: KeyId) -> RowKey {
-        let key = self.set.get(id);
-        let mut parts = parts(key).map(String::from);
+        let key = self.set.keys.get(id);
+        let mut parts = parts(key);
         let mut next = || parts.next().unwrap_or_default();
-        if key[0] == AD {
+        if key[0].to_le_bytes()[0] == AD {
             RowKey::Ad {
                 ad_id: next(),
                 currency: next(),
@@ -280,32 +290,36 @@ impl KeyTable {
         }
     }
 
-    pub(crate) fn bytes(&self, id: KeyId) -> &[u8] {
-        self.set.get(id)
+    /// The key as it is kept: one order and one form wherever it is.
+    pub(crate) fn words(&self, id: KeyId) -> &[u64] {
+        self.set.keys.get(id)
     }
 
-    pub(crate) fn intern(&mut self, key: &[u8]) -> KeyId {
-        self.intern_hashed(key, hash_of(key, self.set.seed))
+    /// The number of a key that is [`well_formed`].
+    pub(crate) fn intern(&mut self, key: &[u64]) -> KeyId {
+        let hash = key.iter().fold(self.identity.seed(), |hash, word| hash_word(hash, *word));
+        self.intern_words(key, hash)
     }
 
-    /// The numbers here of all keys of a set with the same seed, a block at a time.
-    pub(crate) fn intern_all(&mut self, keys: &KeySet) -> Vec<KeyId> {
-        let mut ids = Vec::with_capacity(keys.len());
-        for block in keys.hashes.chunks(BLOCK) {
+    /// Hands out the numbers here of all keys of a list, in pairs, a block at a time.
+    pub(crate) fn intern_all(&mut self, list: &KeyList, mut f: impl FnMut(KeyId, KeyId)) {
+        let (mut next, mut before) = (0, 0);
+        for block in list.keys.hashes.chunks(BLOCK) {
             for pass in 0..3 {
                 block.iter().for_each(|hash| self.set.hint(*hash, pass));
             }
             for hash in block {
-                #[expect(clippy::cast_possible_truncation, reason = "a set's numbers are u32")]
-                let id = ids.len() as KeyId;
-                ids.push(self.intern_hashed(keys.get(id), *hash));
+                let id = self.intern_words(list.keys.get(next), *hash);
+                if next % 2 == 1 {
+                    f(before, id);
+                }
+                (next, before) = (next + 1, id);
             }
         }
-        ids
     }
 
     #[inline]
-    fn intern_hashed(&mut self, key: &[u8], hash: u64) -> KeyId {
+    fn intern_words(&mut self, key: &[u64], hash: u64) -> KeyId {
         let (id, new) = self.set.intern(key, hash);
         if new {
             let first = parts(key).next().unwrap_or_default();

@@ -23,3 +23,4 @@ pub mod snapshot;
 pub mod stage;
 pub mod types;
 pub mod verdict;
+mod words;

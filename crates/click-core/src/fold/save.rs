@@ -4,7 +4,7 @@
 use super::bytes::{put_counts, take_counts, take_minute};
 use super::shard::shard_of;
 use super::{Fold, Totals};
-use crate::keys::{KeyTable, well_formed};
+use crate::keys::{KeyId, KeyTable, well_formed};
 use crate::limits::KEY_GROUPS;
 use crate::policy::{Policy, Timeline};
 use crate::record::{Kind, Record};
@@ -73,7 +73,7 @@ impl Fold {
 
     fn by_key(&self, a: &OpenRow, b: &OpenRow) -> core::cmp::Ordering {
         let key = |row: &OpenRow| (row.slot.minute, row.slot.posted);
-        self.keys.bytes(a.slot.key).cmp(self.keys.bytes(b.slot.key)).then(key(a).cmp(&key(b)))
+        self.keys.words(a.slot.key).cmp(self.keys.words(b.slot.key)).then(key(a).cmp(&key(b)))
     }
 
     /// Loads a snapshot into a fold that has just been made.
@@ -290,8 +290,8 @@ fn put_clicks(out: &mut Writer, clicks: &[&Facts], keys: &KeyTable) {
         out.u64(click.price.0);
         out.u64(click.payout.0);
         out.u32(click.partition.0);
-        out.slice(keys.bytes(click.ad_key));
-        out.slice(keys.bytes(click.publisher_key));
+        put_key(out, keys.words(click.ad_key));
+        put_key(out, keys.words(click.publisher_key));
         out.u32(click.policy);
         out.option(click.posted.minute().map(|minute| u64::from(minute.0)));
         out.u16(click.reasons.0);
@@ -327,15 +327,21 @@ fn take_clicks(input: &mut Reader<'_>, keys: &mut KeyTable) -> Result<Vec<Facts>
     Ok(clicks)
 }
 
-fn take_key(input: &mut Reader<'_>, keys: &mut KeyTable) -> Result<u32, SnapshotError> {
-    let key = input.slice()?;
-    if well_formed(key) { Ok(keys.intern(key)) } else { Err(SnapshotError) }
+fn put_key(out: &mut Writer, key: &[u64]) {
+    out.len(key.len());
+    key.iter().for_each(|word| out.u64(*word));
+}
+
+fn take_key(input: &mut Reader<'_>, keys: &mut KeyTable) -> Result<KeyId, SnapshotError> {
+    let words = input.len(8)?;
+    let key: Vec<u64> = (0..words).map(|_| input.u64()).collect::<Result<_, _>>()?;
+    if well_formed(&key) { Ok(keys.intern(&key)) } else { Err(SnapshotError) }
 }
 
 fn put_rows(out: &mut Writer, rows: &[OpenRow], keys: &KeyTable) {
     out.len(rows.len());
     for row in rows {
-        out.slice(keys.bytes(row.slot.key));
+        put_key(out, keys.words(row.slot.key));
         out.u32(row.slot.minute.0);
         out.option(row.slot.posted.minute().map(|minute| u64::from(minute.0)));
         put_counts(out, &row.counts);

@@ -3,7 +3,9 @@
 
 /// Whether `method` is known and is neither GET nor POST, in any case.
 pub fn is_no_click(method: &str) -> bool {
-    !method.is_empty()
+    // The first comparison nearly always settles it.
+    method != "GET"
+        && !method.is_empty()
         && !method.eq_ignore_ascii_case("GET")
         && !method.eq_ignore_ascii_case("POST")
 }

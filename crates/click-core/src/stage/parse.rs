@@ -3,7 +3,7 @@
 
 use super::event::{Event, Facts, Flags, Posted};
 use crate::hash::Identity;
-use crate::keys::{KeySet, ad_key, publisher_key};
+use crate::keys::{KeyList, ad_key, publisher_key};
 use crate::policy::Policy;
 use crate::record::{
     CLICK_NUMBER, Click, DecodeError, Envelope, Header, Kind, Previous, Record, Transport,
@@ -80,7 +80,8 @@ pub(super) struct TrackerName {
 pub struct Chunk {
     pub(super) records: Vec<Parsed>,
     pub(super) events: Vec<Event>,
-    pub(super) keys: KeySet,
+    /// Two of each event: its row keys.
+    pub(super) keys: KeyList,
     pub(super) trackers: Vec<TrackerName>,
     pub(super) policies: u32,
 }
@@ -119,7 +120,7 @@ struct Parser<'i> {
 
 impl<'i> Parser<'i> {
     fn new(identity: &'i Identity, partition: Partition, records: usize) -> Self {
-        let keys = KeySet::new(identity.seed());
+        let keys = KeyList::new(identity.seed(), records);
         let mut chunk = Chunk { keys, ..Chunk::default() };
         chunk.records.reserve(records);
         chunk.events.reserve(records);
@@ -197,7 +198,7 @@ impl<'i> Parser<'i> {
         let known = &mut self.chunk.trackers;
         let found = known.iter().rposition(|known| known.epoch == epoch && known.name == name);
         let index = found.unwrap_or_else(|| {
-            let identity = self.identity.bytes(&tracker_bytes(name, epoch));
+            let identity = self.identity.of([&epoch.to_le_bytes(), name.as_bytes()]);
             known.push(TrackerName { identity, name: String::from(name), epoch });
             known.len() - 1
         });
@@ -209,13 +210,13 @@ impl<'i> Parser<'i> {
     #[inline]
     fn event(&mut self, click: &Click<'_>, offset: Offset) -> Event {
         let identity = self.identity;
-        let has_user = !click.user_id.is_empty();
+        let (user, has_user) = (click.user_id.as_bytes(), !click.user_id.is_empty());
         let source = source_of(identity, click);
-        let ad_key = self.chunk.keys.intern_parts(&ad_key(click));
-        let publisher_key = self.chunk.keys.intern_parts(&publisher_key(click));
+        self.chunk.keys.push(&ad_key(click));
+        self.chunk.keys.push(&publisher_key(click));
         Event {
-            claim: identity.of([click.issuer, click.click_id, click.user_id]),
-            pair: if has_user { identity.of([click.user_id, click.ad_id]) } else { 0 },
+            claim: identity.of([click.issuer, click.click_id, click.user_id].map(str::as_bytes)),
+            pair: if has_user { identity.of([user, click.ad_id.as_bytes()]) } else { 0 },
             facts: Facts {
                 source,
                 fold_time: Millis(0),
@@ -224,8 +225,8 @@ impl<'i> Parser<'i> {
                 price: click.price,
                 payout: click.payout,
                 partition: self.partition,
-                ad_key,
-                publisher_key,
+                ad_key: 0,
+                publisher_key: 0,
                 policy: 0,
                 posted: Posted::NONE,
                 reasons: Reasons::NONE,
@@ -236,12 +237,6 @@ impl<'i> Parser<'i> {
             },
         }
     }
-}
-
-fn tracker_bytes(name: &str, epoch: u64) -> Vec<u8> {
-    let mut bytes = Vec::from(epoch.to_le_bytes());
-    bytes.extend_from_slice(name.as_bytes());
-    bytes
 }
 
 fn flags_of(click: &Click<'_>) -> Flags {
@@ -269,7 +264,7 @@ const KEYED: u128 = 1 << 127;
 /// (also where it is mapped into IPv6), else the IPv6 /64; 0 if unknown.
 fn source_of(identity: &Identity, click: &Click<'_>) -> u128 {
     if !click.source_key.is_empty() {
-        return identity.bytes(click.source_key) | KEYED;
+        return identity.of([click.source_key]) | KEYED;
     }
     match click.ip {
         [a, b, c, d] => IPV4 | u128::from(u32::from_be_bytes([*a, *b, *c, *d])),

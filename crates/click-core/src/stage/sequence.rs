@@ -7,7 +7,7 @@
 use super::event::{Event, Posted};
 use super::parse::{Chunk, Item, Parsed};
 use super::transport::Transports;
-use crate::keys::{KeyId, KeyTable};
+use crate::keys::{KeyList, KeyTable};
 use crate::limits::SKEW_ALLOWANCE_MS;
 use crate::policy::{Policy, PolicyError, PolicyIndex, Timeline};
 use crate::record::{DecodeError, Header};
@@ -54,7 +54,6 @@ pub struct Sequence {
 #[derive(Clone)]
 struct Ahead {
     chunk: Chunk,
-    keys: Vec<KeyId>,
     next: usize,
 }
 
@@ -158,9 +157,15 @@ impl Sequence {
         if let Some(last) = chunk.records.last() {
             self.read_to = Offset(last.offset.0 + 1);
         }
-        let keys = table.intern_all(&chunk.keys);
+        let mut events = chunk.events.iter_mut();
+        table.intern_all(&chunk.keys, |ad_key, publisher_key| {
+            if let Some(event) = events.next() {
+                (event.facts.ad_key, event.facts.publisher_key) = (ad_key, publisher_key);
+            }
+        });
+        chunk.keys = KeyList::default();
         self.arriving += chunk.events.len() as u64;
-        self.ahead.push_back(Ahead { chunk, keys, next: 0 });
+        self.ahead.push_back(Ahead { chunk, next: 0 });
     }
 
     /// Adds the policies below `to` to the timeline: they bind other partitions' clicks that are
@@ -234,7 +239,7 @@ impl Sequence {
                 });
                 if new {
                     let event = &ahead.chunk.events[*index as usize];
-                    (out.click)(judge.judge(event, record, &ahead.keys));
+                    (out.click)(judge.judge(event, record));
                 } else {
                     self.repeats += 1;
                 }
@@ -276,7 +281,7 @@ impl<'t> Judge<'t> {
     }
 
     #[inline]
-    fn judge(&mut self, event: &Event, record: &Parsed, keys: &[KeyId]) -> Event {
+    fn judge(&mut self, event: &Event, record: &Parsed) -> Event {
         let fold_time = record.time;
         if fold_time >= self.policy_until {
             self.policy = self.timeline.at(fold_time).0;
@@ -286,8 +291,6 @@ impl<'t> Judge<'t> {
         let click = &mut event.facts;
         click.fold_time = fold_time;
         click.policy = self.policy;
-        click.ad_key = keys[click.ad_key as usize];
-        click.publisher_key = keys[click.publisher_key as usize];
         let minute = click.click_time().minute();
         if minute != self.minute {
             self.minute = minute;
