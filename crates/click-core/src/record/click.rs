@@ -1,7 +1,7 @@
 //! The click: every field of SPEC §1, borrowed from the payload that it was read from.
 
 use super::text::{optional_id, text};
-use super::wire::{Reader, bytes, put_bytes, put_bytes_nonempty, put_u64, put_u64_nonzero, varint};
+use super::wire::{Reader, put_bytes, put_bytes_nonempty, put_u64, put_u64_nonzero};
 use super::{DecodeError, bounded, millis, price};
 use crate::limits::{MAX_EXTRAS_BYTES, MAX_ID_BYTES, MAX_SOURCE_KEY_BYTES, MAX_TEXT_BYTES};
 use crate::types::{Micros, Millis};
@@ -106,38 +106,6 @@ pub struct Click<'a> {
     pub ad_active: Option<bool>,
 }
 
-const CLICK_ID: u64 = bytes(1);
-const CLICK_ID_SOURCE: u64 = varint(2);
-const ISSUER: u64 = bytes(3);
-const USER_ID: u64 = bytes(4);
-const USER_ID_SOURCE: u64 = varint(5);
-const AD_ID: u64 = bytes(6);
-const CAMPAIGN_ID: u64 = bytes(7);
-const ADVERTISER_ID: u64 = bytes(8);
-const PUBLISHER_ID: u64 = bytes(9);
-const PLACEMENT_ID: u64 = bytes(10);
-const IMPRESSION_ID: u64 = bytes(11);
-const PRICE: u64 = varint(12);
-const CURRENCY: u64 = bytes(13);
-const PAYOUT: u64 = varint(14);
-const PRICE_SOURCE: u64 = varint(15);
-const CATALOGUE_VERSION: u64 = varint(16);
-const RECEIVED_AT: u64 = varint(17);
-const CLIENT_TIME: u64 = varint(18);
-const CAPTURE: u64 = varint(19);
-const METHOD: u64 = bytes(20);
-const PURPOSE: u64 = bytes(21);
-const IP: u64 = bytes(22);
-const PEER_IP: u64 = bytes(23);
-const SOURCE_KEY: u64 = bytes(24);
-const USER_AGENT: u64 = bytes(25);
-const REFERRER: u64 = bytes(26);
-const COUNTRY: u64 = bytes(27);
-const CONSENT: u64 = bytes(28);
-const EXTRAS: u64 = bytes(29);
-const EXPIRES_AT: u64 = varint(30);
-const AD_ACTIVE: u64 = varint(31);
-
 impl<'a> Click<'a> {
     /// The user key, by which clicks are partitioned: user id, else click id.
     pub const fn user_key(&self) -> &'a str {
@@ -145,18 +113,20 @@ impl<'a> Click<'a> {
     }
 
     /// Reads a message into `self`, which must be the default.
+    ///
+    /// Writers put fields in order of their numbers: looking for each in turn, which is nearly
+    /// always there or not as in the click before, beats a jump table. Fields in another order or
+    /// of unusual form are read one by one.
     pub(crate) fn read(&mut self, message: &'a [u8]) -> Result<(), DecodeError> {
         let mut reader = Reader::new(message);
-        let mut tag = reader.tag()?;
-        while tag != 0 {
-            tag = self.read_identity(tag, &mut reader)?;
-            tag = self.read_money(tag, &mut reader)?;
-            tag = self.read_request(tag, &mut reader)?;
-            tag = self.read_client(tag, &mut reader)?;
-            if !is_known(tag) {
-                reader.skip(tag, |number| (1..=31).contains(&number))?;
-                tag = reader.tag()?;
+        loop {
+            self.read_who(&mut reader)?;
+            self.read_what(&mut reader)?;
+            self.read_how(&mut reader)?;
+            if reader.is_empty() {
+                break;
             }
+            self.read_any(&mut reader)?;
         }
         if self.click_id.is_empty() || self.ad_id.is_empty() {
             return Err(DecodeError::Id);
@@ -164,151 +134,131 @@ impl<'a> Click<'a> {
         Ok(())
     }
 
-    // Writers put fields in order of their numbers: a run of comparisons, each nearly always as
-    // the one before, beats a jump table. Fields in another order take another round.
-
     #[inline]
-    fn read_identity(&mut self, mut tag: u64, reader: &mut Reader<'a>) -> Result<u64, DecodeError> {
-        if tag == CLICK_ID {
-            self.click_id = optional_id(reader.bytes()?)?;
-            tag = reader.tag()?;
-        }
-        if tag == CLICK_ID_SOURCE {
-            self.click_id_source = SourceCode(reader.varint()?);
-            tag = reader.tag()?;
-        }
-        if tag == ISSUER {
-            self.issuer = optional_id(reader.bytes()?)?;
-            tag = reader.tag()?;
-        }
-        if tag == USER_ID {
-            self.user_id = optional_id(reader.bytes()?)?;
-            tag = reader.tag()?;
-        }
-        if tag == USER_ID_SOURCE {
-            self.user_id_source = SourceCode(reader.varint()?);
-            tag = reader.tag()?;
-        }
-        if tag == AD_ID {
-            self.ad_id = optional_id(reader.bytes()?)?;
-            tag = reader.tag()?;
-        }
-        if tag == CAMPAIGN_ID {
-            self.campaign_id = optional_id(reader.bytes()?)?;
-            tag = reader.tag()?;
-        }
-        if tag == ADVERTISER_ID {
-            self.advertiser_id = optional_id(reader.bytes()?)?;
-            tag = reader.tag()?;
-        }
-        Ok(tag)
+    fn read_who(&mut self, reader: &mut Reader<'a>) -> Result<(), DecodeError> {
+        self.bytes_if_next::<1>(reader)?;
+        self.number_if_next::<2>(reader)?;
+        self.bytes_if_next::<3>(reader)?;
+        self.bytes_if_next::<4>(reader)?;
+        self.number_if_next::<5>(reader)?;
+        self.bytes_if_next::<6>(reader)?;
+        self.bytes_if_next::<7>(reader)?;
+        self.bytes_if_next::<8>(reader)?;
+        self.bytes_if_next::<9>(reader)?;
+        self.bytes_if_next::<10>(reader)?;
+        self.bytes_if_next::<11>(reader)
     }
 
     #[inline]
-    fn read_money(&mut self, mut tag: u64, reader: &mut Reader<'a>) -> Result<u64, DecodeError> {
-        if tag == PUBLISHER_ID {
-            self.publisher_id = optional_id(reader.bytes()?)?;
-            tag = reader.tag()?;
-        }
-        if tag == PLACEMENT_ID {
-            self.placement_id = optional_id(reader.bytes()?)?;
-            tag = reader.tag()?;
-        }
-        if tag == IMPRESSION_ID {
-            self.impression_id = optional_id(reader.bytes()?)?;
-            tag = reader.tag()?;
-        }
-        if tag == PRICE {
-            self.price = price(reader.varint()?)?;
-            tag = reader.tag()?;
-        }
-        if tag == CURRENCY {
-            self.currency = optional_id(reader.bytes()?)?;
-            tag = reader.tag()?;
-        }
-        if tag == PAYOUT {
-            self.payout = price(reader.varint()?)?;
-            tag = reader.tag()?;
-        }
-        if tag == PRICE_SOURCE {
-            self.price_source = SourceCode(reader.varint()?);
-            tag = reader.tag()?;
-        }
-        if tag == CATALOGUE_VERSION {
-            self.catalogue_version = reader.varint()?;
-            tag = reader.tag()?;
-        }
-        Ok(tag)
+    fn read_what(&mut self, reader: &mut Reader<'a>) -> Result<(), DecodeError> {
+        self.number_if_next::<12>(reader)?;
+        self.bytes_if_next::<13>(reader)?;
+        self.number_if_next::<14>(reader)?;
+        self.number_if_next::<15>(reader)?;
+        self.number_if_next::<16>(reader)?;
+        self.number_if_next::<17>(reader)?;
+        self.number_if_next::<18>(reader)?;
+        self.number_if_next::<19>(reader)
     }
 
     #[inline]
-    fn read_request(&mut self, mut tag: u64, reader: &mut Reader<'a>) -> Result<u64, DecodeError> {
-        if tag == RECEIVED_AT {
-            self.received_at = millis(reader.varint()?)?;
-            tag = reader.tag()?;
-        }
-        if tag == CLIENT_TIME {
-            self.client_time = Some(millis(reader.varint()?)?);
-            tag = reader.tag()?;
-        }
-        if tag == CAPTURE {
-            self.capture = capture(reader.varint()?);
-            tag = reader.tag()?;
-        }
-        if tag == METHOD {
-            self.method = text(reader.bytes()?, MAX_ID_BYTES)?;
-            tag = reader.tag()?;
-        }
-        if tag == PURPOSE {
-            self.purpose = text(reader.bytes()?, MAX_TEXT_BYTES)?;
-            tag = reader.tag()?;
-        }
-        if tag == IP {
-            self.ip = address(reader.bytes()?)?;
-            tag = reader.tag()?;
-        }
-        if tag == PEER_IP {
-            self.peer_ip = address(reader.bytes()?)?;
-            tag = reader.tag()?;
-        }
-        if tag == SOURCE_KEY {
-            self.source_key = bounded(reader.bytes()?, MAX_SOURCE_KEY_BYTES)?;
-            tag = reader.tag()?;
-        }
-        Ok(tag)
+    fn read_how(&mut self, reader: &mut Reader<'a>) -> Result<(), DecodeError> {
+        self.bytes_if_next::<20>(reader)?;
+        self.bytes_if_next::<21>(reader)?;
+        self.bytes_if_next::<22>(reader)?;
+        self.bytes_if_next::<23>(reader)?;
+        self.bytes_if_next::<24>(reader)?;
+        self.bytes_if_next::<25>(reader)?;
+        self.bytes_if_next::<26>(reader)?;
+        self.bytes_if_next::<27>(reader)?;
+        self.bytes_if_next::<28>(reader)?;
+        self.bytes_if_next::<29>(reader)?;
+        self.number_if_next::<30>(reader)?;
+        self.number_if_next::<31>(reader)
     }
 
-    #[inline]
-    fn read_client(&mut self, mut tag: u64, reader: &mut Reader<'a>) -> Result<u64, DecodeError> {
-        if tag == USER_AGENT {
-            self.user_agent = Some(text(reader.bytes()?, MAX_TEXT_BYTES)?);
-            tag = reader.tag()?;
+    #[inline(always)]
+    fn bytes_if_next<const NUMBER: u64>(
+        &mut self,
+        reader: &mut Reader<'a>,
+    ) -> Result<(), DecodeError> {
+        match reader.bytes_if_next::<NUMBER>()? {
+            Some(bytes) => self.set_bytes(NUMBER, bytes),
+            None => Ok(()),
         }
-        if tag == REFERRER {
-            self.referrer = text(reader.bytes()?, MAX_TEXT_BYTES)?;
-            tag = reader.tag()?;
+    }
+
+    #[inline(always)]
+    fn number_if_next<const NUMBER: u64>(
+        &mut self,
+        reader: &mut Reader<'a>,
+    ) -> Result<(), DecodeError> {
+        match reader.number_if_next::<NUMBER>()? {
+            Some(value) => self.set_number(NUMBER, value),
+            None => Ok(()),
         }
-        if tag == COUNTRY {
-            self.country = text(reader.bytes()?, MAX_ID_BYTES)?;
-            tag = reader.tag()?;
+    }
+
+    /// Reads the next field, whichever it is.
+    #[cold]
+    fn read_any(&mut self, reader: &mut Reader<'a>) -> Result<(), DecodeError> {
+        const BYTES: u64 = 1 << 1 | 0b11 << 3 | 0b11_1111 << 6 | 1 << 13 | 0b11_1111_1111 << 20;
+        const NUMBERS: u64 = 0xffff_fffe & !BYTES;
+        let tag = reader.tag()?;
+        match (tag >> 3, tag & 7) {
+            (number @ 1..=31, 0) if NUMBERS >> number & 1 == 1 => {
+                self.set_number(number, reader.varint()?)
+            }
+            (number @ 1..=31, 2) if BYTES >> number & 1 == 1 => {
+                self.set_bytes(number, reader.bytes()?)
+            }
+            _ => reader.skip(tag, |number| (1..=31).contains(&number)),
         }
-        if tag == CONSENT {
-            self.consent = text(reader.bytes()?, MAX_TEXT_BYTES)?;
-            tag = reader.tag()?;
+    }
+
+    #[inline(always)]
+    fn set_bytes(&mut self, number: u64, value: &'a [u8]) -> Result<(), DecodeError> {
+        match number {
+            1 => self.click_id = optional_id(value)?,
+            3 => self.issuer = optional_id(value)?,
+            4 => self.user_id = optional_id(value)?,
+            6 => self.ad_id = optional_id(value)?,
+            7 => self.campaign_id = optional_id(value)?,
+            8 => self.advertiser_id = optional_id(value)?,
+            9 => self.publisher_id = optional_id(value)?,
+            10 => self.placement_id = optional_id(value)?,
+            11 => self.impression_id = optional_id(value)?,
+            13 => self.currency = optional_id(value)?,
+            20 => self.method = text(value, MAX_ID_BYTES)?,
+            21 => self.purpose = text(value, MAX_TEXT_BYTES)?,
+            22 => self.ip = address(value)?,
+            23 => self.peer_ip = address(value)?,
+            24 => self.source_key = bounded(value, MAX_SOURCE_KEY_BYTES)?,
+            25 => self.user_agent = Some(text(value, MAX_TEXT_BYTES)?),
+            26 => self.referrer = text(value, MAX_TEXT_BYTES)?,
+            27 => self.country = text(value, MAX_ID_BYTES)?,
+            28 => self.consent = text(value, MAX_TEXT_BYTES)?,
+            _ => self.extras = text(value, MAX_EXTRAS_BYTES)?,
         }
-        if tag == EXTRAS {
-            self.extras = text(reader.bytes()?, MAX_EXTRAS_BYTES)?;
-            tag = reader.tag()?;
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn set_number(&mut self, number: u64, value: u64) -> Result<(), DecodeError> {
+        match number {
+            2 => self.click_id_source = SourceCode(value),
+            5 => self.user_id_source = SourceCode(value),
+            12 => self.price = price(value)?,
+            14 => self.payout = price(value)?,
+            15 => self.price_source = SourceCode(value),
+            16 => self.catalogue_version = value,
+            17 => self.received_at = millis(value)?,
+            18 => self.client_time = Some(millis(value)?),
+            19 => self.capture = capture(value),
+            30 => self.expires_at = Some(millis(value)?),
+            _ => self.ad_active = Some(value != 0),
         }
-        if tag == EXPIRES_AT {
-            self.expires_at = Some(millis(reader.varint()?)?);
-            tag = reader.tag()?;
-        }
-        if tag == AD_ACTIVE {
-            self.ad_active = Some(reader.varint()? != 0);
-            tag = reader.tag()?;
-        }
-        Ok(tag)
+        Ok(())
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
@@ -355,19 +305,6 @@ impl<'a> Click<'a> {
         if let Some(active) = self.ad_active {
             put_u64(out, 31, u64::from(active));
         }
-    }
-}
-
-/// Whether a field with this tag is read, or the message is at its end.
-const fn is_known(tag: u64) -> bool {
-    const BYTES: u64 =
-        1 << 1 | 1 << 3 | 1 << 4 | 0b1_1111 << 6 | 1 << 11 | 1 << 13 | 0b11_1111_1111 << 20;
-    const VARINTS: u64 = 1 << 2 | 1 << 5 | 1 << 12 | 0b11_1111 << 14 | 0b11 << 30;
-    match (tag >> 3, tag & 7) {
-        (0, _) => true,
-        (number @ 1..=31, 0) => VARINTS >> number & 1 == 1,
-        (number @ 1..=31, 2) => BYTES >> number & 1 == 1,
-        _ => false,
     }
 }
 

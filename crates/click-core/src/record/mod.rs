@@ -223,14 +223,15 @@ const SEQ: u64 = varint(4);
 const PREVIOUS_ID: u64 = bytes(5);
 const PREVIOUS_EPOCH: u64 = varint(6);
 const PREVIOUS_NEXT: u64 = varint(7);
-const CLICK: u64 = bytes(10);
+const CLICK: u64 = bytes(CLICK_NUMBER);
 const TICK: u64 = bytes(11);
 const HEARTBEAT: u64 = bytes(12);
 const POLICY: u64 = bytes(13);
 const HEADER: u64 = bytes(14);
 
 impl<'a> Envelope<'a> {
-    /// Reads everything but the kind's body.
+    /// Reads everything but the kind's body. As for clicks: in order of numbers, the rest one by
+    /// one.
     #[inline]
     pub(crate) fn decode(payload: &'a [u8]) -> Result<Envelope<'a>, DecodeError> {
         if payload.len() > MAX_PAYLOAD_BYTES {
@@ -238,51 +239,41 @@ impl<'a> Envelope<'a> {
         }
         let mut envelope = Envelope::default();
         let mut reader = Reader::new(payload);
-        let mut tag = reader.tag()?;
-        while tag != 0 {
-            tag = envelope.read(tag, &mut reader)?;
+        if let Some(sent_at) = reader.number_if_next::<1>()? {
+            envelope.sent_at = Some(millis(sent_at)?);
+        }
+        if let Some(tracker_id) = reader.bytes_if_next::<2>()? {
+            envelope.tracker_id = optional_id(tracker_id)?;
+        }
+        if let Some(epoch) = reader.number_if_next::<3>()? {
+            envelope.epoch = epoch;
+        }
+        if let Some(seq) = reader.number_if_next::<4>()? {
+            envelope.seq = seq;
+        }
+        if let Some(body) = reader.bytes_if_next::<CLICK_NUMBER>()? {
+            envelope.kind = (CLICK_NUMBER, body);
+        }
+        while !reader.is_empty() {
+            envelope.read_any(&mut reader)?;
         }
         if envelope.kind.0 == 0 { Err(DecodeError::Kind) } else { Ok(envelope) }
     }
 
-    /// As for clicks: in order of numbers, no jump table.
-    #[inline]
-    fn read(&mut self, mut tag: u64, reader: &mut Reader<'a>) -> Result<u64, DecodeError> {
-        if tag == SENT_AT {
-            self.sent_at = Some(millis(reader.varint()?)?);
-            tag = reader.tag()?;
-        }
-        if tag == TRACKER_ID {
-            self.tracker_id = optional_id(reader.bytes()?)?;
-            tag = reader.tag()?;
-        }
-        if tag == EPOCH {
-            self.epoch = reader.varint()?;
-            tag = reader.tag()?;
-        }
-        if tag == SEQ {
-            self.seq = reader.varint()?;
-            tag = reader.tag()?;
-        }
-        if tag == CLICK {
-            self.set_kind(tag, reader.bytes()?)?;
-            tag = reader.tag()?;
-        }
-        if tag == 0 || matches!(tag, SENT_AT | TRACKER_ID | EPOCH | SEQ | CLICK) {
-            return Ok(tag);
-        }
-        self.read_rare(tag, reader)?;
-        reader.tag()
-    }
-
     #[cold]
-    fn read_rare(&mut self, tag: u64, reader: &mut Reader<'a>) -> Result<(), DecodeError> {
-        match tag {
+    fn read_any(&mut self, reader: &mut Reader<'a>) -> Result<(), DecodeError> {
+        match reader.tag()? {
+            SENT_AT => self.sent_at = Some(millis(reader.varint()?)?),
+            TRACKER_ID => self.tracker_id = optional_id(reader.bytes()?)?,
+            EPOCH => self.epoch = reader.varint()?,
+            SEQ => self.seq = reader.varint()?,
             PREVIOUS_ID => self.previous_id = optional_id(reader.bytes()?)?,
             PREVIOUS_EPOCH => self.previous_epoch = reader.varint()?,
             PREVIOUS_NEXT => self.previous_next = reader.varint()?,
-            TICK | HEARTBEAT | POLICY | HEADER => self.set_kind(tag, reader.bytes()?)?,
-            _ => reader.skip(tag, |number| matches!(number, 1..=7 | 10..=14))?,
+            tag @ (CLICK | TICK | HEARTBEAT | POLICY | HEADER) => {
+                self.set_kind(tag, reader.bytes()?)?;
+            }
+            tag => reader.skip(tag, |number| matches!(number, 1..=7 | 10..=14))?,
         }
         Ok(())
     }

@@ -8,23 +8,24 @@ use crate::limits::MAX_ID_BYTES;
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
 
-/// Whether all eight bytes are printable ASCII, 0x20 to 0x7e.
-#[inline]
-const fn printable(word: u64) -> bool {
+/// Marks, in the high bits, if any of eight bytes is no printable ASCII (0x20 to 0x7e).
+#[inline(always)]
+const fn unprintable(word: u64) -> u64 {
     let below_space = word.wrapping_sub(ONES * 0x20) & !word;
     let delete = (word ^ (ONES * 0x7f)).wrapping_sub(ONES) & !(word ^ (ONES * 0x7f));
-    (word | below_space | delete) & HIGH == 0
+    (word | below_space | delete) & HIGH
 }
 
 /// Words of eight from the front and one that ends at the end: no copying.
 #[inline(always)]
 fn is_printable_ascii(bytes: &[u8]) -> bool {
     let Some(last) = bytes.last_chunk::<8>() else {
-        return bytes.iter().all(|byte| (0x20..0x7f).contains(byte));
+        let filling = (ONES * 0x20) << (8 * bytes.len());
+        return unprintable(crate::words::short(bytes) | filling) == 0;
     };
     let (words, _) = bytes.as_chunks::<8>();
-    words.iter().all(|word| printable(u64::from_le_bytes(*word)))
-        && printable(u64::from_le_bytes(*last))
+    let marks = |word: &[u8; 8]| unprintable(u64::from_le_bytes(*word));
+    words.iter().fold(marks(last), |found, word| found | marks(word)) == 0
 }
 
 /// An id or empty text: at most 128 bytes, no control characters.

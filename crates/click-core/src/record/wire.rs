@@ -27,6 +27,40 @@ impl<'a> Reader<'a> {
         Reader { bytes }
     }
 
+    pub(super) const fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Whether the next field has this tag in its usual form; if so, goes beyond it.
+    #[inline(always)]
+    fn go_on(&mut self, tag: Tag) -> bool {
+        let (rest, is_next) = match self.bytes {
+            [first, rest @ ..] if tag < 0x80 => (rest, u64::from(*first) == tag),
+            [first, second, rest @ ..] => {
+                (rest, u64::from(*first) == tag & 0x7f | 0x80 && u64::from(*second) == tag >> 7)
+            }
+            _ => return false,
+        };
+        if is_next {
+            self.bytes = rest;
+        }
+        is_next
+    }
+
+    /// The bytes of length-delimited field `NUMBER`, if that is the next one.
+    #[inline(always)]
+    pub(super) fn bytes_if_next<const NUMBER: u64>(
+        &mut self,
+    ) -> Result<Option<&'a [u8]>, DecodeError> {
+        if self.go_on(const { bytes(NUMBER) }) { self.bytes().map(Some) } else { Ok(None) }
+    }
+
+    /// The value of varint field `NUMBER`, if that is the next one.
+    #[inline(always)]
+    pub(super) fn number_if_next<const NUMBER: u64>(&mut self) -> Result<Option<u64>, DecodeError> {
+        if self.go_on(const { varint(NUMBER) }) { self.varint().map(Some) } else { Ok(None) }
+    }
+
     /// The next field's tag, 0 at the end.
     #[inline(always)]
     pub(super) fn tag(&mut self) -> Result<Tag, DecodeError> {
@@ -42,7 +76,13 @@ impl<'a> Reader<'a> {
     /// The bytes of a length-delimited field.
     #[inline(always)]
     pub(super) fn bytes(&mut self) -> Result<&'a [u8], DecodeError> {
-        let len = usize::try_from(self.varint()?).map_err(|_| DecodeError::Truncated)?;
+        let len = match self.bytes {
+            [first, rest @ ..] if *first < 0x80 => {
+                self.bytes = rest;
+                usize::from(*first)
+            }
+            _ => usize::try_from(self.varint()?).map_err(|_| DecodeError::Truncated)?,
+        };
         self.take(len)
     }
 
