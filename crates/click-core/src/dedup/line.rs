@@ -123,8 +123,7 @@ mod tests {
                 let mut found: Vec<usize> =
                     core::iter::from_fn(|| candidates.next_place()).collect();
                 found.sort_unstable();
-                let expected: Vec<usize> =
-                    (0..count).filter(|place| tags[*place] == tag).collect();
+                let expected: Vec<usize> = (0..count).filter(|place| tags[*place] == tag).collect();
                 found.retain(|place| tags[*place] == tag);
                 assert_eq!(found, expected, "{tag} {count}");
                 assert!(found.iter().all(|place| line.position(*place) == position(*place)));

@@ -13,8 +13,8 @@ mod table;
 mod tests;
 
 pub(crate) use pool::Pool;
-pub(crate) use table::Table;
 use table::EntryId;
+pub(crate) use table::Table;
 
 use alloc::vec::Vec;
 
