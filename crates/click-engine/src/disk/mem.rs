@@ -270,8 +270,10 @@ impl Disk for MemDisk {
             (Some(_), OpenMode::CreateNew) => {
                 return Err(io::Error::from(io::ErrorKind::AlreadyExists));
             }
-            (Some(inode), OpenMode::Read | OpenMode::Write | OpenMode::CreateOrOpen) => inode,
-            (None, OpenMode::Read | OpenMode::Write) => return Err(not_found()),
+            (Some(inode), _) => inode,
+            (None, OpenMode::Read | OpenMode::Write | OpenMode::WritePages) => {
+                return Err(not_found());
+            }
             (None, OpenMode::CreateNew | OpenMode::CreateOrOpen) => {
                 if !state.has_dir(path.parent().unwrap_or(Path::new(""))) {
                     return Err(not_found());

@@ -26,7 +26,13 @@ pub enum OpenMode {
     CreateNew,
     /// Created if missing, else opened with its contents as they are.
     CreateOrOpen,
+    /// The file must exist; whole pages from aligned memory are written past the system's cache,
+    /// where the file system can.
+    WritePages,
 }
+
+/// Size of a page of the system's cache.
+pub const PAGE: usize = 4096;
 
 /// Kind of advisory lock on a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,11 +3,11 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{FallocateFlags, FlockOperation};
+use rustix::fs::{FallocateFlags, FlockOperation, OFlags};
 
 use super::{Disk, DiskFile, DiskLock, LockMode, OpenMode};
 
@@ -33,6 +33,13 @@ impl Disk for RealDisk {
         options.read(true).write(mode != OpenMode::Read);
         options.create_new(mode == OpenMode::CreateNew);
         options.create(mode == OpenMode::CreateOrOpen);
+        if mode == OpenMode::WritePages {
+            let direct = i32::try_from(OFlags::DIRECT.bits()).map_err(io::Error::other)?;
+            let past_the_cache = options.clone().custom_flags(direct).open(path);
+            if let Ok(file) = past_the_cache {
+                return Ok(Arc::new(RealFile(file)));
+            }
+        }
         Ok(Arc::new(RealFile(options.open(path)?)))
     }
 

@@ -7,7 +7,7 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::LogError;
 use super::disk_log::Shared;
@@ -16,11 +16,17 @@ use super::meta::Mark;
 use super::queue::{Taken, Work};
 use super::segment::{Segment, activate_spare, make_spare};
 use super::spare::Job;
-use crate::disk::DiskFile;
+use crate::disk::{DiskFile, PAGE};
 
 /// With no append for this long the mark is flushed; it is then known that the tail is durable even
 /// after a power loss. Under load the next records carry that knowledge.
 const MARK_DELAY: Duration = Duration::from_millis(20);
+
+/// Under load a flush begins no sooner than this after the one before: flushes cost the processor
+/// as much as dozens of requests, and a larger group costs no more than a small one.
+const FLUSH_SPACING: Duration = Duration::from_micros(800);
+/// A group of fewer records is no load: its records come from few clients, who wait for each.
+const LOAD_RECORDS: u64 = 4;
 
 /// Where a partition is written.
 pub(crate) struct Active {
@@ -73,14 +79,20 @@ impl Writer {
         loop {
             let patience = self.mark.is_dirty().then_some(MARK_DELAY);
             match self.shared.queue.take(patience, &mut self.work) {
-                Taken::Work => self.commit_group()?,
+                Taken::Work => {
+                    let begun = Instant::now();
+                    if self.commit_group()? >= LOAD_RECORDS {
+                        std::thread::sleep(FLUSH_SPACING.saturating_sub(begun.elapsed()));
+                    }
+                }
                 Taken::Idle => self.sync_mark()?,
                 Taken::Closed => return self.sync_mark(),
             }
         }
     }
 
-    fn commit_group(&mut self) -> Result<(), LogError> {
+    /// Returns the number of records that it made durable.
+    fn commit_group(&mut self) -> Result<u64, LogError> {
         let mut frames = std::mem::take(&mut self.work.frames);
         for (partition, frames) in &mut frames {
             match self.write_frames(*partition as usize, frames) {
@@ -93,19 +105,20 @@ impl Writer {
             let Active { segment, file, .. } = &self.active[*partition as usize];
             file.sync_data().map_err(|e| failed("cannot flush", segment, &e))?;
         }
+        let mut records = 0;
         for (partition, _) in &frames {
-            self.publish(*partition as usize);
+            records += self.publish(*partition as usize);
         }
         self.update_mark()?;
         self.shared.signal_readers();
         self.work.group.settle(std::mem::take(&mut self.work.failures));
         self.work.frames = frames;
         self.work.recycle();
-        Ok(())
+        Ok(records)
     }
 
     /// Completes and writes frames; rolls over to new segments as needed.
-    fn write_frames(&mut self, place: usize, frames: &mut [u8]) -> Result<(), Stop> {
+    fn write_frames(&mut self, place: usize, frames: &mut Vec<u8>) -> Result<(), Stop> {
         let mut done = 0;
         loop {
             let active = &mut self.active[place];
@@ -113,15 +126,20 @@ impl Writer {
             let seed = self.shared.parts[place].seed;
             done += seal_frames(active, seed, &mut frames[start..]);
             let segment = &active.segment;
+            let pending = frames.len() - done;
             if done > start {
-                let written = active.file.write_at(at, &frames[start..done]);
+                if pending == 0 {
+                    fill_page(frames, active.end.at, segment.size());
+                }
+                let end = if pending == 0 { frames.len() } else { done };
+                let written = active.file.write_at(at, &frames[start..end]);
                 written.map_err(|e| Stop::Failed(failed("cannot write", segment, &e)))?;
                 segment.note(active.end);
             }
-            if done == frames.len() {
+            if pending == 0 {
                 return Ok(());
             }
-            self.roll(place, frames.len() - done)?;
+            self.roll(place, pending)?;
         }
     }
 
@@ -164,11 +182,13 @@ impl Writer {
         self.shared.queue.reject(partition, end.offset, *last_time, reason);
     }
 
-    fn publish(&mut self, place: usize) {
+    fn publish(&mut self, place: usize) -> u64 {
         let active = &mut self.active[place];
+        let records = active.end.offset - active.durable_end;
         active.durable_end = active.end.offset;
         self.shared.parts[place].publish(active.end.offset, active.last_time);
         self.want_spare(place);
+        records
     }
 
     /// Has the next segment prepared once half of this one is used.
@@ -190,6 +210,14 @@ impl Writer {
     fn sync_mark(&mut self) -> Result<(), LogError> {
         self.mark.sync().map_err(|e| LogError::io("cannot flush mark of", &self.shared.dir, &e))
     }
+}
+
+/// Appends zeros, which are there already, so that frames which end at `end` fill their last page:
+/// a page that is not in the system's cache need not be read then.
+fn fill_page(frames: &mut Vec<u8>, end: u64, segment_size: u64) {
+    let page_end = end.next_multiple_of(PAGE as u64).min(segment_size);
+    let zeros = usize::try_from(page_end.saturating_sub(end)).unwrap_or(0);
+    frames.resize(frames.len() + zeros, 0);
 }
 
 /// Completes as many frames as fit into the active segment; returns their bytes.

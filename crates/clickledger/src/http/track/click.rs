@@ -134,8 +134,8 @@ impl Tracker {
             Queued::Throttled => return Logged::Throttled,
             Queued::Failed(error) => return Logged::No(reason(&error)),
         };
-        let left = self.config.redirect_deadline.saturating_sub(arrived.elapsed());
-        match within(left, pending.durable(&self.sender)).await {
+        let deadline = arrived + self.config.redirect_deadline;
+        match pending.durable_by(&self.sender, deadline).await {
             Some(Ok(())) => {
                 self.metrics().durable.record(arrived.elapsed());
                 Logged::Yes

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-/// Request head: line and headers, bytes.
+/// Request head: line and headers (100 at most, hyper's own limit), bytes.
 pub const MAX_HEAD: usize = 8 * 1024;
-/// Headers of a request.
-pub const MAX_HEADERS: usize = 64;
 /// Read buffer of a connection, bytes.
 pub const READ_BUFFER: usize = 64 * 1024;
 /// Body of a beacon, bytes; it is read and thrown away.

@@ -16,6 +16,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 const EPOCH: u64 = 0;
 const STATE_FILE: &str = "tracker.json";
@@ -44,6 +45,7 @@ struct Lane {
 #[derive(Default)]
 struct LaneState {
     next_seq: u64,
+    sent_at: u64,
     out: Vec<u8>,
     scratch: Vec<u8>,
     ends: Vec<usize>,
@@ -101,7 +103,7 @@ impl Sender {
         let number = u32::try_from(partition).unwrap_or(u32::MAX);
         let commit = self.log.append(number, &state.out)?;
         state.next_seq += 1;
-        self.note_clock(&commit);
+        self.note_clock(&commit, state.sent_at);
         Ok(Pending { commit, partition, next_seq: state.next_seq })
     }
 
@@ -132,7 +134,7 @@ impl Sender {
         let number = u32::try_from(partition).unwrap_or(u32::MAX);
         let commit = self.log.append_batch(number, &payloads)?;
         state.next_seq += clicks.len() as u64;
-        self.note_clock(&commit);
+        self.note_clock(&commit, state.sent_at);
         Ok(Pending { commit, partition, next_seq: state.next_seq })
     }
 
@@ -152,7 +154,7 @@ impl Sender {
             self.encode(lane, &mut state, 0, Kind::Heartbeat { next_seq });
             let number = u32::try_from(partition).unwrap_or(u32::MAX);
             let commit = self.log.append(number, &state.out)?;
-            self.note_clock(&commit);
+            self.note_clock(&commit, state.sent_at);
             sent.push(Pending { commit, partition, next_seq });
         }
         Ok(sent)
@@ -219,14 +221,14 @@ impl Sender {
             next_seq: tail.next_seq,
         });
         let transport = Transport { tracker_id: &self.tracker_id, epoch: EPOCH, seq };
-        let sent_at = Some(Millis(now_ms()));
+        let sent_at = Some(Millis(state.sent_at));
         let record = Record { sent_at, transport: Some(transport), previous, kind };
         record.encode(&mut state.out, &mut state.scratch);
     }
 
-    fn note_clock(&self, commit: &Commit) {
+    fn note_clock(&self, commit: &Commit, sent_at: u64) {
         let log = i64::try_from(commit.position().append_time).unwrap_or(i64::MAX);
-        let ours = i64::try_from(now_ms()).unwrap_or(i64::MAX);
+        let ours = i64::try_from(sent_at).unwrap_or(i64::MAX);
         self.clock_difference_ms.store(log.saturating_sub(ours), Ordering::Relaxed);
     }
 }
@@ -237,9 +239,20 @@ impl Pending {
     /// # Errors
     /// That of the log: the record may or may not be there.
     pub async fn durable(self, sender: &Sender) -> Result<(), LogError> {
-        waiting::outcome(self.commit).await?;
+        self.commit.await?;
         sender.confirm(self.partition, self.next_seq);
         Ok(())
+    }
+
+    /// As [`Self::durable`], at most until `deadline`, which is about as far away for all that wait
+    /// so. `None` if it has passed.
+    pub async fn durable_by(
+        self,
+        sender: &Sender,
+        deadline: Instant,
+    ) -> Option<Result<(), LogError>> {
+        let outcome = waiting::outcome(self.commit, deadline).await?;
+        Some(outcome.map(|_| sender.confirm(self.partition, self.next_seq)))
     }
 
     /// As [`Self::durable`], blocking.
@@ -255,6 +268,7 @@ impl Pending {
 
 impl LaneState {
     fn begin(&mut self) {
+        self.sent_at = now_ms();
         self.out.clear();
         self.ends.clear();
     }

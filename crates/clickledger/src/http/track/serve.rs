@@ -5,8 +5,7 @@
 use super::batch::collect;
 use super::click::Visit;
 use super::limits::{
-    DRAIN_TIMEOUT, HANDSHAKE_TIMEOUT, HEAD_TIMEOUT, MAX_BEACON_BODY, MAX_HEAD, MAX_HEADERS,
-    READ_BUFFER,
+    DRAIN_TIMEOUT, HANDSHAKE_TIMEOUT, HEAD_TIMEOUT, MAX_BEACON_BODY, MAX_HEAD, READ_BUFFER,
 };
 use super::refusal::Refusal;
 use super::respond::{self, Body, method_not_allowed};
@@ -255,7 +254,6 @@ where
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(READ_BUFFER)
         .max_header_size(MAX_HEAD)
-        .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(stream), service);
     let mut serving = pin!(serving);
     let mut stop = shared.stop.clone();
