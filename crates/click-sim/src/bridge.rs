@@ -10,8 +10,8 @@ use click_core::stage::source;
 use click_core::types::{Micros, Millis};
 
 use crate::reference::{
-    AdKey, PlainClick, PlainHeader, PlainIp, PlainPayload, PlainPolicy, PlainRecord, PlainRow,
-    Position, PublisherKey, Verdict,
+    AdKey, PlainClick, PlainHeader, PlainHeartbeat, PlainIdentity, PlainIp, PlainPayload,
+    PlainPolicy, PlainPrevious, PlainRecord, PlainRow, Position, PublisherKey, Verdict,
 };
 
 /// The key of a row in either view.
@@ -156,6 +156,97 @@ fn from_policy(policy: &PlainPolicy) -> Policy {
 
 fn from_header(header: &PlainHeader, partitions: u32) -> Header {
     Header { log_id: header.log_id, generation: header.generation, partitions }
+}
+
+/// A record of a log as the reference would have it.
+#[must_use]
+pub fn plain_record(
+    (partition, offset): Position,
+    append_time: u64,
+    payload: &[u8],
+) -> PlainRecord {
+    let payload = match Record::decode(payload) {
+        Ok(record) => plain_payload(&record),
+        Err(_) => PlainPayload::Undecodable(payload.to_vec()),
+    };
+    PlainRecord { partition, offset, append_time, payload }
+}
+
+fn plain_payload(record: &Record<'_>) -> PlainPayload {
+    let sent_at = record.sent_at.map(|at| at.0);
+    match &record.kind {
+        Kind::Click(click) => PlainPayload::Click(Box::new(plain_click(record, click))),
+        Kind::Tick => PlainPayload::Tick { sent_at },
+        Kind::Heartbeat { next_seq } => PlainPayload::Heartbeat(PlainHeartbeat {
+            sent_at,
+            tracker_id: record.transport.map(|one| one.tracker_id.to_owned()).unwrap_or_default(),
+            epoch: record.transport.map(|one| one.epoch).unwrap_or_default(),
+            next_seq: *next_seq,
+        }),
+        Kind::Policy(policy) => PlainPayload::Policy(plain_policy(policy, sent_at)),
+        Kind::Header(header) => PlainPayload::Header(PlainHeader {
+            sent_at,
+            log_id: header.log_id,
+            generation: header.generation,
+        }),
+    }
+}
+
+fn plain_click(record: &Record<'_>, click: &Click<'_>) -> PlainClick {
+    let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    PlainClick {
+        sent_at: record.sent_at.map(|at| at.0),
+        identity: record.transport.map(|one| PlainIdentity {
+            tracker_id: one.tracker_id.to_owned(),
+            epoch: one.epoch,
+            seq: one.seq,
+        }),
+        previous: record.previous.map(|one| PlainPrevious {
+            tracker_id: one.tracker_id.to_owned(),
+            epoch: one.epoch,
+            next_seq: one.next_seq,
+        }),
+        click_id: click.click_id.to_owned(),
+        issuer: click.issuer.to_owned(),
+        user_id: click.user_id.to_owned(),
+        ad_id: click.ad_id.to_owned(),
+        campaign_id: click.campaign_id.to_owned(),
+        advertiser_id: click.advertiser_id.to_owned(),
+        publisher_id: click.publisher_id.to_owned(),
+        placement_id: click.placement_id.to_owned(),
+        currency: click.currency.to_owned(),
+        price_micros: click.price.0,
+        payout_micros: click.payout.0,
+        received_at: click.received_at.0,
+        expires_at: click.expires_at.map(|at| at.0),
+        ad_active: click.ad_active,
+        ip: plain_ip(click.ip),
+        source_key: click.source_key.to_vec(),
+        user_agent: click.user_agent.map(str::to_owned),
+        method: known(click.method),
+        purpose: known(click.purpose),
+    }
+}
+
+fn plain_ip(bytes: &[u8]) -> Option<PlainIp> {
+    let v4 = <[u8; 4]>::try_from(bytes).map(PlainIp::V4);
+    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(PlainIp::V6)).ok()
+}
+
+/// # Panics
+/// If more clicks than a `u32` holds are allowed within a second.
+fn plain_policy(policy: &Policy, sent_at: Option<u64>) -> PlainPolicy {
+    PlainPolicy {
+        sent_at,
+        id: policy.policy_id.clone(),
+        effective_from: policy.effective_from.0,
+        link_lifetime_ms: policy.link_lifetime_ms,
+        spool_limit_ms: policy.spool_limit_ms,
+        horizon_ms: policy.horizon_ms,
+        seal_after_ms: policy.seal_after_ms,
+        double_click_ms: policy.double_click_ms,
+        burst_clicks: u32::try_from(policy.burst_clicks).expect("a number of clicks"),
+    }
 }
 
 const _: () = assert!(MAX_TIME_MS == crate::reference::MAX_TIME_MS, "both know the same times");
