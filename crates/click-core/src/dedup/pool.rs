@@ -10,9 +10,7 @@ const SEGMENT_PAGES: usize = 2 * 1024 * 1024 / PAGE_BYTES;
 pub(super) type PageId = u32;
 
 /// Entries of consecutive positions.
-#[derive(Clone)]
-#[repr(align(64))]
-pub(super) struct Page(pub(super) [u8; PAGE_BYTES]);
+pub(super) type Page = [u8; PAGE_BYTES];
 
 /// A growing set of pages with a free list.
 #[derive(Clone, Default)]
@@ -54,7 +52,8 @@ impl Pool {
     fn add_segment(&mut self) {
         #[expect(clippy::cast_possible_truncation, reason = "2^32 pages are 2 TiB")]
         let first = (self.segments.len() * SEGMENT_PAGES) as PageId;
-        self.segments.push(alloc::vec![Page([0; PAGE_BYTES]); SEGMENT_PAGES]);
+        // Comes from the system as zeros and is not touched before it is used.
+        self.segments.push(alloc::vec![[0; PAGE_BYTES]; SEGMENT_PAGES]);
         #[expect(clippy::cast_possible_truncation, reason = "a segment has 4096 pages")]
         let pages = SEGMENT_PAGES as PageId;
         self.free.extend((first..first + pages).rev());

@@ -110,7 +110,7 @@ impl<const V: usize> Table<V> {
         let Some((_, line)) = self.line(id) else { return };
         crate::prefetch::read(line);
         let place = self.len() % Self::PAGE_ENTRIES;
-        crate::prefetch::read(&pool.page(self.tail).0[place * Self::ENTRY]);
+        crate::prefetch::read(&pool.page(self.tail)[place * Self::ENTRY]);
     }
 
     /// Asks for what the line of `id` leads to: the next line, the page that may hold the entry;
@@ -181,13 +181,13 @@ impl<const V: usize> Table<V> {
     #[inline]
     fn entry<'p>(&self, pool: &'p Pool, position: usize) -> &'p [u8] {
         let place = position % Self::PAGE_ENTRIES * Self::ENTRY;
-        &pool.page(self.pages[position / Self::PAGE_ENTRIES]).0[place..place + Self::ENTRY]
+        &pool.page(self.pages[position / Self::PAGE_ENTRIES])[place..place + Self::ENTRY]
     }
 
     #[inline]
     fn entry_mut<'p>(&self, pool: &'p mut Pool, position: usize) -> &'p mut [u8] {
         let place = position % Self::PAGE_ENTRIES * Self::ENTRY;
-        &mut pool.page_mut(self.pages[position / Self::PAGE_ENTRIES]).0[place..place + Self::ENTRY]
+        &mut pool.page_mut(self.pages[position / Self::PAGE_ENTRIES])[place..place + Self::ENTRY]
     }
 
     /// Puts an entry behind the others.
@@ -200,7 +200,7 @@ impl<const V: usize> Table<V> {
             self.tail = pool.take();
             self.pages.push(self.tail);
         }
-        let entry = &mut pool.page_mut(self.tail).0[place..place + Self::ENTRY];
+        let entry = &mut pool.page_mut(self.tail)[place..place + Self::ENTRY];
         id.write(entry);
         entry[ID_BYTES..].copy_from_slice(value);
         self.len += 1;
@@ -288,13 +288,13 @@ impl<const V: usize> Table<V> {
         let mut position = 0;
         for number in 0..self.pages.len() {
             if let Some(next) = self.pages.get(number + 1) {
-                pool.page(*next).0.chunks(size_of::<Line>()).for_each(|line| {
+                pool.page(*next).chunks(size_of::<Line>()).for_each(|line| {
                     crate::prefetch::read(&line[0]);
                 });
             }
             let page = pool.page(self.pages[number]);
             let left = (self.len() - position).min(Self::PAGE_ENTRIES);
-            for entry in page.0.chunks_exact(Self::ENTRY).take(left) {
+            for entry in page.chunks_exact(Self::ENTRY).take(left) {
                 let id = EntryId::read(entry);
                 self.note(id.home(lines), id.tag(), position);
                 position += 1;

@@ -1,7 +1,7 @@
 //! The rows that can still change, a cache line each: what nearly every click touches lies
 //! together, the counts of other classes elsewhere.
 
-use super::partial::{Change, Partial, Slot};
+use super::partial::{Partial, Slot};
 use crate::hash::Map;
 use crate::row::Counts;
 use crate::types::{Micros, Millis};
@@ -45,6 +45,15 @@ struct Line {
 
 const _: () = assert!(size_of::<Line>() == 64, "a row is a cache line");
 
+impl Line {
+    /// Notes a change; true if the row had been published until then.
+    #[inline]
+    fn change(&mut self, at: Millis) -> bool {
+        self.changed = self.changed.max(at);
+        !core::mem::replace(&mut self.unpublished, true)
+    }
+}
+
 /// Counts of the classes before V.
 type Others = [u64; CLASSES - 1];
 
@@ -65,16 +74,25 @@ impl OpenRows {
         self.index.len()
     }
 
+    /// Whether `id` is the row of `slot`.
+    #[inline]
+    pub(super) fn is(&self, id: RowId, slot: Slot) -> bool {
+        self.lines.get(id as usize).is_some_and(|row| row.slot == slot && row.alive)
+    }
+
     /// The row of `slot`, and whether it is new.
     #[inline]
     pub(super) fn of(&mut self, slot: Slot) -> (RowId, bool) {
         let key = slot.key as usize;
+        let latest = self.latest.get(key).map_or(0, |latest| *latest).wrapping_sub(1);
+        if self.is(latest, slot) { (latest, false) } else { self.of_other(slot) }
+    }
+
+    /// A row that did not change last among those of its key.
+    fn of_other(&mut self, slot: Slot) -> (RowId, bool) {
+        let key = slot.key as usize;
         if key >= self.latest.len() {
             self.latest.resize((key + 1).next_power_of_two(), 0);
-        }
-        let latest = self.latest[key].wrapping_sub(1);
-        if self.lines.get(latest as usize).is_some_and(|row| row.slot == slot && row.alive) {
-            return (latest, false);
         }
         let (id, new) = match self.index.get(&slot) {
             Some(id) => (*id, false),
@@ -154,30 +172,22 @@ impl OpenRows {
         self.lines[id as usize].changed
     }
 
-    /// Applies one click's change; true if the row had been published until then.
+    /// Counts a click that waits; true if the row had been published until then.
     #[inline]
-    pub(super) fn change(
-        &mut self,
-        id: RowId,
-        change: Change,
-        class: Class,
-        sum: Micros,
-        at: Millis,
-    ) -> bool {
+    pub(super) fn count(&mut self, id: RowId, at: Millis) -> bool {
         let line = &mut self.lines[id as usize];
-        let first = !line.unpublished;
-        line.unpublished = true;
-        line.changed = line.changed.max(at);
-        match change {
-            Change::Counted => {
-                line.measured += 1;
-                line.pending += 1;
-                return first;
-            }
-            Change::CountedAndDecided => line.measured += 1,
-            Change::Decided => line.pending -= 1,
-        }
+        line.measured += 1;
+        line.pending += 1;
+        line.change(at)
+    }
+
+    /// Decides a click that has been counted; true if the row had been published until then.
+    #[inline]
+    pub(super) fn decide(&mut self, id: RowId, class: Class, sum: Micros, at: Millis) -> bool {
+        let line = &mut self.lines[id as usize];
+        line.pending -= 1;
         line.decided = true;
+        let first = line.change(at);
         if class == Class::V {
             line.valid += 1;
             line.sum_micros += i128::from(sum.0);
@@ -190,10 +200,8 @@ impl OpenRows {
     /// Applies the changes of many clicks; true if the row had been published until then.
     pub(super) fn apply(&mut self, id: RowId, partial: &Partial) -> bool {
         let line = &mut self.lines[id as usize];
-        let first = !line.unpublished;
-        line.unpublished = true;
+        let first = line.change(partial.changed);
         line.decided |= partial.decides();
-        line.changed = line.changed.max(partial.changed);
         line.measured += partial.measured;
         line.pending = narrow(u64::from(line.pending) + partial.pending - partial.decided);
         line.sum_micros += partial.sum_micros;

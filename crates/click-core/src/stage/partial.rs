@@ -5,6 +5,7 @@ use super::event::{Facts, Posted};
 use crate::hash::Map;
 use crate::keys::KeyId;
 use crate::types::{Millis, Minute};
+use crate::verdict::Class;
 use alloc::vec::Vec;
 
 /// A row's place: which key, which minute.
@@ -25,7 +26,7 @@ pub struct Partial {
     pub measured: u64,
     /// Clicks that became pending.
     pub pending: u64,
-    /// Clicks that were pending and became final.
+    /// Clicks that became final.
     pub decided: u64,
     /// Clicks that became final, by class, and the sum of the valid ones.
     pub by_class: [u32; crate::verdict::CLASSES],
@@ -52,46 +53,51 @@ pub struct Partials {
     list: Vec<(Slot, Partial)>,
 }
 
-/// How a click changes its rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// Became known and waits for its verdict.
-    Counted,
-    /// Became known and final at once.
-    CountedAndDecided,
-    /// Was pending and became final.
-    Decided,
-}
+/// Where a tally keeps a click's two rows, so that they need not be looked for again; a hint only.
+pub type Places = [u32; 2];
+
+/// Nothing is known of where the rows are.
+pub const NOWHERE: Places = [u32::MAX; 2];
 
 /// What takes the changes of clicks, one by one: rows, or partial counts on their way to rows.
 pub trait Tally {
-    /// Adds one click's change, at `at`, to its rows in both views.
-    fn add(&mut self, click: &Facts, change: Change, at: Millis);
+    /// The click became known at `at` and waits for its verdict.
+    fn count(&mut self, click: &Facts, at: Millis) -> Places;
 
-    /// First of two hints that a click's rows are wanted soon.
+    /// The verdict of a click that has been counted, at `places`, became final at `at`.
+    fn decide(&mut self, click: &Facts, places: Places, at: Millis);
+
+    /// First of two hints that a click will be counted soon.
     fn hint_key(&self, click: &Facts);
 
     /// Second hint.
     fn hint_row(&self, click: &Facts);
+
+    /// A hint that a click will be decided soon.
+    fn hint_places(&self, places: Places);
 }
 
 impl Tally for Partials {
     #[inline]
-    fn add(&mut self, click: &Facts, change: Change, at: Millis) {
+    fn count(&mut self, click: &Facts, at: Millis) -> Places {
+        for (slot, _) in click.rows() {
+            let partial = self.entry(slot);
+            partial.changed = partial.changed.max(at.grid_ceil());
+            partial.measured += 1;
+            partial.pending += 1;
+        }
+        NOWHERE
+    }
+
+    #[inline]
+    fn decide(&mut self, click: &Facts, _: Places, at: Millis) {
+        let class = click.reasons.class();
         for (slot, sum) in click.rows() {
             let partial = self.entry(slot);
             partial.changed = partial.changed.max(at.grid_ceil());
-            match change {
-                Change::Counted => {
-                    partial.measured += 1;
-                    partial.pending += 1;
-                    continue;
-                }
-                Change::CountedAndDecided => partial.measured += 1,
-                Change::Decided => partial.decided += 1,
-            }
-            partial.by_class[click.reasons.class() as usize] += 1;
-            if click.reasons.0 == 0 {
+            partial.decided += 1;
+            partial.by_class[class as usize] += 1;
+            if class == Class::V {
                 partial.sum_micros += i128::from(sum.0);
             }
         }
@@ -112,6 +118,8 @@ impl Tally for Partials {
             crate::prefetch::read(&partial.changed);
         }
     }
+
+    fn hint_places(&self, _: Places) {}
 }
 
 impl Partials {

@@ -4,7 +4,7 @@
 //! queue below, in fold order.
 
 use super::event::{Facts, Flags};
-use super::partial::{Change, Tally};
+use super::partial::{NOWHERE, Places, Tally};
 use crate::limits::{BURST_SPAN_MS, LOOK_AHEAD_MS};
 use crate::policy::{PolicyIndex, Timeline};
 use crate::types::{Millis, Offset, Partition};
@@ -56,6 +56,8 @@ struct Waiting {
     back: u32,
     /// Length of the chain of clicks that ends here.
     chain: u32,
+    /// Where its rows are, once it has been counted.
+    places: Places,
 }
 
 impl SourceStage {
@@ -93,7 +95,8 @@ impl SourceStage {
     #[inline]
     fn push(&mut self, click: &Facts, timeline: &Timeline) {
         let number = self.first + self.waiting.len() as u64;
-        let mut waiting = Waiting { click: *click, previous: NOBODY, back: 0, chain: 1 };
+        let mut waiting =
+            Waiting { click: *click, previous: NOBODY, back: 0, chain: 1, places: NOWHERE };
         let left_out = click.flags.any(Flags::PREFETCH | Flags::NO_CLICK_METHOD);
         if click.source == 0 || left_out {
             self.waiting.push_back(waiting);
@@ -207,40 +210,35 @@ impl SourceStage {
     /// Counts the clicks that are known at `to` and decides those that are final then; all clicks
     /// with a fold time below `to` have been taken.
     pub fn advance(&mut self, to: Millis, tally: &mut impl Tally, verdicts: &mut Vec<Verdict>) {
-        while let Some(front) = self.waiting.front() {
-            let final_at = front.click.fold_time.plus(LOOK_AHEAD_MS);
-            if final_at > to {
-                break;
+        self.count(to, tally);
+        let final_at = |waiting: &Waiting| waiting.click.fold_time.plus(LOOK_AHEAD_MS);
+        while let Some(front) = self.waiting.front().filter(|front| final_at(front) <= to) {
+            if let Some(ahead) = self.waiting.get(AHEAD) {
+                tally.hint_places(ahead.places);
             }
-            self.hint_rows(0, tally);
-            let was_counted = self.first < self.counted;
-            let change = if was_counted { Change::Decided } else { Change::CountedAndDecided };
-            tally.add(&front.click, change, final_at);
+            tally.decide(&front.click, front.places, final_at(front));
             verdicts.push(front.click.verdict());
             self.waiting.pop_front();
             self.first += 1;
         }
-        self.counted = self.counted.max(self.first);
-        let from = to_index(self.counted - self.first);
-        for (place, waiting) in (from..).zip(self.waiting.range(from..)) {
-            let known_at = waiting.click.fold_time.plus(1);
-            if known_at > to {
-                break;
-            }
-            self.hint_rows(place, tally);
-            tally.add(&waiting.click, Change::Counted, known_at);
-            self.counted += 1;
-        }
     }
 
-    /// Asks for the rows of the clicks that come after the one at `place`.
-    #[inline]
-    fn hint_rows(&self, place: usize, tally: &impl Tally) {
-        if let Some(click) = self.click(place + 2 * AHEAD) {
-            tally.hint_key(click);
-        }
-        if let Some(click) = self.click(place + AHEAD) {
-            tally.hint_row(click);
+    fn count(&mut self, to: Millis, tally: &mut impl Tally) {
+        let from = to_index(self.counted - self.first);
+        let known_at = |click: &Facts| click.fold_time.plus(1);
+        for place in from..self.waiting.len() {
+            if let Some(click) = self.click(place + 2 * AHEAD) {
+                tally.hint_key(click);
+            }
+            if let Some(click) = self.click(place + AHEAD) {
+                tally.hint_row(click);
+            }
+            let waiting = &mut self.waiting[place];
+            if known_at(&waiting.click) > to {
+                break;
+            }
+            waiting.places = tally.count(&waiting.click, known_at(&waiting.click));
+            self.counted += 1;
         }
     }
 

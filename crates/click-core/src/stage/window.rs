@@ -5,7 +5,7 @@
 
 use super::event::Facts;
 use super::open_rows::{OpenRows, RowId};
-use super::partial::{Change, Partial, Slot, Tally};
+use super::partial::{Partial, Places, Slot, Tally};
 use crate::keys::KeyTable;
 use crate::limits::LOOK_AHEAD_MS;
 use crate::policy::Timeline;
@@ -196,11 +196,21 @@ impl WindowStage {
 
 impl Tally for WindowStage {
     #[inline]
-    fn add(&mut self, click: &Facts, change: Change, at: Millis) {
-        let class = click.reasons.class();
-        for (slot, sum) in click.rows() {
+    fn count(&mut self, click: &Facts, at: Millis) -> Places {
+        click.rows().map(|(slot, _)| {
             let id = self.row(slot);
-            let first = self.rows.change(id, change, class, sum, at.grid_ceil());
+            let first = self.rows.count(id, at.grid_ceil());
+            self.touch(id, first);
+            id
+        })
+    }
+
+    #[inline]
+    fn decide(&mut self, click: &Facts, places: Places, at: Millis) {
+        let class = click.reasons.class();
+        for ((slot, sum), place) in click.rows().into_iter().zip(places) {
+            let id = if self.rows.is(place, slot) { place } else { self.row(slot) };
+            let first = self.rows.decide(id, class, sum, at.grid_ceil());
             self.touch(id, first);
         }
     }
@@ -215,6 +225,11 @@ impl Tally for WindowStage {
     fn hint_row(&self, click: &Facts) {
         self.rows.hint_row(click.ad_key);
         self.rows.hint_row(click.publisher_key);
+    }
+
+    #[inline]
+    fn hint_places(&self, places: Places) {
+        places.into_iter().for_each(|id| self.rows.hint(id));
     }
 }
 
