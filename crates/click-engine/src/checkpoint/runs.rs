@@ -1,9 +1,10 @@
 //! Run files: the journal of the dedup set, in blocks of (length, CRC32C over number, place and
-//! body, body). Only appended to, and only the newest one; a checkpoint names a length, so a torn
-//! end is never looked at.
+//! body, body, zeros up to a whole page). Only appended to, and only the newest one; a checkpoint
+//! names a length, so a torn end is never looked at. Written past the system's cache: nobody reads
+//! them before a restart.
 
 use super::format::RunRef;
-use crate::disk::{Disk, DiskFile, OpenMode};
+use crate::disk::{Disk, DiskFile, OpenMode, PAGE, PageBuffer};
 use click_core::fold::{decode_journal, encode_journal};
 use click_core::stage::user::Journal;
 use click_core::types::Millis;
@@ -27,6 +28,7 @@ pub struct Runs {
     /// Written since the last checkpoint, to be made durable with the next one.
     unsynced: Vec<Arc<dyn DiskFile>>,
     waiting: Journal,
+    block: PageBuffer,
     next: u64,
 }
 
@@ -59,6 +61,7 @@ impl Runs {
             file: None,
             unsynced: Vec::new(),
             waiting: Journal::default(),
+            block: PageBuffer::default(),
             next,
         })
     }
@@ -90,8 +93,10 @@ impl Runs {
         self.waiting.pairs.clear();
         let file = self.open_run()?;
         let run = self.runs.last_mut().ok_or_else(|| io::Error::other("no open run"))?;
-        file.write_at(run.len, &block(run.number, run.len, &body))?;
-        run.len += (HEADER + body.len()) as u64;
+        fill_block(&mut self.block, run.number, run.len, &body);
+        let block = self.block.bytes();
+        file.write_at(run.len, block)?;
+        run.len += block.len() as u64;
         run.newest = run.newest.max(newest);
         Ok(())
     }
@@ -106,7 +111,8 @@ impl Runs {
         }
         self.unsynced.extend(self.file.take());
         let path = self.dir.join(name(self.next));
-        let file = self.disk.open(&path, OpenMode::CreateNew)?;
+        self.disk.open(&path, OpenMode::CreateNew)?;
+        let file = self.disk.open(&path, OpenMode::WritePages)?;
         self.disk.sync_dir(&self.dir)?;
         self.runs.push(RunRef { number: self.next, len: 0, newest: Millis(0) });
         self.next += 1;
@@ -115,13 +121,10 @@ impl Runs {
     }
 }
 
-fn block(number: u64, at: u64, body: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(HEADER + body.len());
+fn fill_block(block: &mut PageBuffer, number: u64, at: u64, body: &[u8]) {
     #[expect(clippy::cast_possible_truncation, reason = "a block holds a step's claims")]
-    out.extend_from_slice(&(body.len() as u32).to_le_bytes());
-    out.extend_from_slice(&checksum(number, at, body).to_le_bytes());
-    out.extend_from_slice(body);
-    out
+    let len = (body.len() as u32).to_le_bytes();
+    block.fill(&[&len, &checksum(number, at, body).to_le_bytes(), body]);
 }
 
 fn checksum(number: u64, at: u64, body: &[u8]) -> u32 {
@@ -160,7 +163,7 @@ pub(super) fn read(
             return Err(say("a block's checksum does not match"));
         }
         f(decode_journal(&body).map_err(|e| say(&e.to_string()))?);
-        at += HEADER as u64 + len;
+        at += (HEADER as u64 + len).next_multiple_of(PAGE as u64);
     }
     Ok(())
 }

@@ -34,6 +34,37 @@ pub enum OpenMode {
 /// Size of a page of the system's cache.
 pub const PAGE: usize = 4096;
 
+/// Whole pages of aligned memory, for [`OpenMode::WritePages`].
+#[derive(Debug, Default)]
+pub struct PageBuffer {
+    memory: Vec<u8>,
+    start: usize,
+    len: usize,
+}
+
+impl PageBuffer {
+    /// Holds `parts` one behind the other, and zeros up to a whole page.
+    pub fn fill(&mut self, parts: &[&[u8]]) {
+        self.len = parts.iter().map(|part| part.len()).sum::<usize>().next_multiple_of(PAGE);
+        if self.memory.len() < self.len + PAGE {
+            self.memory = vec![0; self.len + PAGE];
+            self.start = self.memory.as_ptr().align_offset(PAGE);
+        }
+        let mut rest = &mut self.memory[self.start..self.start + self.len];
+        for part in parts {
+            let (place, tail) = rest.split_at_mut(part.len());
+            place.copy_from_slice(part);
+            rest = tail;
+        }
+        rest.fill(0);
+    }
+
+    /// What it holds.
+    pub fn bytes(&self) -> &[u8] {
+        &self.memory[self.start..self.start + self.len]
+    }
+}
+
 /// Kind of advisory lock on a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LockMode {

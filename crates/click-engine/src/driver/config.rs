@@ -54,7 +54,7 @@ impl Default for EngineConfig {
             live_interval: Duration::from_millis(50),
             step_interval: Duration::from_millis(10),
             tick_after: Duration::from_millis(100),
-            step_bytes: 8 << 20,
+            step_bytes: 16 << 20,
             retention: Retention::default(),
         }
     }

@@ -9,18 +9,21 @@ use crate::store::{LedgerStore, StoreError};
 use click_core::row::{Row, RowKey};
 use click_core::stage::window::PublishedRow;
 use click_core::types::{Millis, Minute};
-use std::collections::BTreeMap;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Most rows of one write.
 const WRITE_ROWS: usize = 20_000;
 
-type Key = (RowKey, Minute, Option<Minute>);
+type Key<'r> = (&'r RowKey, Minute, Option<Minute>);
 
 #[derive(Default)]
 struct Waiting {
-    rows: BTreeMap<Key, Row>,
+    /// By key, which is part of the row.
+    rows: HashTable<Row>,
     /// Rows that are being written and have not been confirmed.
     writing: Vec<Row>,
     /// All rows changed before this have been put here.
@@ -130,28 +133,40 @@ impl Outbox {
     /// All rows that the store has not confirmed, and the mark that it has.
     pub(super) fn unconfirmed(&self) -> (Vec<Row>, Millis) {
         let waiting = lock(&self.waiting);
-        let rows = waiting.writing.iter().chain(waiting.rows.values()).cloned().collect();
+        let mut rows: Vec<Row> = waiting.writing.iter().chain(&waiting.rows).cloned().collect();
+        rows.sort_unstable_by(|a, b| key(a).cmp(&key(b)).then(a.version.cmp(&b.version)));
         (rows, waiting.mark)
     }
 }
 
+fn key(row: &Row) -> Key<'_> {
+    (&row.key, row.minute, row.posted_minute)
+}
+
+/// Not seeded: the same rows are written in the same order in every run.
+fn hash(row: &Row) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(key(row))
+}
+
 impl Waiting {
     fn put(&mut self, row: Row) {
-        let key = (row.key.clone(), row.minute, row.posted_minute);
-        match self.rows.get(&key) {
-            Some(waiting) if waiting.version > row.version => {}
-            _ => {
-                self.rows.insert(key, row);
+        match self.rows.entry(hash(&row), |other| key(other) == key(&row), hash) {
+            Entry::Vacant(place) => {
+                place.insert(row);
+            }
+            Entry::Occupied(mut place) => {
+                if place.get().version <= row.version {
+                    *place.get_mut() = row;
+                }
             }
         }
     }
 
+    /// Adds rows to those that are being written, in the order of their keys.
     fn take(&mut self, most: usize) {
-        while self.writing.len() < most
-            && let Some((_, row)) = self.rows.pop_first()
-        {
-            self.writing.push(row);
-        }
+        let room = most.saturating_sub(self.writing.len());
+        self.writing.extend(self.rows.extract_if(|_| true).take(room));
+        self.writing.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
     }
 
     fn put_back_written(&mut self) {

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::LogError;
 use super::format::{Cursor, SEGMENT_HEADER, SegmentHead};
-use crate::disk::{Disk, DiskFile, OpenMode, PAGE};
+use crate::disk::{Disk, DiskFile, OpenMode, PAGE, PageBuffer};
 
 const SPARE: &str = "spare.tmp";
 const SUFFIX: &str = ".seg";
@@ -19,7 +19,7 @@ const SUFFIX: &str = ".seg";
 const INDEX_SPACING: u64 = 64 * 1024;
 /// Places remembered for readers that go on where they stopped.
 const RECENT: usize = 8;
-const ZERO_CHUNK: usize = 1024 * 1024;
+const ZERO_CHUNK: usize = 256 * PAGE;
 
 /// A segment: immutable but for the newest one, which the writer fills.
 pub(crate) struct Segment {
@@ -162,8 +162,9 @@ fn fill_spare(disk: &dyn Disk, path: &Path, file: &dyn DiskFile, bytes: u64) -> 
     file.set_len(0)?;
     file.preallocate(bytes)?;
     let pages = disk.open(path, OpenMode::WritePages)?;
-    let memory = vec![0; ZERO_CHUNK + PAGE];
-    let zeros = &memory[memory.as_ptr().align_offset(PAGE)..][..ZERO_CHUNK];
+    let mut buffer = PageBuffer::default();
+    buffer.fill(&[&vec![0; ZERO_CHUNK]]);
+    let zeros = buffer.bytes();
     let mut at = 0;
     while at < bytes {
         let left = usize::try_from(bytes - at).unwrap_or(ZERO_CHUNK).min(ZERO_CHUNK);
