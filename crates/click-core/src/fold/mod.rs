@@ -176,9 +176,9 @@ impl Fold {
         let count = shards.len();
         let mut measured = 0;
         for sequence in &mut self.sequences {
-            let mut click = |event: Event| {
+            let mut click = |event: &Event| {
                 measured += 1;
-                shards[shard_of(event.facts.user_group, count)].events.push(event);
+                shards[shard_of(event.facts.user_group, count)].events.push(*event);
             };
             let out = &mut Drained { click: &mut click, dead: &mut effects.dead_letters };
             sequence.drain(w, timeline, out);

@@ -4,8 +4,8 @@
 //! Reads ahead of the watermark, but all state that a snapshot holds is as of W: what was read
 //! beyond it waits in parsed chunks and is read again after a restore.
 
-use super::event::{Event, Posted};
-use super::parse::{Chunk, Item, Parsed};
+use super::event::{Event, Facts, Posted};
+use super::parse::{Chunk, Item, Parsed, TrackerName};
 use super::transport::Transports;
 use crate::keys::{KeyList, KeyTable};
 use crate::limits::SKEW_ALLOWANCE_MS;
@@ -75,7 +75,7 @@ pub struct SequenceState {
 /// Where the records of one step go.
 pub struct Drained<'a> {
     /// Receives each click, in fold order of the partition.
-    pub click: &'a mut dyn FnMut(Event),
+    pub click: &'a mut dyn FnMut(&Event),
     /// Receives each record that no click comes of.
     pub dead: &'a mut Vec<DeadLetter>,
 }
@@ -201,12 +201,13 @@ impl Sequence {
     pub fn drain(&mut self, to: Millis, timeline: &Timeline, out: &mut Drained<'_>) {
         let mut judge = Judge::new(timeline);
         while let Some(mut ahead) = self.ahead.pop_front() {
-            while let Some(record) = ahead.chunk.records.get(ahead.next) {
+            let Chunk { records, events, trackers, .. } = &mut ahead.chunk;
+            while let Some(record) = records.get(ahead.next) {
                 if record.time >= to {
                     self.ahead.push_front(ahead);
                     return;
                 }
-                self.take(record, &ahead, &mut judge, out);
+                self.take(record, events, trackers, &mut judge, out);
                 ahead.next += 1;
             }
         }
@@ -216,7 +217,8 @@ impl Sequence {
     fn take(
         &mut self,
         record: &Parsed,
-        ahead: &Ahead,
+        events: &mut [Event],
+        trackers: &[TrackerName],
         judge: &mut Judge<'_>,
         out: &mut Drained<'_>,
     ) {
@@ -227,7 +229,7 @@ impl Sequence {
             self.transports.sweep(now, timeline);
         }
         self.fold_time = now;
-        let tracker = |index: u32| &ahead.chunk.trackers[index as usize];
+        let tracker = |index: u32| &trackers[index as usize];
         if let Some(previous) = record.previous {
             self.transports.mention(tracker(previous.tracker), previous.seq, now, timeline);
         }
@@ -238,8 +240,9 @@ impl Sequence {
                     self.transports.arrive(tracker(sender.tracker), sender.seq, now, timeline)
                 });
                 if new {
-                    let event = &ahead.chunk.events[*index as usize];
-                    (out.click)(judge.judge(event, record));
+                    let event = &mut events[*index as usize];
+                    judge.judge(&mut event.facts, record);
+                    (out.click)(event);
                 } else {
                     self.repeats += 1;
                 }
@@ -281,14 +284,12 @@ impl<'t> Judge<'t> {
     }
 
     #[inline]
-    fn judge(&mut self, event: &Event, record: &Parsed) -> Event {
+    fn judge(&mut self, click: &mut Facts, record: &Parsed) {
         let fold_time = record.time;
         if fold_time >= self.policy_until {
             self.policy = self.timeline.at(fold_time).0;
             self.policy_until = self.timeline.in_force_until(fold_time);
         }
-        let mut event = *event;
-        let click = &mut event.facts;
         click.fold_time = fold_time;
         click.policy = self.policy;
         let minute = click.click_time().minute();
@@ -305,6 +306,5 @@ impl<'t> Judge<'t> {
             let burst_clicks = policy.burst_clicks as u8;
             click.burst_clicks = burst_clicks;
         }
-        event
     }
 }

@@ -94,32 +94,33 @@ impl SourceStage {
 
     #[inline]
     fn push(&mut self, click: &Facts, timeline: &Timeline) {
-        let number = self.first + self.waiting.len() as u64;
-        let mut waiting =
-            Waiting { click: *click, previous: NOBODY, back: 0, chain: 1, places: NOWHERE };
         let left_out = click.flags.any(Flags::PREFETCH | Flags::NO_CLICK_METHOD);
-        if click.source == 0 || left_out {
-            self.waiting.push_back(waiting);
-            return;
+        let (previous, back, chain) =
+            if click.source == 0 || left_out { (NOBODY, 0, 1) } else { self.chain(click) };
+        self.waiting.push_back(Waiting { click: *click, previous, back, chain, places: NOWHERE });
+        if chain > 1 {
+            self.look_for_burst(chain, click.fold_time, timeline);
         }
+    }
+
+    /// Makes the click about to be pushed the head of its chain: what hangs behind it there, how
+    /// far back the source's click before it is, and how long the run of such clicks is with it.
+    #[inline]
+    fn chain(&mut self, click: &Facts) -> (u64, u32, u32) {
         if self.waiting.len() >= self.heads.len() / 2 {
             self.rehash();
         }
+        let number = self.first + self.waiting.len() as u64;
         let head = slot_of(click.source, self.heads.len());
-        waiting.previous = core::mem::replace(&mut self.heads[head], number);
-        if let Some(last) = self.last_of(click.source, waiting.previous) {
-            let previous = &self.waiting[to_index(last - self.first)];
-            if click.fold_time.since(previous.click.fold_time) < BURST_SPAN_MS {
-                #[expect(clippy::cast_possible_truncation, reason = "a second's clicks")]
-                let back = (number - last) as u32;
-                waiting.back = back;
-                waiting.chain = previous.chain.saturating_add(1);
-            }
+        let behind = core::mem::replace(&mut self.heads[head], number);
+        let Some(last) = self.last_of(click.source, behind) else { return (behind, 0, 1) };
+        let previous = &self.waiting[to_index(last - self.first)];
+        if click.fold_time.since(previous.click.fold_time) >= BURST_SPAN_MS {
+            return (behind, 0, 1);
         }
-        self.waiting.push_back(waiting);
-        if waiting.chain > 1 {
-            self.look_for_burst(waiting.chain, click.fold_time, timeline);
-        }
+        #[expect(clippy::cast_possible_truncation, reason = "a second's clicks")]
+        let back = (number - last) as u32;
+        (behind, back, previous.chain.saturating_add(1))
     }
 
     /// The source's latest click at or before `number` in a chain.

@@ -143,3 +143,22 @@ pub fn read_file(disk: &dyn Disk, path: &Path, limit: u64) -> io::Result<Vec<u8>
     bytes.truncate(got);
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{PAGE, PageBuffer};
+
+    #[test]
+    fn a_page_buffer_is_aligned_and_ends_in_zeros() {
+        let mut buffer = PageBuffer::default();
+        for len in [1, PAGE - 1, PAGE, PAGE + 1, 3 * PAGE, 5, 0] {
+            let part = vec![7; len];
+            buffer.fill(&[&part[..len / 2], &part[len / 2..]]);
+            let bytes = buffer.bytes();
+            assert_eq!(bytes.len(), len.next_multiple_of(PAGE), "{len}");
+            assert_eq!(bytes.as_ptr().align_offset(PAGE), 0, "{len}");
+            assert!(bytes[..len].iter().all(|byte| *byte == 7), "{len}");
+            assert!(bytes[len..].iter().all(|byte| *byte == 0), "{len}");
+        }
+    }
+}
