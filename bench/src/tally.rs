@@ -23,7 +23,7 @@ impl Tally {
     /// Adds a row of the advertisers' view: the clicks that are not repeats of a pair of click id
     /// and user. Rows of publishers are passed over, so that nothing counts twice.
     pub fn add(&mut self, row: &Row) {
-        let RowKey::Ad { ad_id, .. } = &row.key else { return };
+        let RowKey::Ad { ad_id, .. } = &*row.key else { return };
         let count = row.counts.measured - row.counts.of(Class::D1);
         let ad = ad_id.strip_prefix("ad-").and_then(|number| number.parse::<i128>().ok());
         let Some(ad) = ad.filter(|_| count > 0) else { return };

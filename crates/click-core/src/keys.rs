@@ -9,6 +9,7 @@ use crate::record::Click;
 use crate::row::RowKey;
 use crate::words;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// Number of a row key in its table.
@@ -248,13 +249,14 @@ const fn upper(hash: u64) -> u32 {
 pub struct KeyTable {
     set: KeySet,
     groups: Vec<u8>,
+    texts: Vec<Arc<RowKey>>,
     identity: Identity,
 }
 
 impl KeyTable {
     /// An empty table; `identity` decides the key groups.
     pub fn new(identity: Identity) -> KeyTable {
-        KeyTable { set: KeySet::default(), groups: Vec::new(), identity }
+        KeyTable { set: KeySet::default(), groups: Vec::new(), texts: Vec::new(), identity }
     }
 
     /// How many keys there are.
@@ -273,21 +275,9 @@ impl KeyTable {
         self.groups[id as usize]
     }
 
-    /// The key in words.
-    pub fn row_key(&self, id: KeyId) -> RowKey {
-        let key = self.set.keys.get(id);
-        let mut parts = parts(key);
-        let mut next = || parts.next().unwrap_or_default();
-        if key[0].to_le_bytes()[0] == AD {
-            RowKey::Ad {
-                ad_id: next(),
-                currency: next(),
-                campaign_id: next(),
-                advertiser_id: next(),
-            }
-        } else {
-            RowKey::Publisher { publisher_id: next(), placement_id: next(), currency: next() }
-        }
+    /// The key as text.
+    pub fn row_key(&self, id: KeyId) -> Arc<RowKey> {
+        Arc::clone(&self.texts[id as usize])
     }
 
     /// The key as it is kept: one order and one form wherever it is.
@@ -322,9 +312,22 @@ impl KeyTable {
     fn intern_words(&mut self, key: &[u64], hash: u64) -> KeyId {
         let (id, new) = self.set.intern(key, hash);
         if new {
-            let first = parts(key).next().unwrap_or_default();
+            let key = text_of(key);
+            let (RowKey::Ad { ad_id: first, .. } | RowKey::Publisher { publisher_id: first, .. }) =
+                &key;
             self.groups.push(self.identity.group(first.as_bytes()));
+            self.texts.push(Arc::new(key));
         }
         id
+    }
+}
+
+fn text_of(key: &[u64]) -> RowKey {
+    let mut parts = parts(key);
+    let mut next = || parts.next().unwrap_or_default();
+    if key[0].to_le_bytes()[0] == AD {
+        RowKey::Ad { ad_id: next(), currency: next(), campaign_id: next(), advertiser_id: next() }
+    } else {
+        RowKey::Publisher { publisher_id: next(), placement_id: next(), currency: next() }
     }
 }

@@ -3,6 +3,7 @@
 use crate::types::{Minute, Version};
 use crate::verdict::{CLASSES, Class};
 use alloc::string::String;
+use alloc::sync::Arc;
 
 /// What a row counts by, apart from the time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,8 +46,8 @@ pub struct Counts {
 /// A ledger row, true as of its version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// What is counted.
-    pub key: RowKey,
+    /// What is counted; shared, since rows of one key are many.
+    pub key: Arc<RowKey>,
     /// Minute in which the clicks happened.
     pub minute: Minute,
     /// Minute in which late clicks were posted; `None` in an ordinary row.

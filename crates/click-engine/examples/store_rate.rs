@@ -29,7 +29,7 @@ fn row(n: usize, at: u64) -> Row {
     let minute = u32::try_from(n / PER_MINUTE).unwrap_or(u32::MAX);
     let counts = Counts { measured: at, pending: 0, by_class, sum_micros: i128::from(at) * 1000 };
     let version = Version::new(1, Millis(at * 1000));
-    Row { key, minute: Minute(minute), posted_minute: None, counts, version }
+    Row { key: key.into(), minute: Minute(minute), posted_minute: None, counts, version }
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

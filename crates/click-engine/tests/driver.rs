@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-type Key = (RowKey, Minute, Option<Minute>);
+type Key = (Arc<RowKey>, Minute, Option<Minute>);
 type Rows = BTreeMap<Key, Row>;
 
 const START: u64 = 1_780_000_000_000;

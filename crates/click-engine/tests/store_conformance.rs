@@ -30,7 +30,8 @@ fn ad_row(ad: &str, minute: u32, measured: u64, at: u64) -> Row {
             currency: "USD".into(),
             campaign_id: "c".into(),
             advertiser_id: String::new(),
-        },
+        }
+        .into(),
         minute: Minute(minute),
         posted_minute: None,
         counts: Counts { measured, pending: 0, by_class, sum_micros: i128::from(measured) * 7 },
@@ -44,7 +45,7 @@ fn publisher_row(publisher: &str, minute: u32, measured: u64, at: u64) -> Row {
         placement_id: String::new(),
         currency: "EUR".into(),
     };
-    Row { key, ..ad_row("", minute, measured, at) }
+    Row { key: key.into(), ..ad_row("", minute, measured, at) }
 }
 
 fn all(reader: &dyn LedgerReader, view: View) -> Vec<Row> {

@@ -23,7 +23,8 @@ fn row(ad: &str, campaign: &str, at: Millis, clicks: u64, price: i128) -> Row {
             currency: "USD".into(),
             campaign_id: campaign.into(),
             advertiser_id: "adv".into(),
-        },
+        }
+        .into(),
         minute: at.minute(),
         posted_minute: None,
         counts: Counts { measured: clicks, pending: 0, by_class, sum_micros },

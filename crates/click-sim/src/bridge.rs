@@ -60,7 +60,7 @@ pub fn header(records: &[PlainRecord], partitions: u32) -> Header {
 #[must_use]
 pub fn plain_row(row: &Row) -> (PlainKey, PlainRow) {
     let (minute, posted) = (u64::from(row.minute.0), row.posted_minute.map(|m| u64::from(m.0)));
-    let key = match row.key.clone() {
+    let key = match (*row.key).clone() {
         RowKey::Ad { ad_id, currency, campaign_id, advertiser_id } => {
             PlainKey::Ad((ad_id, minute, posted, currency, campaign_id, advertiser_id))
         }

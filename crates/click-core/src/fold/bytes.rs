@@ -6,6 +6,7 @@ use crate::snapshot::{Reader, SnapshotError, Writer};
 use crate::stage::user::{Claim, Journal, PairClick};
 use crate::types::{Millis, Minute, Version};
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// A journal as bytes.
@@ -72,7 +73,7 @@ pub fn decode_rows(bytes: &[u8]) -> Result<Vec<Row>, SnapshotError> {
     let mut rows = Vec::new();
     for _ in 0..input.len(100)? {
         rows.push(Row {
-            key: take_key(&mut input)?,
+            key: Arc::new(take_key(&mut input)?),
             minute: Minute(input.u32()?),
             posted_minute: take_minute(&mut input)?,
             counts: take_counts(&mut input)?,

@@ -10,6 +10,7 @@ use click_core::types::{Minute, Version};
 use click_core::verdict::{CLASSES, Class};
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Statement, ToSql};
+use std::sync::Arc;
 
 /// `posted_minute` of an ordinary row; sorts before every real minute.
 const ORDINARY: i64 = -1;
@@ -81,7 +82,7 @@ fn columns(view: View) -> String {
 pub(super) fn bind_key(statement: &mut Statement<'_>, row: &Row) -> rusqlite::Result<usize> {
     let minute = i64::from(row.minute.0);
     let posted = row.posted_minute.map_or(ORDINARY, |minute| i64::from(minute.0));
-    let texts: &[&dyn ToSql] = match &row.key {
+    let texts: &[&dyn ToSql] = match &*row.key {
         RowKey::Ad { ad_id, currency, campaign_id, advertiser_id } => {
             &[ad_id, &minute, &posted, currency, campaign_id, advertiser_id]
         }
@@ -148,6 +149,7 @@ pub(super) fn read_row(view: View, from: &rusqlite::Row<'_>) -> Result<Row, Stor
     let posted_minute =
         if posted == ORDINARY { None } else { Some(Minute(u32::try_from(posted).map_err(bad)?)) };
     let (counts, version) = read_values(from, view.names().1.len())?;
+    let key = Arc::new(key);
     Ok(Row { key, minute: Minute(from.get(minute_at)?), posted_minute, counts, version })
 }
 

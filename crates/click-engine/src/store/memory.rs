@@ -107,7 +107,7 @@ fn first_key(key: &RowKey) -> &str {
 
 fn place(row: &Row) -> Place {
     let (minute, posted) = (row.minute, row.posted_minute);
-    match row.key.clone() {
+    match (*row.key).clone() {
         RowKey::Ad { ad_id, currency, campaign_id, advertiser_id } => {
             (ad_id, String::new(), minute, posted, currency, campaign_id, advertiser_id)
         }

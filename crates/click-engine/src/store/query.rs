@@ -12,6 +12,7 @@ use click_core::types::{Millis, Minute};
 use click_core::verdict::Class;
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Most groups that one report may have before its limit is applied.
 pub const MAX_GROUPS: usize = 2_000_000;
@@ -273,7 +274,7 @@ struct Group {
 impl Groups {
     fn add(&mut self, bucket: usize, by: GroupBy, row: Row, timeline: &Timeline) {
         let sealed_at = sealed_at(row.minute, row.posted_minute, timeline);
-        let (key, currency) = group_key(by, row.key);
+        let (key, currency) = group_key(by, Arc::unwrap_or_clone(row.key));
         let group = self.groups.entry(bucket).or_default().entry(key).or_default();
         let known = group.iter().position(|group| group.currency == currency);
         let at = known.unwrap_or_else(|| {

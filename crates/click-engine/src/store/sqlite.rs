@@ -225,7 +225,7 @@ pub(super) fn other_generation(version: Version, generation: u16) -> StoreError 
 
 fn key_text(row: &Row) -> String {
     let posted = row.posted_minute.map_or(String::new(), |minute| format!(" posted {}", minute.0));
-    let key = match &row.key {
+    let key = match &*row.key {
         RowKey::Ad { ad_id, currency, campaign_id, advertiser_id } => {
             format!("ad {ad_id:?} {currency:?} {campaign_id:?} {advertiser_id:?}")
         }

@@ -38,7 +38,7 @@ pub fn columns(view: View, with_version: bool) -> Vec<Column> {
 pub fn write<W: Write>(row: &Row, with_version: bool, out: &mut Writer<'_, W>) -> Result<()> {
     let minute = minute(row.minute)?;
     let posted = row.posted_minute.map_or(Ok(String::new()), self::minute)?;
-    let mut values = match &row.key {
+    let mut values = match &*row.key {
         RowKey::Ad { ad_id, currency, campaign_id, advertiser_id } => vec![
             ad_id.clone(),
             minute,
@@ -78,12 +78,12 @@ mod tests {
         let mut counts = Counts { measured: 3, pending: 1, sum_micros: -5, ..Counts::default() };
         counts.by_class[Class::V as usize] = 2;
         let row = Row {
-            key: RowKey::Ad {
+            key: std::sync::Arc::new(RowKey::Ad {
                 ad_id: "a".into(),
                 currency: "USD".into(),
                 campaign_id: "m".into(),
                 advertiser_id: String::new(),
-            },
+            }),
             minute: Minute(25_167_450),
             posted_minute: Some(Minute(25_167_500)),
             counts,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::Write;
+use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use click_core::record::{Kind as RecordKind, Record};
@@ -17,7 +18,7 @@ use super::table::{Column, Format, Kind, Writer};
 const READ_BYTES: usize = 4 << 20;
 
 /// A row's identity.
-pub type RowId = (RowKey, Minute, Option<Minute>);
+pub type RowId = (Arc<RowKey>, Minute, Option<Minute>);
 
 /// What folding the log again brought about.
 #[derive(Default)]

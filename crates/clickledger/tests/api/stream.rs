@@ -57,8 +57,13 @@ fn row(ad: usize, at: u64) -> LiveRow {
         campaign_id: "c".repeat(100),
         advertiser_id: "a".repeat(100),
     };
-    let row =
-        Row { key, minute: Minute(1), posted_minute: None, counts, version: Version(at * 1000) };
+    let row = Row {
+        key: key.into(),
+        minute: Minute(1),
+        posted_minute: None,
+        counts,
+        version: Version(at * 1000),
+    };
     LiveRow { row, sealed: false }
 }
 

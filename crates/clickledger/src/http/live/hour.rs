@@ -8,13 +8,14 @@ use click_core::types::{Millis, Minute};
 use click_core::verdict::{CLASSES, Class};
 use click_engine::live::LiveRow;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// Minutes shown.
 pub const MINUTES: u32 = 60;
 /// Most rows remembered.
 pub const MAX_ROWS: usize = 400_000;
 
-type RowId = (RowKey, Option<Minute>);
+type RowId = (Arc<RowKey>, Option<Minute>);
 
 #[derive(Default)]
 pub struct Hour {
@@ -87,7 +88,7 @@ impl Hour {
     /// Takes a row's new content; returns what it held before, `None` if that is not kept up here.
     pub fn change(&mut self, live: &LiveRow) -> Option<Counts> {
         let row = &live.row;
-        let RowKey::Ad { ad_id, currency, .. } = &row.key else { return None };
+        let RowKey::Ad { ad_id, currency, .. } = &*row.key else { return None };
         if row.minute < Hour::first_minute(self.as_of) {
             return None;
         }
@@ -141,11 +142,11 @@ impl Hour {
     fn forget(&mut self, rows: HashMap<RowId, Counts>) {
         self.rows -= rows.len();
         for ((key, _), counts) in rows {
-            let RowKey::Ad { ad_id, currency, .. } = key else { continue };
-            if let Some(ad) = self.ads.get_mut(&ad_id) {
-                ad.counts.replace(&counts, &Counts::default(), &currency);
+            let RowKey::Ad { ad_id, currency, .. } = &*key else { continue };
+            if let Some(ad) = self.ads.get_mut(ad_id) {
+                ad.counts.replace(&counts, &Counts::default(), currency);
                 if ad.counts.measured == 0 {
-                    self.ads.remove(&ad_id);
+                    self.ads.remove(ad_id);
                 }
             }
         }

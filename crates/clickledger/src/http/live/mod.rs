@@ -191,7 +191,7 @@ impl Waiting {
     fn merge(&mut self) {
         let Some(last) = self.updates.last() else { return };
         let (as_of, arriving) = (last.as_of, last.arriving);
-        let mut newest: HashMap<(RowKey, Minute, Option<Minute>), LiveRow> = HashMap::new();
+        let mut newest: HashMap<(Arc<RowKey>, Minute, Option<Minute>), LiveRow> = HashMap::new();
         for row in self.updates.drain(..).flat_map(|update| update.rows) {
             let key = (row.row.key.clone(), row.row.minute, row.row.posted_minute);
             newest.insert(key, row);

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 pub fn row_json(row: &Row, sealed: bool) -> Map<String, Value> {
     let mut object = Map::new();
     let mut put = |name: &str, value: Value| object.insert(name.into(), value);
-    let sum = match &row.key {
+    let sum = match &*row.key {
         RowKey::Ad { ad_id, currency, campaign_id, advertiser_id } => {
             put("view", json!("ad"));
             put("ad_id", json!(ad_id));
@@ -67,7 +67,7 @@ impl LiveJson {
         if let Some(before) = before {
             object.insert("change".into(), change(&live.row.counts, before));
         }
-        let (of_ad_view, id, advertiser) = match &live.row.key {
+        let (of_ad_view, id, advertiser) = match &*live.row.key {
             RowKey::Ad { ad_id, advertiser_id, .. } => (true, ad_id, advertiser_id.clone()),
             RowKey::Publisher { publisher_id, .. } => (false, publisher_id, String::new()),
         };
