@@ -84,7 +84,7 @@ impl Sip {
 
     #[inline(always)]
     fn word(&mut self, word: u64) {
-        self.words += 1;
+        self.words = self.words.wrapping_add(1);
         self.v[3] ^= word;
         self.round();
         self.v[0] ^= word;

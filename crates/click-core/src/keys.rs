@@ -57,9 +57,20 @@ impl Keys {
     }
 
     #[inline]
+    fn start(&self, id: KeyId) -> u32 {
+        if id == 0 { 0 } else { self.ends[id as usize - 1] }
+    }
+
+    #[inline]
     fn get(&self, id: KeyId) -> &[u64] {
-        let start = if id == 0 { 0 } else { self.ends[id as usize - 1] };
-        &self.words[start as usize..self.ends[id as usize] as usize]
+        &self.words[self.start(id) as usize..self.ends[id as usize] as usize]
+    }
+
+    /// Whether the key that begins at `start` is `key`: the first word tells the length.
+    #[inline]
+    fn begins(&self, start: u32, key: &[u64]) -> bool {
+        let start = start as usize;
+        self.words.get(start..start + key.len()).is_some_and(|words| same(words, key))
     }
 
     /// Appends a key of parts of at most 255 bytes each.
@@ -159,8 +170,16 @@ impl KeyList {
 #[derive(Clone, Default)]
 struct KeySet {
     keys: Keys,
-    /// Open addressing: half of the hash, and the number plus one.
-    slots: Vec<(u32, KeyId)>,
+    /// Open addressing.
+    slots: Vec<KeySlot>,
+}
+
+/// Half of a key's hash, where its words begin, and its number plus one, 0 for none.
+#[derive(Clone, Copy, Default)]
+struct KeySlot {
+    half: u32,
+    start: u32,
+    next_id: u32,
 }
 
 impl KeySet {
@@ -177,16 +196,16 @@ impl KeySet {
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "masked to the table's length")]
     const fn home(&self, hash: u64) -> usize {
-        hash as usize & (self.slots.len() - 1)
+        hash as usize & self.slots.len().wrapping_sub(1)
     }
 
     #[inline]
     fn find(&self, key: &[u64], hash: u64) -> Option<KeyId> {
         let mut at = if self.slots.is_empty() { return None } else { self.home(hash) };
         loop {
-            let (half, id) = self.slots[at];
-            let id = id.checked_sub(1)?;
-            if half == upper(hash) && same(self.keys.get(id), key) {
+            let slot = self.slots[at];
+            let id = slot.next_id.checked_sub(1)?;
+            if slot.half == upper(hash) && self.keys.begins(slot.start, key) {
                 return Some(id);
             }
             at = (at + 1) & (self.slots.len() - 1);
@@ -199,7 +218,8 @@ impl KeySet {
         let id = self.keys.len() as KeyId - 1;
         if self.slots.len() < 2 * self.keys.len() {
             self.slots.clear();
-            self.slots.resize((4 * self.keys.len()).next_power_of_two(), (0, 0));
+            let len = (4 * self.keys.len()).next_power_of_two();
+            self.slots.resize(len, KeySlot::default());
             (0..id).for_each(|id| self.put(id));
         }
         self.put(id);
@@ -209,35 +229,36 @@ impl KeySet {
     fn put(&mut self, id: KeyId) {
         let hash = self.keys.hashes[id as usize];
         let mut at = self.home(hash);
-        while self.slots[at].1 != 0 {
+        while self.slots[at].next_id != 0 {
             at = (at + 1) & (self.slots.len() - 1);
         }
-        self.slots[at] = (upper(hash), id + 1);
+        let (half, start) = (upper(hash), self.keys.start(id));
+        self.slots[at] = KeySlot { half, start, next_id: id + 1 };
     }
 
-    /// Three hints that a key with this hash is wanted soon, a pass over a block each.
+    /// First of two hints that a key with this hash is wanted soon, a pass over a block each.
     #[inline]
-    fn hint(&self, hash: u64, pass: usize) {
-        if self.slots.is_empty() {
-            return;
-        }
-        let slot = &self.slots[self.home(hash)];
-        if pass == 0 {
+    fn hint_slot(&self, hash: u64) {
+        if let Some(slot) = self.slots.get(self.home(hash)) {
             crate::prefetch::read(slot);
-        } else if let Some(id) = slot.1.checked_sub(1) {
-            if pass == 1 {
-                crate::prefetch::read(&self.keys.ends[id as usize]);
-            } else if let Some(word) = self.keys.get(id).first() {
-                crate::prefetch::read(word);
-            }
+        }
+    }
+
+    /// Second hint.
+    #[inline]
+    fn hint_words(&self, hash: u64) {
+        if let Some(slot) = self.slots.get(self.home(hash))
+            && let Some(word) = self.keys.words.get(slot.start as usize)
+        {
+            crate::prefetch::read(word);
         }
     }
 }
 
-/// Equality of a few words, without a call.
+/// Equality of as many words, few of them, without a call.
 #[inline]
 fn same(one: &[u64], other: &[u64]) -> bool {
-    one.len() == other.len() && one.iter().zip(other).fold(0, |differ, (a, b)| differ | a ^ b) == 0
+    one.iter().zip(other).fold(0, |differ, (a, b)| differ | a ^ b) == 0
 }
 
 const fn upper(hash: u64) -> u32 {
@@ -295,9 +316,8 @@ impl KeyTable {
     pub(crate) fn intern_all(&mut self, list: &KeyList, mut f: impl FnMut(KeyId, KeyId)) {
         let (mut next, mut before) = (0, 0);
         for block in list.keys.hashes.chunks(BLOCK) {
-            for pass in 0..3 {
-                block.iter().for_each(|hash| self.set.hint(*hash, pass));
-            }
+            block.iter().for_each(|hash| self.set.hint_slot(*hash));
+            block.iter().for_each(|hash| self.set.hint_words(*hash));
             for hash in block {
                 let id = self.intern_words(list.keys.get(next), *hash);
                 if next % 2 == 1 {

@@ -220,8 +220,8 @@ impl Fold {
             for verdict in &shard.verdicts {
                 self.totals.by_class[verdict.reasons.class() as usize] += 1;
             }
-            effects.verdicts.append(&mut shard.verdicts);
-            effects.rows.append(&mut shard.published);
+            hand_over(&mut effects.verdicts, &mut shard.verdicts);
+            hand_over(&mut effects.rows, &mut shard.published);
         }
     }
 
@@ -295,5 +295,14 @@ impl Fold {
             f(in_words(row, keys, generation), sealed);
         };
         self.shards.iter_mut().for_each(|shard| shard.window.take_touched(&mut tell));
+    }
+}
+
+/// Moves everything to the end of `all`, without copying if that is empty.
+fn hand_over<T>(all: &mut Vec<T>, some: &mut Vec<T>) {
+    if all.is_empty() {
+        core::mem::swap(all, some);
+    } else {
+        all.append(some);
     }
 }
