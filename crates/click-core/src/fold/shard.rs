@@ -3,8 +3,8 @@
 use crate::keys::KeyTable;
 use crate::limits::KEY_GROUPS;
 use crate::policy::Timeline;
-use crate::stage::event::{Event, Facts};
-use crate::stage::partial::{Partial, Partials, Slot};
+use crate::stage::event::{Event, Facts, Slot};
+use crate::stage::partial::{Partial, Partials};
 use crate::stage::source::{SourceStage, Verdict};
 use crate::stage::user::{Journal, UserStage};
 use crate::stage::window::{Publish, PublishedRow, WindowStage};

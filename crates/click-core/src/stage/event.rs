@@ -1,6 +1,5 @@
 //! A click between the stages: what the rules need of it, as fixed-size facts.
 
-use super::partial::Slot;
 use crate::keys::KeyId;
 use crate::policy::PolicyIndex;
 use crate::types::{Micros, Millis, Minute, Offset, Partition};
@@ -96,6 +95,17 @@ impl Posted {
     pub const fn minute(self) -> Option<Minute> {
         if self.0 == u32::MAX { None } else { Some(Minute(self.0)) }
     }
+}
+
+/// A row's place: which key, which minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Slot {
+    /// The row key's number.
+    pub key: KeyId,
+    /// Minute in which the clicks happened.
+    pub minute: Minute,
+    /// Minute in which late clicks are posted.
+    pub posted: Posted,
 }
 
 impl Facts {

@@ -1,7 +1,8 @@
 //! The rows that can still change, a cache line each: what nearly every click touches lies
 //! together, the counts of other classes elsewhere.
 
-use super::partial::{Partial, Slot};
+use super::event::Slot;
+use super::partial::Partial;
 use crate::hash::Map;
 use crate::row::Counts;
 use crate::types::{Micros, Millis};

@@ -1,23 +1,11 @@
 //! Combine: clicks to partial counts per row, so that only these travel to the window stage and a
 //! hot ad is no hot spot.
 
-use super::event::{Facts, Posted};
+use super::event::{Facts, Slot};
 use crate::hash::Map;
-use crate::keys::KeyId;
-use crate::types::{Millis, Minute};
+use crate::types::Millis;
 use crate::verdict::Class;
 use alloc::vec::Vec;
-
-/// A row's place: which key, which minute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Slot {
-    /// The row key's number.
-    pub key: KeyId,
-    /// Minute in which the clicks happened.
-    pub minute: Minute,
-    /// Minute in which late clicks are posted.
-    pub posted: Posted,
-}
 
 /// What a number of clicks change about one row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 //! A row is published as of grid instants only; between them its content runs ahead for live
 //! views. A row that can no longer change is let go once it has been published.
 
-use super::event::Facts;
+use super::event::{Facts, Slot};
 use super::open_rows::{OpenRows, RowId};
-use super::partial::{Partial, Places, Slot, Tally};
+use super::partial::{Partial, Places, Tally};
 use crate::keys::KeyTable;
 use crate::limits::LOOK_AHEAD_MS;
 use crate::policy::Timeline;
