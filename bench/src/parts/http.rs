@@ -2,7 +2,7 @@
 //! answered without parsing, and beside the disk's own flush. One core serves, another one asks.
 
 use crate::Settings;
-use crate::clicks::Clicks;
+use crate::clicks::{Clicks, Text};
 use crate::machine::{Flushes, flushes};
 use crate::measure::cpu_of;
 use crate::peers::{Nginx, Wrk};
@@ -130,12 +130,15 @@ fn links(dirs: &[&Path; 2]) -> Result<Vec<String>> {
     let (key, _) = store.minting_key()?.context("no signing key")?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let mut clicks = Clicks::new(1, 50_000, 0);
-    (0..LINKS).map(|_| link(&mut clicks, &key, now + 3600)).collect()
+    let next = |_| {
+        clicks.advance();
+        link(clicks.text(), &key, now + 3600)
+    };
+    (0..LINKS).map(next).collect()
 }
 
-fn link(clicks: &mut Clicks, key: &SigningKey, expires_s: u64) -> Result<String> {
-    clicks.advance();
-    let text = clicks.text();
+/// Path of a signed link of a click with these texts.
+pub fn link(text: &Text, key: &SigningKey, expires_s: u64) -> Result<String> {
     let spec = LinkSpec {
         click_id: &text.click,
         user_id: &text.user,

@@ -2,8 +2,9 @@
 //! that leaves the server idle most of the time. The whole product on one core, visitors and an
 //! onlooker on another one; the disk's own flush right before and right after each run.
 
-use super::http::listening;
+use super::http::{link, listening};
 use crate::Settings;
+use crate::clicks::Text;
 use crate::machine::{Flushes, flushes};
 use crate::measure::cpu_of;
 use crate::process::{CLIENT_CORE, data_dir, field, output, worker};
@@ -11,7 +12,6 @@ use crate::report::{Figure, Line, Report, progress};
 use crate::stats::Samples;
 use crate::worker::AD;
 use anyhow::{Context, Result};
-use click_core::link::{LinkSpec, Target, mint};
 use clickledger::keys::KeyStore;
 use serde_json::Value;
 use std::path::Path;
@@ -85,22 +85,15 @@ fn paths(data: &Path, clicks: u64) -> Result<String> {
     let expires_s = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() + 3600;
     let mut lines = String::new();
     for number in 0..clicks {
-        let (click, user) = (format!("click-{number}"), format!("user-{number}"));
-        let spec = LinkSpec {
-            click_id: &click,
-            user_id: &user,
-            ad_id: &format!("{AD}{number}"),
-            campaign_id: "campaign",
-            advertiser_id: "advertiser",
-            publisher_id: "publisher",
-            price_micros: Some(crate::clicks::PRICE),
-            currency: "USD",
-            expires_s: Some(expires_s),
-            target: Target::Url("https://shop.example/landing"),
-            ..LinkSpec::default()
+        let text = Text {
+            click: format!("click-{number}"),
+            user: format!("user-{number}"),
+            ad: format!("{AD}{number}"),
+            campaign: "campaign".into(),
+            advertiser: "advertiser".into(),
+            publisher: "publisher".into(),
         };
-        let path = mint(&spec, &key);
-        lines += &path.map_err(|error| anyhow::anyhow!("cannot mint a link: {error}"))?;
+        lines += &link(&text, &key, expires_s)?;
         lines.push('\n');
     }
     Ok(lines)

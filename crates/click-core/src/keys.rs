@@ -1,4 +1,5 @@
-//! Row keys as small numbers: clicks travel with a number, the text is kept once.
+//! Row keys as small numbers: clicks travel with a number, the key is kept once, as words to look
+//! it up by and as text to publish.
 //!
 //! Numbers are local to one table and mean nothing elsewhere; whoever sends rows or events across
 //! a border sends the text.
@@ -113,7 +114,7 @@ fn parts(key: &[u64]) -> impl Iterator<Item = String> {
     lengths.map(move |len| {
         let (part, tail) = rest.split_at(words::count(usize::from(len)));
         rest = tail;
-        let mut bytes: Vec<u8> = part.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let mut bytes = words::bytes(part);
         bytes.truncate(usize::from(len));
         // Keys are made of text.
         String::from_utf8(bytes).unwrap_or_default()
@@ -131,7 +132,7 @@ pub(crate) fn well_formed(key: &[u64]) -> bool {
     let (lengths, none) = lengths.split_at(parts_of(kind));
     for len in lengths.iter().map(|len| usize::from(*len)) {
         let Some((part, tail)) = rest.split_at_checked(words::count(len)) else { return false };
-        let bytes: Vec<u8> = part.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let bytes = words::bytes(part);
         let (text, filling) = bytes.split_at(len);
         let id = len <= MAX_ID_BYTES && core::str::from_utf8(text).is_ok();
         if !id || filling.iter().any(|byte| *byte != 0) {

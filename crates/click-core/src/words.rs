@@ -1,5 +1,7 @@
 //! Text as 64-bit words, the last one filled up with zeros: how it is hashed, kept and compared.
 
+use alloc::vec::Vec;
+
 /// Calls `f` with each word of `bytes`.
 #[inline(always)]
 pub(crate) fn for_each(bytes: &[u8], mut f: impl FnMut(u64)) {
@@ -12,6 +14,11 @@ pub(crate) fn for_each(bytes: &[u8], mut f: impl FnMut(u64)) {
         Some(last) => u64::from_le_bytes(*last) >> (64 - 8 * tail.len()),
         None => short(bytes),
     });
+}
+
+/// The bytes that fill these words, zeros included.
+pub(crate) fn bytes(words: &[u64]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
 /// How many words `len` bytes fill.
@@ -40,17 +47,16 @@ pub(crate) fn short(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec::Vec;
 
     #[test]
     fn words_are_the_bytes_and_zeros() {
         let text: Vec<u8> = (1..=40).collect();
         for len in 0..=text.len() {
             let mut found = Vec::new();
-            for_each(&text[..len], |word| found.extend_from_slice(&word.to_le_bytes()));
+            for_each(&text[..len], |word| found.push(word));
             let mut expected = text[..len].to_vec();
             expected.resize(count(len) * 8, 0);
-            assert_eq!(found, expected, "{len} bytes");
+            assert_eq!(bytes(&found), expected, "{len} bytes");
         }
     }
 }

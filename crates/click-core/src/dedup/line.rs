@@ -57,7 +57,7 @@ impl Line {
     }
 
     #[inline]
-    pub(super) fn position(&self, place: usize) -> usize {
+    fn position(&self, place: usize) -> usize {
         let low = u16::from_le_bytes([self.0[LOW + 2 * place], self.0[LOW + 2 * place + 1]]);
         let high = self.0[HIGH + place / 2] >> (4 * (place % 2)) & 0xf;
         usize::from(low) | usize::from(high) << 16
@@ -72,32 +72,33 @@ impl Line {
         differ.wrapping_sub(ONES) & !differ & HIGH_BITS
     }
 
-    /// The places of the entries that may have this tag.
+    /// The positions of the entries that may have this tag.
     #[inline]
-    pub(super) fn candidates(&self, tag: u8) -> Candidates {
+    pub(super) fn candidates(&self, tag: u8) -> Candidates<'_> {
         let (front, back) = (self.marks(0, tag), self.marks(8, tag));
         let last = self.marks(10, tag) >> 48;
         // A byte of a mark has one bit: three marks fit beside each other, a bit apart.
-        Candidates { marks: front >> 7 | back >> 6 | last >> 5, count: self.count() }
+        Candidates { line: self, marks: front >> 7 | back >> 6 | last >> 5 }
     }
 }
 
-/// Places of a line that may hold what is looked for: bit `8 * i + word` for byte `i` of a word.
-pub(super) struct Candidates {
+/// Entries of a line that may be what is looked for: bit `8 * i + word` for byte `i` of a word.
+pub(super) struct Candidates<'l> {
+    line: &'l Line,
     marks: u64,
-    count: usize,
 }
 
-impl Candidates {
-    /// The next one.
+impl Iterator for Candidates<'_> {
+    type Item = usize;
+
     #[inline]
-    pub(super) fn next_place(&mut self) -> Option<usize> {
+    fn next(&mut self) -> Option<usize> {
         while self.marks != 0 {
             let bit = self.marks.trailing_zeros() as usize;
             self.marks &= self.marks - 1;
             let place = bit / 8 + 8 * (bit % 8);
-            if place < self.count {
-                return Some(place);
+            if place < self.line.count() {
+                return Some(self.line.position(place));
             }
         }
         None
@@ -119,14 +120,14 @@ mod tests {
                 line.push(*tag, position(place));
             }
             for tag in 0..=255 {
-                let mut candidates = line.candidates(tag);
-                let mut found: Vec<usize> =
-                    core::iter::from_fn(|| candidates.next_place()).collect();
+                let with_tag = |place: &usize| tags[*place] == tag;
+                let places = line.candidates(tag).map(|found| {
+                    (0..count).find(|place| position(*place) == found).expect("a position put in")
+                });
+                let mut found: Vec<usize> = places.filter(with_tag).collect();
                 found.sort_unstable();
-                let expected: Vec<usize> = (0..count).filter(|place| tags[*place] == tag).collect();
-                found.retain(|place| tags[*place] == tag);
+                let expected: Vec<usize> = (0..count).filter(with_tag).collect();
                 assert_eq!(found, expected, "{tag} {count}");
-                assert!(found.iter().all(|place| line.position(*place) == position(*place)));
             }
             assert_eq!(line.is_full(), count == PLACES);
             assert!(!line.went_on());

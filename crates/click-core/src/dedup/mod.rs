@@ -2,8 +2,8 @@
 //! per entry from ten million on.
 //!
 //! Cut into many small tables (key group x 32). A table's entries lie one behind the other in
-//! pages of one pool and never move; a small index says where each is, and grows by half to all of
-//! its size, one table at a time: no step ever takes long. An entry keeps 96 bits of its identity
+//! pages of one pool and never move; a small index says where each is, and grows by six to twelve
+//! tenths, one table at a time: no step ever takes long. An entry keeps 96 bits of its identity
 //! beside the 12 bits that its table stands for.
 
 mod line;

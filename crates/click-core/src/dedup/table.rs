@@ -2,7 +2,7 @@
 //! cache lines that says where they are. The index is small enough to stay near the processor, new
 //! entries go where the last one went, and growing moves four bytes an entry, never the entry.
 
-use super::line::{Candidates, Line, PLACES, POSITIONS};
+use super::line::{Line, PLACES, POSITIONS};
 use super::pool::{PAGE_BYTES, PageId, Pool};
 use alloc::vec::Vec;
 
@@ -121,9 +121,9 @@ impl<const V: usize> Table<V> {
         if line.went_on() {
             crate::prefetch::read(&self.lines[self.after(home)]);
         }
-        let candidate = line.candidates(id.tag()).next_place();
-        if let Some(place) = candidate {
-            crate::prefetch::read(&self.pages[line.position(place) / Self::PAGE_ENTRIES]);
+        let candidate = line.candidates(id.tag()).next();
+        if let Some(position) = candidate {
+            crate::prefetch::read(&self.pages[position / Self::PAGE_ENTRIES]);
         }
         candidate.is_some()
     }
@@ -131,8 +131,8 @@ impl<const V: usize> Table<V> {
     /// Asks for the entry that may be the one.
     pub(super) fn hint_entry(&self, pool: &Pool, id: EntryId) {
         let Some((_, line)) = self.line(id) else { return };
-        if let Some(place) = line.candidates(id.tag()).next_place() {
-            crate::prefetch::read(&self.entry(pool, line.position(place))[0]);
+        if let Some(position) = line.candidates(id.tag()).next() {
+            crate::prefetch::read(&self.entry(pool, position)[0]);
         }
     }
 
@@ -147,8 +147,8 @@ impl<const V: usize> Table<V> {
         let mut number = id.home(self.lines.len());
         loop {
             let line = &self.lines[number];
-            let candidates = line.candidates(id.tag());
-            if let Some(position) = self.find(line, candidates, pool, id) {
+            let is_it = |position: &usize| EntryId::read(self.entry(pool, *position)) == id;
+            if let Some(position) = line.candidates(id.tag()).find(is_it) {
                 return self.entry_mut(pool, position).last_chunk_mut();
             }
             if !line.went_on() {
@@ -158,23 +158,6 @@ impl<const V: usize> Table<V> {
         }
         let position = self.append(pool, id, &value);
         self.note(number, id.tag(), position);
-        None
-    }
-
-    #[inline]
-    fn find(
-        &self,
-        line: &Line,
-        mut candidates: Candidates,
-        pool: &Pool,
-        id: EntryId,
-    ) -> Option<usize> {
-        while let Some(place) = candidates.next_place() {
-            let position = line.position(place);
-            if EntryId::read(self.entry(pool, position)) == id {
-                return Some(position);
-            }
-        }
         None
     }
 

@@ -108,13 +108,15 @@ impl Shard {
         if alone && step.publish {
             self.source.advance(grid, &mut self.window, &mut self.verdicts);
         }
-        self.window.apply(self.settled_here.drain(..).as_slice().iter());
+        self.window.apply(&self.settled_here);
+        self.settled_here.clear();
         if step.publish {
             let (generation, keys, timeline) = (step.generation, step.keys, step.timeline);
             let rows = &mut self.published;
             self.window.publish(grid, &mut Publish { generation, keys, timeline, rows });
         }
-        self.window.apply(self.open_here.drain(..).as_slice().iter());
+        self.window.apply(&self.open_here);
+        self.open_here.clear();
         if alone {
             self.source.advance(step.w, &mut self.window, &mut self.verdicts);
         }

@@ -76,13 +76,7 @@ impl<'a> Reader<'a> {
     /// The bytes of a length-delimited field.
     #[inline(always)]
     pub(super) fn bytes(&mut self) -> Result<&'a [u8], DecodeError> {
-        let len = match self.bytes {
-            [first, rest @ ..] if *first < 0x80 => {
-                self.bytes = rest;
-                usize::from(*first)
-            }
-            _ => usize::try_from(self.varint()?).map_err(|_| DecodeError::Truncated)?,
-        };
+        let len = usize::try_from(self.varint()?).map_err(|_| DecodeError::Truncated)?;
         self.take(len)
     }
 

@@ -108,6 +108,16 @@ pub struct Slot {
     pub posted: Posted,
 }
 
+impl Slot {
+    /// The minute whose sealing ends the row, and whether it is one of late clicks.
+    pub(super) const fn end(self) -> (bool, Minute) {
+        match self.posted.minute() {
+            Some(posted) => (true, posted),
+            None => (false, self.minute),
+        }
+    }
+}
+
 impl Facts {
     /// When the click counts as having happened.
     #[inline]

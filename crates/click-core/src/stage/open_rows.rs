@@ -128,7 +128,7 @@ impl OpenRows {
         (line.unpublished, line.decided) = (row.unpublished, row.decided);
         (line.changed, line.sum_micros) = (row.changed, row.counts.sum_micros);
         line.measured = row.counts.measured;
-        line.pending += narrow(row.counts.pending);
+        line.pending = narrow(row.counts.pending);
         for class in Class::ALL {
             self.add(id, class, row.counts.of(class));
         }
@@ -274,14 +274,4 @@ fn place<T>(items: &mut Vec<T>, free: &mut Vec<u32>, item: T) -> u32 {
 /// If more clicks wait than there is memory for: snapshots are checked before.
 fn narrow(pending: u64) -> u32 {
     u32::try_from(pending).unwrap_or_else(|_| panic!("{pending} clicks cannot be pending"))
-}
-
-impl Slot {
-    /// The minute whose sealing ends the row, and whether it is one of late clicks.
-    pub(super) const fn end(self) -> (bool, crate::types::Minute) {
-        match self.posted.minute() {
-            Some(posted) => (true, posted),
-            None => (false, self.minute),
-        }
-    }
 }

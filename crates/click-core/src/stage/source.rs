@@ -32,7 +32,7 @@ const NOBODY: u64 = u64::MAX;
 const MIN_HEADS: usize = 1024;
 /// Clicks that are asked for ahead.
 const BLOCK: usize = 32;
-/// How far ahead a click's partial counts are asked for.
+/// How far ahead a click's rows are asked for.
 const AHEAD: usize = 8;
 
 /// The source stage of some key groups.

@@ -75,17 +75,11 @@ impl WindowStage {
     }
 
     /// Applies partial counts, a block at a time, its rows asked for beforehand.
-    pub fn apply<'a>(&mut self, mut partials: impl Iterator<Item = &'a (Slot, Partial)>) {
-        let mut block: Vec<&(Slot, Partial)> = Vec::with_capacity(BLOCK);
-        loop {
-            block.clear();
-            block.extend(partials.by_ref().take(BLOCK));
-            if block.is_empty() {
-                return;
-            }
+    pub fn apply(&mut self, partials: &[(Slot, Partial)]) {
+        for block in partials.chunks(BLOCK) {
             block.iter().for_each(|(slot, _)| self.rows.hint_key(slot.key));
             block.iter().for_each(|(slot, _)| self.rows.hint_row(slot.key));
-            for (slot, partial) in &block {
+            for (slot, partial) in block {
                 let id = self.row(*slot);
                 let first = self.rows.apply(id, partial);
                 self.touch(id, first);

@@ -43,13 +43,25 @@ pub struct PageBuffer {
 }
 
 impl PageBuffer {
-    /// Holds `parts` one behind the other, and zeros up to a whole page.
-    pub fn fill(&mut self, parts: &[&[u8]]) {
-        self.len = parts.iter().map(|part| part.len()).sum::<usize>().next_multiple_of(PAGE);
+    /// Holds so many zeros, rounded up to whole pages.
+    pub fn zeros(bytes: usize) -> PageBuffer {
+        let mut buffer = PageBuffer::default();
+        buffer.resize(bytes);
+        buffer
+    }
+
+    /// Makes room for `bytes`, with anything in it but in new memory, which is zeros.
+    fn resize(&mut self, bytes: usize) {
+        self.len = bytes.next_multiple_of(PAGE);
         if self.memory.len() < self.len + PAGE {
             self.memory = vec![0; self.len + PAGE];
             self.start = self.memory.as_ptr().align_offset(PAGE);
         }
+    }
+
+    /// Holds `parts` one behind the other, and zeros up to a whole page.
+    pub fn fill(&mut self, parts: &[&[u8]]) {
+        self.resize(parts.iter().map(|part| part.len()).sum());
         let mut rest = &mut self.memory[self.start..self.start + self.len];
         for part in parts {
             let (place, tail) = rest.split_at_mut(part.len());

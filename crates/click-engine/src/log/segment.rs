@@ -162,22 +162,17 @@ fn fill_spare(disk: &dyn Disk, path: &Path, file: &dyn DiskFile, bytes: u64) -> 
     file.set_len(0)?;
     file.preallocate(bytes)?;
     let pages = disk.open(path, OpenMode::WritePages)?;
-    let mut buffer = PageBuffer::default();
-    buffer.fill(&[&vec![0; ZERO_CHUNK]]);
-    let zeros = buffer.bytes();
+    let zeros = PageBuffer::zeros(ZERO_CHUNK);
     let mut at = 0;
     while at < bytes {
         let left = usize::try_from(bytes - at).unwrap_or(ZERO_CHUNK).min(ZERO_CHUNK);
         let whole = left - left % PAGE;
+        // What is no whole page, at the end of the file, goes the usual way.
+        let (to, chunk) = if whole > 0 { (&*pages, whole) } else { (file, left) };
+        to.write_at(at, &zeros.bytes()[..chunk])?;
         // Small steps: a commit never queues behind more than one of them at the device.
-        if whole > 0 {
-            pages.write_at(at, &zeros[..whole])?;
-            pages.sync_data()?;
-        } else {
-            file.write_at(at, &zeros[..left])?;
-            file.sync_data()?;
-        }
-        at += if whole > 0 { whole } else { left } as u64;
+        to.sync_data()?;
+        at += chunk as u64;
     }
     Ok(())
 }

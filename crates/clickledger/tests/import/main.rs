@@ -7,6 +7,8 @@
     reason = "a test panics and says what it skips"
 )]
 
+mod reference;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;

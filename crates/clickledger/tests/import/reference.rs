@@ -4,25 +4,15 @@
 //! The samples in `tests/data` were written for this: together they hold every class that has a
 //! rule, late and stale clicks, records sent again, several partitions, awkward ids and lines.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
+use super::{import, show};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use click_engine::log::{DiskLog, EventLog, LogOptions, RecordBatch};
 use click_sim::bridge::plain_record;
 use click_sim::reference::{PlainRecord, Reference};
 
 const READ_BYTES: usize = 1 << 20;
-
-fn run(args: &[&str], paths: [&Path; 2]) -> String {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_clickledger"));
-    command.args(args).arg("--data").args(paths.iter().filter(|path| **path != Path::new("")));
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
 
 fn records(data: &Path) -> (Vec<PlainRecord>, u32) {
     let log = DiskLog::open_readonly(&data.join("log"), &LogOptions::default()).unwrap();
@@ -53,12 +43,12 @@ fn assert_same(what: &str, ours: &str, reference: &str) {
 /// are of late clicks.
 fn check(file: &Path, rejected: usize) -> (BTreeSet<String>, usize) {
     let dir = tempfile::tempdir().unwrap();
-    let (data, none) = (dir.path().join("data"), Path::new(""));
-    let said = run(&["import"], [&data, file]);
+    let data = dir.path().join("data");
+    let said = String::from_utf8(import(&data, file, &[]).stdout).unwrap();
     assert!(said.contains(&format!(" {rejected} rejected,")), "{said}");
     let (records, partitions) = records(&data);
     let reference = Reference::new(records, partitions);
-    let show = |more: &[&str]| run(&[&["show", "--format", "csv"], more].concat(), [&data, none]);
+    let show = |more: &[&str]| show(&data, more);
     assert_same("ads", &show(&[]), &reference.show_ads(false));
     assert_same("ads and versions", &show(&["--with-version"]), &reference.show_ads(true));
     let publishers = show(&["--by", "publisher", "--with-version"]);
