@@ -3,14 +3,16 @@
 //! `no_std` by construction: clock, disk, network, environment and randomly seeded maps cannot be
 //! named here. Time is data; batches go in, effects come out.
 //!
-//! [`fold::Fold`] is the whole dataflow in one place; the stages under [`stage`] are its parts, for
-//! hosts that spread them over machines.
+//! [`fold::Fold`] is the whole dataflow in one place; [`hosted`] has its stages one by one, for hosts
+//! that spread them over machines.
 #![no_std]
 extern crate alloc;
 
+mod codec;
 mod dedup;
 pub mod fold;
 pub mod hash;
+pub mod hosted;
 pub mod keys;
 pub mod limits;
 pub mod link;

@@ -84,6 +84,10 @@ impl<'a> Reader<'a> {
         if self.bytes.is_empty() { Ok(()) } else { Err(SnapshotError) }
     }
 
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     fn array<const N: usize>(&mut self) -> Result<[u8; N], SnapshotError> {
         let (head, rest) = self.bytes.split_first_chunk::<N>().ok_or(SnapshotError)?;
         self.bytes = rest;

@@ -106,6 +106,11 @@ impl Reasons {
     pub const NONE: Reasons = Reasons(0);
     const STATELESS: u16 = (1 << Class::D1 as u16) - 1;
 
+    /// The set with these bits, unless one of them is no reason.
+    pub const fn from_bits(bits: u16) -> Option<Reasons> {
+        if bits < 1 << Class::V as u16 { Some(Reasons(bits)) } else { None }
+    }
+
     /// This set with `class` added; `V` is the absence of reasons and adds nothing.
     #[must_use]
     pub const fn with(self, class: Class) -> Reasons {

@@ -1,7 +1,8 @@
 //! Rows and journals as bytes, for checkpoints, run files and hosts that move them between
 //! machines. Same conventions as snapshots: little-endian, length-prefixed, checksums elsewhere.
 
-use crate::row::{Counts, Row, RowKey};
+use crate::codec::{put_counts, take_counts, take_group, take_minute};
+use crate::row::{Row, RowKey};
 use crate::snapshot::{Reader, SnapshotError, Writer};
 use crate::stage::user::{Claim, Journal, PairClick};
 use crate::types::{Millis, Minute, Version};
@@ -45,11 +46,6 @@ pub fn decode_journal(bytes: &[u8]) -> Result<Journal, SnapshotError> {
     Ok(journal)
 }
 
-fn take_group(input: &mut Reader<'_>) -> Result<u8, SnapshotError> {
-    let group = input.u8()?;
-    if u16::from(group) < crate::limits::KEY_GROUPS { Ok(group) } else { Err(SnapshotError) }
-}
-
 const AD: u8 = b'a';
 const PUBLISHER: u8 = b'p';
 
@@ -58,13 +54,17 @@ pub fn encode_rows<'a>(rows: impl ExactSizeIterator<Item = &'a Row>) -> Vec<u8> 
     let mut out = Writer::default();
     out.len(rows.len());
     for row in rows {
-        put_key(&mut out, &row.key);
-        out.u32(row.minute.0);
-        out.option(row.posted_minute.map(|minute| u64::from(minute.0)));
-        put_counts(&mut out, &row.counts);
-        out.u64(row.version.0);
+        put_row(&mut out, row);
     }
     out.into_bytes()
+}
+
+pub(crate) fn put_row(out: &mut Writer, row: &Row) {
+    put_key(out, &row.key);
+    out.u32(row.minute.0);
+    out.option(row.posted_minute.map(|minute| u64::from(minute.0)));
+    put_counts(out, &row.counts);
+    out.u64(row.version.0);
 }
 
 /// Reads what [`encode_rows`] wrote.
@@ -72,16 +72,20 @@ pub fn decode_rows(bytes: &[u8]) -> Result<Vec<Row>, SnapshotError> {
     let mut input = Reader::new(bytes);
     let mut rows = Vec::new();
     for _ in 0..input.len(100)? {
-        rows.push(Row {
-            key: Arc::new(take_key(&mut input)?),
-            minute: Minute(input.u32()?),
-            posted_minute: take_minute(&mut input)?,
-            counts: take_counts(&mut input)?,
-            version: Version(input.u64()?),
-        });
+        rows.push(take_row(&mut input)?);
     }
     input.end()?;
     Ok(rows)
+}
+
+pub(crate) fn take_row(input: &mut Reader<'_>) -> Result<Row, SnapshotError> {
+    Ok(Row {
+        key: Arc::new(take_key(input)?),
+        minute: Minute(input.u32()?),
+        posted_minute: take_minute(input)?,
+        counts: take_counts(input)?,
+        version: Version(input.u64()?),
+    })
 }
 
 fn put_key(out: &mut Writer, key: &RowKey) {
@@ -114,25 +118,4 @@ fn take_key(input: &mut Reader<'_>) -> Result<RowKey, SnapshotError> {
         }),
         _ => Err(SnapshotError),
     }
-}
-
-pub(super) fn take_minute(input: &mut Reader<'_>) -> Result<Option<Minute>, SnapshotError> {
-    let minute = input.option()?.map(u32::try_from).transpose();
-    minute.map(|minute| minute.map(Minute)).map_err(|_| SnapshotError)
-}
-
-pub(super) fn put_counts(out: &mut Writer, counts: &Counts) {
-    out.u64(counts.measured);
-    out.u64(counts.pending);
-    counts.by_class.iter().for_each(|count| out.u64(*count));
-    out.i128(counts.sum_micros);
-}
-
-pub(super) fn take_counts(input: &mut Reader<'_>) -> Result<Counts, SnapshotError> {
-    let mut counts = Counts { measured: input.u64()?, pending: input.u64()?, ..Counts::default() };
-    for count in &mut counts.by_class {
-        *count = input.u64()?;
-    }
-    counts.sum_micros = input.i128()?;
-    if counts.conserved() { Ok(counts) } else { Err(SnapshotError) }
 }

@@ -1,10 +1,11 @@
 //! The whole dataflow in one place: log records in, rows and verdicts out. Used by the native
-//! engine, the simulator, replays and audits; Flink and Spark run the stages one by one.
+//! engine, the simulator, replays and audits; Flink and Spark run the stages one by one
+//! ([`crate::hosted`]).
 //!
 //! Sharded by key group; what the shards do side by side is handed to a [`Parallel`], and the
 //! result does not depend on how many there are.
 
-mod bytes;
+pub(crate) mod bytes;
 mod save;
 mod shard;
 

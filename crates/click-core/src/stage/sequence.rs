@@ -36,6 +36,15 @@ pub enum DeadReason {
     Policy(PolicyError),
 }
 
+impl core::fmt::Display for DeadReason {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            DeadReason::Undecodable(error) => f.write_str(error.code()),
+            DeadReason::Policy(error) => write!(f, "policy refused: {error}"),
+        }
+    }
+}
+
 /// The sequence stage of one partition.
 #[derive(Clone)]
 pub struct Sequence {

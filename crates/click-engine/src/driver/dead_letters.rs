@@ -3,7 +3,7 @@
 
 use crate::disk::{Disk, DiskFile, OpenMode, create_dir_durable};
 use crate::log::{EventLog, RecordBatch};
-use click_core::stage::sequence::{DeadLetter, DeadReason};
+use click_core::stage::sequence::DeadLetter;
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -59,16 +59,12 @@ fn payload(log: &dyn EventLog, letter: &DeadLetter) -> Option<Vec<u8>> {
 }
 
 fn put_line(out: &mut String, letter: &DeadLetter, payload: &[u8]) {
-    let reason = match letter.reason {
-        DeadReason::Undecodable(error) => error.code().to_owned(),
-        DeadReason::Policy(error) => format!("policy refused: {error}"),
-    };
     let mut hex = String::with_capacity(payload.len() * 2);
     for byte in payload {
         // Writing to a string cannot fail.
         let _ = write!(hex, "{byte:02x}");
     }
-    let (partition, offset) = (letter.partition.0, letter.offset.0);
+    let (partition, offset, reason) = (letter.partition.0, letter.offset.0, letter.reason);
     let _ = writeln!(
         out,
         r#"{{"partition":{partition},"offset":{offset},"reason":"{reason}","payload_hex":"{hex}"}}"#

@@ -1,17 +1,19 @@
 //! Folds a plain log through the core in the most awkward ways, and compares all that comes out
 //! with the reference.
 //!
-//! `History` is what must come out, `Run` is one way to get there: batches, interleavings,
+//! `History` is what must come out, `Machines` the stages spread over machines, `Run` one way to get there at home: batches, interleavings,
 //! watermarks, publishing, crashes and shard counts, all chosen from a seed. Must never know a
 //! rule of counting.
 
 mod compare;
 mod dice;
 mod history;
+mod machines;
 mod run;
 
 pub use dice::Dice;
 pub use history::History;
+pub use machines::Machines;
 pub use run::{Run, Style};
 
 use crate::bridge;

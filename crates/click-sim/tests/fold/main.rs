@@ -5,7 +5,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
-use click_sim::check::{Dice, Run, Style, World};
+use click_sim::check::{Dice, Machines, Run, Style, World};
 use click_sim::generate::{GeneratorConfig, generate};
 
 const SEEDS: u64 = 2_000;
@@ -59,6 +59,15 @@ fn any_way_to_fold_gives_the_reference() {
 fn all_at_once_gives_the_reference() {
     for_seeds(4, |seed| {
         world(seed).check(&Style::plain(), seed);
+    });
+}
+
+#[test]
+fn stages_on_many_machines_give_the_reference() {
+    for_seeds(4, |seed| {
+        let mut dice = Dice::new(seed ^ 0x4057);
+        let stops = dice.pick(&[0, 1, 3]);
+        Machines::new(&world(seed), dice).to_the_end(stops);
     });
 }
 

@@ -1,0 +1,326 @@
+//! Byte forms that snapshots and the batches between hosted stages share. Row keys travel in
+//! words, since their numbers mean nothing elsewhere.
+
+use crate::keys::{KeyId, KeyTable, well_formed};
+use crate::policy::{Policy, Timeline};
+use crate::record::{Kind, Record};
+use crate::row::Counts;
+use crate::snapshot::{Reader, SnapshotError, Writer};
+use crate::stage::event::{Event, Facts, Flags, Posted, Slot};
+use crate::stage::partial::Partial;
+use crate::stage::sequence::SequenceState;
+use crate::stage::transport::{Seen, Transports};
+use crate::stage::user::{Claim, Journal, PairClick};
+use crate::stage::window::OpenRow;
+use crate::types::{Micros, Millis, Minute, Offset, Partition};
+use crate::verdict::{CLASSES, Reasons};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+pub(crate) fn put_timeline(out: &mut Writer, timeline: &Timeline) {
+    let mut policies: Vec<_> = timeline.entries().filter(|(_, index, _)| *index > 0).collect();
+    policies.sort_by_key(|(_, index, _)| *index);
+    out.len(policies.len());
+    for (effective, _, policy) in policies {
+        let record = Record {
+            sent_at: None,
+            transport: None,
+            previous: None,
+            kind: Kind::Policy(Policy { effective_from: effective, ..policy.clone() }),
+        };
+        out.slice(&record.to_bytes());
+        out.u64(policy.effective_from.0);
+    }
+}
+
+pub(crate) fn take_timeline(input: &mut Reader<'_>) -> Result<Timeline, SnapshotError> {
+    let mut timeline = Timeline::default();
+    for _ in 0..input.len(16)? {
+        let record = Record::decode(input.slice()?).map_err(|_| SnapshotError)?;
+        let Kind::Policy(policy) = record.kind else { return Err(SnapshotError) };
+        let effective = policy.effective_from;
+        let policy = Policy { effective_from: Millis(input.u64()?), ..policy };
+        timeline.reinstate(policy, effective);
+    }
+    Ok(timeline)
+}
+
+pub(crate) fn put_sequence(out: &mut Writer, state: &SequenceState) {
+    out.u64(state.position.0);
+    out.u64(state.fold_time.0);
+    out.u64(state.repeats);
+    let header = state.header.map(|header| Record {
+        sent_at: None,
+        transport: None,
+        previous: None,
+        kind: Kind::Header(header),
+    });
+    out.slice(&header.map(|header| header.to_bytes()).unwrap_or_default());
+    let (seen, given_up) = state.transports.save();
+    out.u64(given_up);
+    out.len(seen.len());
+    for (identity, seen) in seen {
+        out.u128(identity);
+        out.slice(seen.name.as_bytes());
+        out.u64(seen.epoch);
+        out.u64(seen.next_seq);
+        out.option(seen.last_record.map(|time| time.0));
+        out.len(seen.intervals.len());
+        for (from, to) in &seen.intervals {
+            out.u64(*from);
+            out.u64(*to);
+        }
+    }
+}
+
+pub(crate) fn take_sequence(input: &mut Reader<'_>) -> Result<SequenceState, SnapshotError> {
+    let (position, fold_time) = (Offset(input.u64()?), Millis(input.u64()?));
+    let repeats = input.u64()?;
+    let header = match input.slice()? {
+        [] => None,
+        bytes => match Record::decode(bytes).map_err(|_| SnapshotError)?.kind {
+            Kind::Header(header) => Some(header),
+            Kind::Click(_) | Kind::Tick | Kind::Heartbeat { .. } | Kind::Policy(_) => {
+                return Err(SnapshotError);
+            }
+        },
+    };
+    let given_up = input.u64()?;
+    let count = input.len(16)?;
+    let mut seen = Vec::new();
+    for _ in 0..count {
+        seen.push((input.u128()?, take_seen(input)?));
+    }
+    let transports = Transports::load(seen, given_up);
+    Ok(SequenceState { position, fold_time, repeats, header, transports })
+}
+
+fn take_seen(input: &mut Reader<'_>) -> Result<Seen, SnapshotError> {
+    let name: String = input.text()?;
+    let (epoch, next_seq) = (input.u64()?, input.u64()?);
+    let last_record = input.option()?.map(Millis);
+    let mut intervals = Vec::new();
+    for _ in 0..input.len(16)? {
+        intervals.push((input.u64()?, input.u64()?));
+    }
+    Ok(Seen { name, epoch, intervals, next_seq, last_record })
+}
+
+pub(crate) fn put_journal(out: &mut Writer, journal: &Journal) {
+    out.len(journal.claims.len());
+    for claim in &journal.claims {
+        out.u128(claim.identity);
+        out.u64(claim.fold_time.0);
+    }
+    out.len(journal.pairs.len());
+    for pair in &journal.pairs {
+        out.u128(pair.identity);
+        out.u64(pair.fold_time.0);
+        out.u32(pair.age_ms);
+    }
+}
+
+pub(crate) fn take_journal(input: &mut Reader<'_>, group: u8) -> Result<Journal, SnapshotError> {
+    let mut journal = Journal::default();
+    for _ in 0..input.len(24)? {
+        let (identity, fold_time) = (input.u128()?, Millis(input.u64()?));
+        journal.claims.push(Claim { group, identity, fold_time });
+    }
+    for _ in 0..input.len(28)? {
+        let (identity, fold_time, age_ms) = (input.u128()?, Millis(input.u64()?), input.u32()?);
+        journal.pairs.push(PairClick { group, identity, fold_time, age_ms });
+    }
+    Ok(journal)
+}
+
+pub(crate) fn put_clicks(out: &mut Writer, clicks: &[&Facts], keys: &KeyTable) {
+    out.len(clicks.len());
+    clicks.iter().for_each(|click| put_facts(out, click, keys));
+}
+
+pub(crate) fn put_facts(out: &mut Writer, click: &Facts, keys: &KeyTable) {
+    out.u128(click.source);
+    out.u64(click.fold_time.0);
+    out.u64(click.offset.0);
+    out.u64(click.received_at.0);
+    out.u64(click.price.0);
+    out.u64(click.payout.0);
+    out.u32(click.partition.0);
+    put_key(out, keys.words(click.ad_key));
+    put_key(out, keys.words(click.publisher_key));
+    out.u32(click.policy);
+    out.option(click.posted.minute().map(|minute| u64::from(minute.0)));
+    out.u16(click.reasons.0);
+    out.u8(click.user_group);
+    out.u8(click.source_group);
+    out.u8(click.burst_clicks);
+    out.u8(click.flags.0);
+}
+
+pub(crate) fn take_clicks(
+    input: &mut Reader<'_>,
+    keys: &mut KeyTable,
+) -> Result<Vec<Facts>, SnapshotError> {
+    let count = input.len(100)?;
+    (0..count).map(|_| take_facts(input, keys)).collect()
+}
+
+pub(crate) fn take_facts(
+    input: &mut Reader<'_>,
+    keys: &mut KeyTable,
+) -> Result<Facts, SnapshotError> {
+    Ok(Facts {
+        source: input.u128()?,
+        fold_time: Millis(input.u64()?),
+        offset: Offset(input.u64()?),
+        received_at: Millis(input.u64()?),
+        price: Micros(input.u64()?),
+        payout: Micros(input.u64()?),
+        partition: Partition(input.u32()?),
+        ad_key: take_key(input, keys)?,
+        publisher_key: take_key(input, keys)?,
+        policy: input.u32()?,
+        posted: Posted::to(take_minute(input)?),
+        reasons: Reasons::from_bits(input.u16()?).ok_or(SnapshotError)?,
+        user_group: take_group(input)?,
+        source_group: take_group(input)?,
+        burst_clicks: input.u8()?,
+        flags: Flags(input.u8()?),
+    })
+}
+
+/// A click on its way to the user stage.
+pub(crate) fn put_event(out: &mut Writer, event: &Event, keys: &KeyTable) {
+    out.u128(event.claim);
+    out.u128(event.pair);
+    put_facts(out, &event.facts, keys);
+}
+
+pub(crate) fn take_event(
+    input: &mut Reader<'_>,
+    keys: &mut KeyTable,
+) -> Result<Event, SnapshotError> {
+    Ok(Event { claim: input.u128()?, pair: input.u128()?, facts: take_facts(input, keys)? })
+}
+
+pub(crate) fn put_slot(out: &mut Writer, slot: Slot, keys: &KeyTable) {
+    put_key(out, keys.words(slot.key));
+    out.u32(slot.minute.0);
+    out.option(slot.posted.minute().map(|minute| u64::from(minute.0)));
+}
+
+pub(crate) fn take_slot(
+    input: &mut Reader<'_>,
+    keys: &mut KeyTable,
+) -> Result<Slot, SnapshotError> {
+    let key = take_key(input, keys)?;
+    let minute = Minute(input.u32()?);
+    Ok(Slot { key, minute, posted: Posted::to(take_minute(input)?) })
+}
+
+/// What a number of clicks change about a row, on its way to the row's owner.
+#[derive(Clone, Copy)]
+pub(crate) struct Delta {
+    pub(crate) slot: Slot,
+    pub(crate) partial: Partial,
+    /// Grid instant at or before the first of the changes.
+    pub(crate) since: Millis,
+}
+
+pub(crate) fn put_delta(out: &mut Writer, delta: &Delta, keys: &KeyTable) {
+    put_slot(out, delta.slot, keys);
+    let partial = &delta.partial;
+    out.u64(partial.measured);
+    out.u64(partial.decided);
+    partial.by_class.iter().for_each(|count| out.u32(*count));
+    out.i128(partial.sum_micros);
+    out.u64(delta.since.0);
+    out.u64(partial.changed.0);
+}
+
+pub(crate) fn take_delta(
+    input: &mut Reader<'_>,
+    keys: &mut KeyTable,
+) -> Result<Delta, SnapshotError> {
+    let slot = take_slot(input, keys)?;
+    let (measured, decided) = (input.u64()?, input.u64()?);
+    let mut by_class = [0; CLASSES];
+    for count in &mut by_class {
+        *count = input.u32()?;
+    }
+    let (sum_micros, since, changed) = (input.i128()?, Millis(input.u64()?), Millis(input.u64()?));
+    let classified: u64 = by_class.iter().map(|count| u64::from(*count)).sum();
+    // Each click that becomes known becomes pending.
+    let pending = measured;
+    let partial = Partial { measured, pending, decided, by_class, sum_micros, changed };
+    if decided == classified { Ok(Delta { slot, partial, since }) } else { Err(SnapshotError) }
+}
+
+pub(crate) fn put_key(out: &mut Writer, key: &[u64]) {
+    out.len(key.len());
+    key.iter().for_each(|word| out.u64(*word));
+}
+
+pub(crate) fn take_key(
+    input: &mut Reader<'_>,
+    keys: &mut KeyTable,
+) -> Result<KeyId, SnapshotError> {
+    let words = input.len(8)?;
+    let key: Vec<u64> = (0..words).map(|_| input.u64()).collect::<Result<_, _>>()?;
+    if well_formed(&key) { Ok(keys.intern(&key)) } else { Err(SnapshotError) }
+}
+
+pub(crate) fn put_rows(out: &mut Writer, rows: &[OpenRow], keys: &KeyTable) {
+    out.len(rows.len());
+    for row in rows {
+        put_slot(out, row.slot, keys);
+        put_counts(out, &row.counts);
+        out.u64(row.changed.0);
+        out.u8(u8::from(row.unpublished));
+        out.u8(u8::from(row.decided));
+    }
+}
+
+pub(crate) fn take_rows(
+    input: &mut Reader<'_>,
+    keys: &mut KeyTable,
+) -> Result<Vec<OpenRow>, SnapshotError> {
+    let mut rows = Vec::new();
+    for _ in 0..input.len(100)? {
+        let slot = take_slot(input, keys)?;
+        let counts = take_counts(input)?;
+        let changed = Millis(input.u64()?);
+        let (unpublished, decided) = (input.u8()? == 1, input.u8()? == 1);
+        if u32::try_from(counts.pending).is_err() {
+            return Err(SnapshotError);
+        }
+        rows.push(OpenRow { slot, counts, changed, unpublished, decided });
+    }
+    Ok(rows)
+}
+
+pub(crate) fn take_minute(input: &mut Reader<'_>) -> Result<Option<Minute>, SnapshotError> {
+    let minute = input.option()?.map(u32::try_from).transpose();
+    minute.map(|minute| minute.map(Minute)).map_err(|_| SnapshotError)
+}
+
+pub(crate) fn put_counts(out: &mut Writer, counts: &Counts) {
+    out.u64(counts.measured);
+    out.u64(counts.pending);
+    counts.by_class.iter().for_each(|count| out.u64(*count));
+    out.i128(counts.sum_micros);
+}
+
+pub(crate) fn take_counts(input: &mut Reader<'_>) -> Result<Counts, SnapshotError> {
+    let mut counts = Counts { measured: input.u64()?, pending: input.u64()?, ..Counts::default() };
+    for count in &mut counts.by_class {
+        *count = input.u64()?;
+    }
+    counts.sum_micros = input.i128()?;
+    if counts.conserved() { Ok(counts) } else { Err(SnapshotError) }
+}
+
+pub(crate) fn take_group(input: &mut Reader<'_>) -> Result<u8, SnapshotError> {
+    let group = input.u8()?;
+    if u16::from(group) < crate::limits::KEY_GROUPS { Ok(group) } else { Err(SnapshotError) }
+}

@@ -1,0 +1,28 @@
+//! Output by the key group of the next stage.
+
+use crate::limits::KEY_GROUPS;
+use crate::snapshot::Writer;
+use alloc::vec::Vec;
+
+/// Batches for the next stage, one for each key group that has any, in the order of the groups.
+pub type Routed = Vec<(u8, Vec<u8>)>;
+
+/// Collects what goes to each key group.
+pub(super) struct Router {
+    groups: Vec<Writer>,
+}
+
+impl Router {
+    pub(super) fn new() -> Router {
+        Router { groups: (0..KEY_GROUPS).map(|_| Writer::default()).collect() }
+    }
+
+    pub(super) fn to(&mut self, group: u8) -> &mut Writer {
+        &mut self.groups[usize::from(group)]
+    }
+
+    pub(super) fn finish(self) -> Routed {
+        let batches = self.groups.into_iter().map(Writer::into_bytes);
+        (0..).zip(batches).filter(|(_, batch)| !batch.is_empty()).collect()
+    }
+}

@@ -1,0 +1,114 @@
+//! The source stage of some key groups, with the counting that follows it.
+
+use super::effects::put_verdict;
+use super::route::{Routed, Router};
+use super::{Common, GroupSnapshot, HostError, own};
+use crate::codec::{Delta, put_delta, put_facts, take_facts};
+use crate::record::Header;
+use crate::snapshot::{Reader, Writer};
+use crate::stage::event::Facts;
+use crate::stage::partial::Partials;
+use crate::stage::source::SourceStage;
+use crate::types::Millis;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+/// The source stage of some key groups.
+pub struct SourceHost {
+    groups: Range<u8>,
+    common: Common,
+    stage: SourceStage,
+    /// Clicks not below the watermark.
+    waiting: Vec<Facts>,
+}
+
+/// What comes of the source stage.
+#[derive(Debug, Default)]
+pub struct Sourced {
+    /// Partial counts for the window stage.
+    pub counts: Routed,
+    /// Verdicts that became final.
+    pub verdicts: Vec<u8>,
+}
+
+impl SourceHost {
+    /// For these key groups, with the policies so far, empty or where snapshots were taken.
+    pub fn open(
+        header: &Header,
+        groups: Range<u8>,
+        policies: Option<&[u8]>,
+        snapshots: &[GroupSnapshot<'_>],
+    ) -> Result<SourceHost, HostError> {
+        let mut common = Common::new(header);
+        policies.map_or(Ok(()), |policies| common.learn(policies))?;
+        let mut clicks = Vec::new();
+        for (_, mut input) in common.open_snapshots(&groups, snapshots)? {
+            while !input.is_empty() {
+                clicks.push(take_facts(&mut input, &mut common.keys)?);
+            }
+        }
+        clicks.sort_by_key(Facts::fold_order);
+        let known = clicks.partition_point(|click| click.fold_time < common.watermark);
+        let waiting = clicks.split_off(known);
+        let mut stage = SourceStage::default();
+        stage.restore(&clicks, &common.timeline);
+        Ok(SourceHost { groups, common, stage, waiting })
+    }
+
+    /// Takes clicks of the user stages.
+    pub fn apply(&mut self, clicks: &[u8]) -> Result<(), HostError> {
+        let mut input = Reader::new(clicks);
+        while !input.is_empty() {
+            let click = take_facts(&mut input, &mut self.common.keys)?;
+            own(&self.groups, click.source_stage_group())?;
+            self.common.in_time(click.fold_time)?;
+            self.waiting.push(click);
+        }
+        Ok(())
+    }
+
+    /// Takes announced policies.
+    pub fn learn(&mut self, policies: &[u8]) -> Result<(), HostError> {
+        self.common.learn(policies)
+    }
+
+    /// Counts everything below `w` and decides what is final then.
+    pub fn advance(&mut self, w: Millis) -> Sourced {
+        let before = self.common.watermark;
+        if !self.common.reach(w) {
+            return Sourced::default();
+        }
+        self.waiting.sort_by_key(Facts::fold_order);
+        let below = self.waiting.partition_point(|click| click.fold_time < w);
+        let later = self.waiting.split_off(below);
+        let clicks = core::mem::replace(&mut self.waiting, later);
+        self.stage.apply(clicks.iter(), &self.common.timeline);
+        let (mut verdicts, mut router) = (Vec::new(), Router::new());
+        let grid = w.grid_floor();
+        // Apart, so that rows can be published as of the grid.
+        for (from, to) in [(before, grid), (before.max(grid), w)] {
+            let since = from.plus(1).grid_ceil();
+            let mut partials = Partials::default();
+            self.stage.advance(to, &mut partials, &mut verdicts);
+            let keys = &self.common.keys;
+            for (slot, partial) in partials.iter() {
+                let delta = Delta { slot: *slot, partial: *partial, since };
+                put_delta(router.to(keys.group(slot.key)), &delta, keys);
+            }
+        }
+        let mut out = Writer::default();
+        verdicts.iter().for_each(|verdict| put_verdict(&mut out, verdict));
+        Sourced { counts: router.finish(), verdicts: out.into_bytes() }
+    }
+
+    /// State of a key group as of the watermark.
+    pub fn snapshot(&self, group: u8) -> Result<Vec<u8>, HostError> {
+        own(&self.groups, group)?;
+        let mut out = self.common.begin_snapshot();
+        let all = self.stage.waiting().chain(&self.waiting);
+        for click in all.filter(|click| click.source_stage_group() == group) {
+            put_facts(&mut out, click, &self.common.keys);
+        }
+        Ok(out.into_bytes())
+    }
+}

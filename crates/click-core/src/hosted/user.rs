@@ -1,0 +1,112 @@
+//! The user stage of some key groups.
+
+use super::route::{Routed, Router};
+use super::{Common, GroupSnapshot, HostError, own};
+use crate::codec::{put_event, put_facts, put_journal, take_event, take_journal};
+use crate::fold::{decode_journal, encode_journal};
+use crate::record::Header;
+use crate::snapshot::Reader;
+use crate::stage::event::Event;
+use crate::stage::user::{Journal, UserStage};
+use crate::types::Millis;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+/// The user stage of some key groups.
+pub struct UserHost {
+    groups: Range<u8>,
+    common: Common,
+    stage: UserStage,
+    /// Clicks not below the watermark.
+    waiting: Vec<Event>,
+}
+
+/// What comes of the user stage.
+#[derive(Debug, Default)]
+pub struct Users {
+    /// Clicks for the source stage.
+    pub clicks: Routed,
+    /// What the dedup set remembered: the next piece of a snapshot without claims.
+    pub journal: Vec<u8>,
+}
+
+impl UserHost {
+    /// For these key groups, with the policies so far, empty or where snapshots were taken.
+    pub fn open(
+        header: &Header,
+        groups: Range<u8>,
+        policies: Option<&[u8]>,
+        snapshots: &[GroupSnapshot<'_>],
+    ) -> Result<UserHost, HostError> {
+        let mut common = Common::new(header);
+        policies.map_or(Ok(()), |policies| common.learn(policies))?;
+        let mut stage = UserStage::new(groups.clone());
+        let mut waiting = Vec::new();
+        for (group, mut input) in common.open_snapshots(&groups, snapshots)? {
+            let journal = take_journal(&mut input, group)?;
+            stage.restore(&journal, common.watermark, &common.timeline);
+            while !input.is_empty() {
+                waiting.push(take_event(&mut input, &mut common.keys)?);
+            }
+        }
+        Ok(UserHost { groups, common, stage, waiting })
+    }
+
+    /// Adds claims of a journal written before the snapshots were taken, oldest first; those of
+    /// other stages' key groups are left out.
+    pub fn restore_journal(&mut self, journal: &[u8]) -> Result<(), HostError> {
+        let mut journal = decode_journal(journal)?;
+        journal.claims.retain(|claim| self.groups.contains(&claim.group));
+        journal.pairs.retain(|pair| self.groups.contains(&pair.group));
+        self.stage.restore(&journal, self.common.watermark, &self.common.timeline);
+        Ok(())
+    }
+
+    /// Takes clicks of the sequence stages.
+    pub fn apply(&mut self, clicks: &[u8]) -> Result<(), HostError> {
+        let mut input = Reader::new(clicks);
+        while !input.is_empty() {
+            let event = take_event(&mut input, &mut self.common.keys)?;
+            own(&self.groups, event.facts.user_group)?;
+            self.common.in_time(event.facts.fold_time)?;
+            self.waiting.push(event);
+        }
+        Ok(())
+    }
+
+    /// Takes announced policies.
+    pub fn learn(&mut self, policies: &[u8]) -> Result<(), HostError> {
+        self.common.learn(policies)
+    }
+
+    /// Decides D1 and D2 of everything below `w`.
+    pub fn advance(&mut self, w: Millis) -> Users {
+        if !self.common.reach(w) {
+            return Users::default();
+        }
+        self.waiting.sort_by_key(|event| event.facts.fold_order());
+        let below = self.waiting.partition_point(|event| event.facts.fold_time < w);
+        let later = self.waiting.split_off(below);
+        let mut events = core::mem::replace(&mut self.waiting, later);
+        let (mut journal, mut router) = (Journal::default(), Router::new());
+        self.stage.apply(&mut events, &self.common.timeline, &mut journal);
+        self.stage.advance(w, &self.common.timeline);
+        for Event { facts, .. } in &events {
+            put_facts(router.to(facts.source_stage_group()), facts, &self.common.keys);
+        }
+        Users { clicks: router.finish(), journal: encode_journal(&journal) }
+    }
+
+    /// State of a key group as of the watermark, with or without what the journals say.
+    pub fn snapshot(&self, group: u8, with_claims: bool) -> Result<Vec<u8>, HostError> {
+        own(&self.groups, group)?;
+        let mut out = self.common.begin_snapshot();
+        let Common { watermark, timeline, keys, .. } = &self.common;
+        let all = || self.stage.snapshot(group, *watermark, timeline);
+        put_journal(&mut out, &if with_claims { all() } else { Journal::default() });
+        for event in self.waiting.iter().filter(|event| event.facts.user_group == group) {
+            put_event(&mut out, event, keys);
+        }
+        Ok(out.into_bytes())
+    }
+}
