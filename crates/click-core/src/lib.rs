@@ -3,8 +3,8 @@
 //! `no_std` by construction: clock, disk, network, environment and randomly seeded maps cannot be
 //! named here. Time is data; batches go in, effects come out.
 //!
-//! [`fold::Fold`] is the whole dataflow in one place; [`hosted`] has its stages one by one, for hosts
-//! that spread them over machines.
+//! [`fold::Fold`] is the whole dataflow in one place; [`hosted`] has its stages one by one, for
+//! hosts that spread them over machines.
 #![no_std]
 extern crate alloc;
 

@@ -1,9 +1,9 @@
 //! Folds a plain log through the core in the most awkward ways, and compares all that comes out
 //! with the reference.
 //!
-//! `History` is what must come out, `Machines` the stages spread over machines, `Run` one way to get there at home: batches, interleavings,
-//! watermarks, publishing, crashes and shard counts, all chosen from a seed. Must never know a
-//! rule of counting.
+//! `History` is what must come out. `Run` is one way to get there in one process, `Machines` one
+//! with the stages spread over several: batches, interleavings, watermarks, publishing, crashes and
+//! shard counts, all chosen from a seed. Must never know a rule of counting.
 
 mod compare;
 mod dice;
