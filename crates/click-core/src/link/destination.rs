@@ -162,12 +162,22 @@ fn scheme_of(url: &str) -> Option<&str> {
     (starts && scheme.bytes().all(tail)).then_some(scheme)
 }
 
+/// Bytes that end or bend a header or a page, and spaces of any kind.
+#[inline]
+fn is_never_in_url(c: char) -> bool {
+    if c.is_ascii() {
+        c <= ' ' || matches!(c, '\\' | '"' | '<' | '>' | '\u{7f}')
+    } else {
+        c.is_control() || c.is_whitespace()
+    }
+}
+
 /// Checks an undecorated destination; gives the host of http(s) ones.
 fn check<'a>(url: &'a str, policy: &DestinationPolicy<'_>) -> Result<Option<Host<'a>>, LinkError> {
     if url.len() > limits::MAX_DESTINATION {
         return Err(LinkError::TooLong);
     }
-    if url.chars().any(|c| c.is_control() || c.is_whitespace() || "\\\"<>".contains(c)) {
+    if url.chars().any(is_never_in_url) {
         return Err(LinkError::BadDestination);
     }
     let scheme = scheme_of(url).ok_or(LinkError::BadDestination)?;
@@ -187,7 +197,8 @@ fn check<'a>(url: &'a str, policy: &DestinationPolicy<'_>) -> Result<Option<Host
 }
 
 fn authority_of(rest: &str) -> &str {
-    rest.find(['/', '?', '#']).map_or(rest, |end| &rest[..end])
+    let end = rest.bytes().position(|b| matches!(b, b'/' | b'?' | b'#'));
+    end.map_or(rest, |end| &rest[..end])
 }
 
 fn check_authority(rest: &str) -> Result<Host<'_>, LinkError> {
@@ -228,6 +239,9 @@ fn percent_decode(text: &str) -> Option<String> {
 
 /// Copies URL text; bytes beyond ASCII become `%XX`.
 fn push_ascii(text: &str, out: &mut String) {
+    if text.is_ascii() {
+        return out.push_str(text);
+    }
     for byte in text.bytes() {
         if byte.is_ascii() { out.push(char::from(byte)) } else { extras::push_percent(byte, out) }
     }

@@ -24,7 +24,7 @@ const MARK_DELAY: Duration = Duration::from_millis(20);
 
 /// Under load a flush begins no sooner than this after the one before began: a flush costs the
 /// processor as much as dozens of requests, and a larger group costs no more than a small one.
-const FLUSH_SPACING: Duration = Duration::from_micros(800);
+const FLUSH_SPACING: Duration = Duration::from_micros(1600);
 /// A group of fewer records is no load: its records come from few clients, who wait for each.
 const LOAD_RECORDS: u64 = 4;
 

@@ -258,6 +258,7 @@ where
     let mut serving = pin!(serving);
     let mut stop = shared.stop.clone();
     tokio::select! {
+        biased;
         // A broken connection is the peer's business; nothing is owed to it.
         _ = serving.as_mut() => return,
         _ = stop.wait_for(|stopped| *stopped) => serving.as_mut().graceful_shutdown(),
