@@ -97,6 +97,12 @@ impl Common {
         }
     }
 
+    fn with(header: &Header, policies: Option<&[u8]>) -> Result<Common, HostError> {
+        let mut common = Common::new(header);
+        policies.map_or(Ok(()), |policies| common.learn(policies))?;
+        Ok(common)
+    }
+
     fn policies(&self) -> Vec<u8> {
         let mut out = Writer::default();
         put_timeline(&mut out, &self.timeline);

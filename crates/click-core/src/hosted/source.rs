@@ -39,8 +39,7 @@ impl SourceHost {
         policies: Option<&[u8]>,
         snapshots: &[GroupSnapshot<'_>],
     ) -> Result<SourceHost, HostError> {
-        let mut common = Common::new(header);
-        policies.map_or(Ok(()), |policies| common.learn(policies))?;
+        let mut common = Common::with(header, policies)?;
         let mut clicks = Vec::new();
         for (_, mut input) in common.open_snapshots(&groups, snapshots)? {
             while !input.is_empty() {

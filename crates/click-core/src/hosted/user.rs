@@ -38,8 +38,7 @@ impl UserHost {
         policies: Option<&[u8]>,
         snapshots: &[GroupSnapshot<'_>],
     ) -> Result<UserHost, HostError> {
-        let mut common = Common::new(header);
-        policies.map_or(Ok(()), |policies| common.learn(policies))?;
+        let mut common = Common::with(header, policies)?;
         let mut stage = UserStage::new(groups.clone());
         let mut waiting = Vec::new();
         for (group, mut input) in common.open_snapshots(&groups, snapshots)? {

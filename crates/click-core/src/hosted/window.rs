@@ -29,8 +29,7 @@ impl WindowHost {
         policies: Option<&[u8]>,
         snapshots: &[GroupSnapshot<'_>],
     ) -> Result<WindowHost, HostError> {
-        let mut common = Common::new(header);
-        policies.map_or(Ok(()), |policies| common.learn(policies))?;
+        let mut common = Common::with(header, policies)?;
         let (mut stage, mut waiting) = (WindowStage::default(), Vec::new());
         for (_, mut input) in common.open_snapshots(&groups, snapshots)? {
             for row in take_rows(&mut input, &mut common.keys)? {
