@@ -11,6 +11,7 @@ mod shard;
 
 pub use bytes::{decode_journal, decode_rows, encode_journal, encode_rows};
 pub use save::{Restored, SnapshotPart};
+pub use shard::{groups_of, shard_of};
 
 use crate::hash::Identity;
 use crate::keys::KeyTable;
@@ -25,7 +26,7 @@ use crate::stage::window::{OpenRow, PublishedRow, in_words, is_sealed};
 use crate::types::{Millis, Offset, Partition};
 use crate::verdict::CLASSES;
 use alloc::vec::Vec;
-use shard::{Shard, Step, shard_of};
+use shard::{Shard, Step};
 
 /// Runs independent work, on as many threads as the host likes.
 pub trait Parallel {

@@ -45,13 +45,13 @@ pub(super) struct Step<'a> {
 
 /// The shard that owns a key group.
 #[inline]
-pub(super) fn shard_of(group: u8, shards: usize) -> usize {
+pub fn shard_of(group: u8, shards: usize) -> usize {
     usize::from(group) * shards / usize::from(KEY_GROUPS)
 }
 
 /// The key groups that a shard owns.
 #[expect(clippy::cast_possible_truncation, reason = "there are 128 groups")]
-pub(super) fn groups_of(shard: usize, shards: usize) -> Range<u8> {
+pub fn groups_of(shard: usize, shards: usize) -> Range<u8> {
     let first = |shard: usize| (shard * usize::from(KEY_GROUPS)).div_ceil(shards) as u8;
     first(shard)..first(shard + 1)
 }

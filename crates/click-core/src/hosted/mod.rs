@@ -32,6 +32,7 @@ use crate::keys::KeyTable;
 use crate::policy::Timeline;
 use crate::record::Header;
 use crate::snapshot::{Reader, SnapshotError, Writer};
+use crate::stage::event::Facts;
 use crate::types::Millis;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -157,6 +158,14 @@ impl Common {
     const fn in_time(&self, time: Millis) -> Result<(), HostError> {
         if time.0 < self.watermark.0 { Err(HostError::TooLate) } else { Ok(()) }
     }
+}
+
+/// Takes what is below `w` out of waiting clicks, in fold order.
+fn take_below<T>(waiting: &mut Vec<T>, w: Millis, facts: impl Fn(&T) -> &Facts) -> Vec<T> {
+    waiting.sort_by_key(|click| facts(click).fold_order());
+    let below = waiting.partition_point(|click| facts(click).fold_time < w);
+    let later = waiting.split_off(below);
+    core::mem::replace(waiting, later)
 }
 
 fn own(groups: &Range<u8>, group: u8) -> Result<(), HostError> {

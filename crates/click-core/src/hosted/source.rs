@@ -2,7 +2,7 @@
 
 use super::effects::put_verdict;
 use super::route::{Routed, Router};
-use super::{Common, GroupSnapshot, HostError, own};
+use super::{Common, GroupSnapshot, HostError, own, take_below};
 use crate::codec::{Delta, put_delta, put_facts, take_facts};
 use crate::record::Header;
 use crate::snapshot::{Reader, Writer};
@@ -40,15 +40,13 @@ impl SourceHost {
         snapshots: &[GroupSnapshot<'_>],
     ) -> Result<SourceHost, HostError> {
         let mut common = Common::with(header, policies)?;
-        let mut clicks = Vec::new();
+        let mut waiting = Vec::new();
         for (_, mut input) in common.open_snapshots(&groups, snapshots)? {
             while !input.is_empty() {
-                clicks.push(take_facts(&mut input, &mut common.keys)?);
+                waiting.push(take_facts(&mut input, &mut common.keys)?);
             }
         }
-        clicks.sort_by_key(Facts::fold_order);
-        let known = clicks.partition_point(|click| click.fold_time < common.watermark);
-        let waiting = clicks.split_off(known);
+        let clicks = take_below(&mut waiting, common.watermark, |click| click);
         let mut stage = SourceStage::default();
         stage.restore(&clicks, &common.timeline);
         Ok(SourceHost { groups, common, stage, waiting })
@@ -77,10 +75,7 @@ impl SourceHost {
         if !self.common.reach(w) {
             return Sourced::default();
         }
-        self.waiting.sort_by_key(Facts::fold_order);
-        let below = self.waiting.partition_point(|click| click.fold_time < w);
-        let later = self.waiting.split_off(below);
-        let clicks = core::mem::replace(&mut self.waiting, later);
+        let clicks = take_below(&mut self.waiting, w, |click| click);
         self.stage.apply(clicks.iter(), &self.common.timeline);
         let (mut verdicts, mut router) = (Vec::new(), Router::new());
         let grid = w.grid_floor();

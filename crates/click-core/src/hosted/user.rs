@@ -1,7 +1,7 @@
 //! The user stage of some key groups.
 
 use super::route::{Routed, Router};
-use super::{Common, GroupSnapshot, HostError, own};
+use super::{Common, GroupSnapshot, HostError, own, take_below};
 use crate::codec::{put_event, put_facts, put_journal, take_event, take_journal};
 use crate::fold::{decode_journal, encode_journal};
 use crate::record::Header;
@@ -83,10 +83,7 @@ impl UserHost {
         if !self.common.reach(w) {
             return Users::default();
         }
-        self.waiting.sort_by_key(|event| event.facts.fold_order());
-        let below = self.waiting.partition_point(|event| event.facts.fold_time < w);
-        let later = self.waiting.split_off(below);
-        let mut events = core::mem::replace(&mut self.waiting, later);
+        let mut events = take_below(&mut self.waiting, w, |event| &event.facts);
         let (mut journal, mut router) = (Journal::default(), Router::new());
         self.stage.apply(&mut events, &self.common.timeline, &mut journal);
         self.stage.advance(w, &self.common.timeline);

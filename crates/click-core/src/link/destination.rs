@@ -162,22 +162,14 @@ fn scheme_of(url: &str) -> Option<&str> {
     (starts && scheme.bytes().all(tail)).then_some(scheme)
 }
 
-/// Bytes that end or bend a header or a page, and spaces of any kind.
-#[inline]
-fn is_never_in_url(c: char) -> bool {
-    if c.is_ascii() {
-        c <= ' ' || matches!(c, '\\' | '"' | '<' | '>' | '\u{7f}')
-    } else {
-        c.is_control() || c.is_whitespace()
-    }
-}
-
 /// Checks an undecorated destination; gives the host of http(s) ones.
 fn check<'a>(url: &'a str, policy: &DestinationPolicy<'_>) -> Result<Option<Host<'a>>, LinkError> {
     if url.len() > limits::MAX_DESTINATION {
         return Err(LinkError::TooLong);
     }
-    if url.chars().any(is_never_in_url) {
+    let never =
+        |c: char| c.is_control() || c.is_whitespace() || matches!(c, '\\' | '"' | '<' | '>');
+    if url.chars().any(never) {
         return Err(LinkError::BadDestination);
     }
     let scheme = scheme_of(url).ok_or(LinkError::BadDestination)?;

@@ -2,52 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use click_core::row::Row;
-use click_core::stage::sequence::DeadLetter;
-use click_core::stage::source::Verdict;
 use click_core::types::Partition;
 
 use super::run::Run;
-use crate::bridge::{PlainKey, plain_row, plain_verdict};
+use crate::bridge::{PlainKey, plain_row};
 use crate::reference::{LOOK_AHEAD_MS, PlainRow};
 
 impl Run<'_> {
-    /// Each click's verdict is the reference's, once, and not before it is final.
-    pub(super) fn take_verdicts(&mut self, verdicts: &[Verdict]) {
-        let history = &self.world.history;
-        for verdict in verdicts {
-            let (position, plain) = plain_verdict(verdict, self.fold.timeline());
-            assert_eq!(Some(&plain), history.verdicts.get(&position), "verdict of {position:?}");
-            assert_eq!(verdict.fold_time.0, history.fold_times[&position], "of {position:?}");
-            assert!(verdict.fold_time.0 + LOOK_AHEAD_MS <= self.fold.watermark().0, "not final");
-            assert!(self.seen.verdicts.insert(position), "{position:?} is judged twice");
-        }
-    }
-
-    pub(super) fn take_dead_letters(&mut self, letters: &[DeadLetter]) {
-        for letter in letters {
-            let position = (letter.partition.0, letter.offset.0);
-            let history = &self.world.history;
-            assert!(history.dead_letters.contains(&position), "{letter:?} is a good record");
-            assert!(self.seen.dead_letters.insert(position), "{letter:?} is told twice");
-        }
-    }
-
-    /// A row that is handed out is true as of its version, which is reached and rises.
-    pub(super) fn take_row(&mut self, row: &Row) {
-        let (key, plain) = plain_row(row);
-        let version = plain.version_ms;
-        assert_eq!(row.version.generation(), self.world.header.generation);
-        assert!(version <= self.fold.watermark().0, "{key:?} is published before its instant");
-        assert_eq!(Some(&plain), self.world.history.row_at(&key, version), "row {key:?}");
-        let before = self.seen.versions.insert(key.clone(), version);
-        assert!(before.is_none_or(|before| before < version), "{key:?} goes back to {version}");
-        let held = self.store.entry(key).or_default();
-        if held.version_ms <= version {
-            *held = plain;
-        }
-    }
-
     pub(super) fn take_touched(&mut self, touched: Vec<((PlainKey, PlainRow), bool)>) {
         let w = self.fold.watermark().0;
         for ((key, row), sealed) in touched {
@@ -105,12 +66,12 @@ impl Run<'_> {
             (self.fold.watermark().0, &self.world.history, self.fold.totals());
         let known = history.known(history.verdicts.keys(), w, 1);
         let decided = history.known(history.verdicts.keys(), w, LOOK_AHEAD_MS);
-        assert_eq!(self.seen.verdicts.len(), decided, "verdicts as of {w}");
+        assert_eq!(self.seen.told.verdicts.len(), decided, "verdicts as of {w}");
         assert_eq!(totals.measured, known as u64, "clicks as of {w}");
         assert_eq!(self.fold.pending(), known - decided, "pending as of {w}");
         assert_eq!(totals.by_class.iter().sum::<u64>(), decided as u64, "classes as of {w}");
         let dead = history.known(history.dead_letters.iter(), w, 1);
-        assert_eq!(self.seen.dead_letters.len(), dead, "dead letters as of {w}");
+        assert_eq!(self.seen.told.dead_letters.len(), dead, "dead letters as of {w}");
         assert_eq!(totals.dead_letters, dead as u64);
         let repeats = history.known(history.repeats.iter(), w, 1);
         assert_eq!(self.fold.repeats(), repeats as u64, "repeats as of {w}");

@@ -2,9 +2,10 @@
 //! over, batches split, joined and out of order, stages behind one another, and now and then all
 //! of it stopped and begun again from snapshots, with another number of machines.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
+use click_core::fold::{groups_of, shard_of};
 use click_core::hosted::{
     HostError, Routed, SequenceHost, SourceHost, UserHost, WindowHost, decode_dead_letters,
     decode_published, decode_verdicts, put_record,
@@ -14,8 +15,8 @@ use click_core::types::{Millis, Offset, Partition};
 
 use super::World;
 use super::dice::Dice;
-use crate::bridge::{self, PlainKey};
-use crate::reference::{GRID_MS, LOOK_AHEAD_MS, PlainRow, Position};
+use super::told::{Store, Told};
+use crate::reference::{GRID_MS, LOOK_AHEAD_MS};
 
 type Snapshots = Vec<(u8, Vec<u8>)>;
 
@@ -29,7 +30,7 @@ struct Cut {
     policies: Option<Vec<u8>>,
     /// As many as had been written.
     journals: usize,
-    seen: Seen,
+    told: Told,
     reached: Reached,
 }
 
@@ -40,14 +41,6 @@ struct Reached {
     users: u64,
     sources: u64,
     windows: u64,
-}
-
-/// What has come out, as far as a stop undoes it.
-#[derive(Clone, Default)]
-struct Seen {
-    verdicts: BTreeSet<Position>,
-    dead_letters: BTreeSet<Position>,
-    versions: BTreeMap<PlainKey, u64>,
 }
 
 /// The stages at work.
@@ -63,8 +56,8 @@ pub struct Machines<'w> {
     journals: Option<Vec<Vec<u8>>>,
     read: Vec<usize>,
     reached: Reached,
-    seen: Seen,
-    store: BTreeMap<PlainKey, PlainRow>,
+    told: Told,
+    store: Store,
     cut: Cut,
 }
 
@@ -84,8 +77,8 @@ impl<'w> Machines<'w> {
             journals,
             read: Vec::new(),
             reached: Reached::default(),
-            seen: Seen::default(),
-            store: BTreeMap::new(),
+            told: Told::default(),
+            store: Store::new(),
             cut: Cut::default(),
         };
         machines.begin();
@@ -125,7 +118,7 @@ impl<'w> Machines<'w> {
         if let Some(journals) = &mut self.journals {
             journals.truncate(cut.journals);
         }
-        (self.seen, self.reached, self.policies) = (cut.seen, cut.reached, cut.policies);
+        (self.told, self.reached, self.policies) = (cut.told, cut.reached, cut.policies);
         let (header, policies) = (&self.world.header, self.policies.as_deref());
         let sequence = |partition: u32| {
             let snapshot = cut.sequences.get(partition as usize).map(Vec::as_slice);
@@ -161,7 +154,7 @@ impl<'w> Machines<'w> {
             windows: snapshots(&self.windows, WindowHost::snapshot),
             policies: self.policies.clone(),
             journals: self.journals.as_ref().map_or(0, Vec::len),
-            seen: self.seen.clone(),
+            told: self.told.clone(),
             reached: self.reached,
         }
     }
@@ -260,23 +253,17 @@ impl<'w> Machines<'w> {
             verdicts.extend(decode_verdicts(&out.verdicts).expect("our own verdicts"));
         }
         deliver(&mut self.dice, counts, &mut self.windows, WindowHost::apply);
-        let history = &self.world.history;
+        let (history, timeline) = (&self.world.history, self.sequences[0].timeline());
         for verdict in verdicts {
-            let timeline = self.sequences[0].timeline();
-            let (position, plain) = bridge::plain_verdict(&verdict, timeline);
-            assert_eq!(Some(&plain), history.verdicts.get(&position), "verdict of {position:?}");
-            assert!(verdict.fold_time.0 + LOOK_AHEAD_MS <= to, "not final");
-            assert!(self.seen.verdicts.insert(position), "{position:?} is judged twice");
+            self.told.take_verdict(&verdict, history, timeline, to);
         }
         let final_ones = history.known(history.verdicts.keys(), to, LOOK_AHEAD_MS);
-        assert_eq!(self.seen.verdicts.len(), final_ones, "verdicts as of {to}");
+        assert_eq!(self.told.verdicts.len(), final_ones, "verdicts as of {to}");
     }
 
     fn take_dead_letters(&mut self, batch: &[u8]) {
         for letter in decode_dead_letters(batch).expect("our own dead letters") {
-            let position = (letter.partition.0, letter.offset.0);
-            assert!(self.world.history.dead_letters.contains(&position), "{letter:?} is good");
-            assert!(self.seen.dead_letters.insert(position), "{letter:?} is told twice");
+            self.told.take_dead_letter((letter.partition.0, letter.offset.0), &self.world.history);
         }
     }
 
@@ -285,16 +272,7 @@ impl<'w> Machines<'w> {
         let hand_out = |host: &mut WindowHost| host.advance(Millis(to));
         let batches: Vec<_> = self.windows.iter_mut().map(hand_out).collect();
         for published in batches.iter().flat_map(|batch| decode_published(batch).expect("rows")) {
-            let (key, plain) = bridge::plain_row(&published.row);
-            let version = plain.version_ms;
-            assert!(version <= to, "{key:?} is published before its instant");
-            assert_eq!(Some(&plain), self.world.history.row_at(&key, version), "row {key:?}");
-            let before = self.seen.versions.insert(key.clone(), version);
-            assert!(before.is_none_or(|before| before < version), "{key:?} goes back");
-            let held = self.store.entry(key).or_default();
-            if held.version_ms <= version {
-                *held = plain;
-            }
+            self.told.take_row(&published.row, self.world, to, &mut self.store);
         }
     }
 
@@ -306,19 +284,8 @@ impl<'w> Machines<'w> {
             .collect();
         assert_eq!(rows, self.store, "the store at the end");
         let dead = history.known(history.dead_letters.iter(), most, 1);
-        assert_eq!(self.seen.dead_letters.len(), dead, "dead letters at the end");
+        assert_eq!(self.told.dead_letters.len(), dead, "dead letters at the end");
     }
-}
-
-/// The key groups of one machine of `count`.
-fn groups_of(machine: usize, count: usize) -> Range<u8> {
-    let first = |machine: usize| (machine * usize::from(KEY_GROUPS)).div_ceil(count);
-    let first = |machine| u8::try_from(first(machine)).expect("there are 128 groups");
-    first(machine)..first(machine + 1)
-}
-
-fn machine_of(group: u8, count: usize) -> usize {
-    usize::from(group) * count / usize::from(KEY_GROUPS)
 }
 
 /// Opens a stage on `count` machines.
@@ -338,7 +305,7 @@ fn open<H>(
 
 fn snapshots<H>(hosts: &[H], snapshot: impl Fn(&H, u8) -> Result<Vec<u8>, HostError>) -> Snapshots {
     let groups = 0..u8::try_from(KEY_GROUPS).expect("there are 128 groups");
-    let of = |group| snapshot(&hosts[machine_of(group, hosts.len())], group);
+    let of = |group| snapshot(&hosts[shard_of(group, hosts.len())], group);
     groups.map(|group| (group, of(group).expect("a group of its own"))).collect()
 }
 
@@ -354,7 +321,7 @@ fn deliver<H>(
         if let Some(other) = batches.iter().position(|(other, _)| *other == group) {
             batch.extend(batches.swap_remove(other).1);
         }
-        let machine = machine_of(group, hosts.len());
+        let machine = shard_of(group, hosts.len());
         apply(&mut hosts[machine], &batch).expect("a good batch");
     }
 }

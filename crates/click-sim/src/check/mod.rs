@@ -10,6 +10,7 @@ mod dice;
 mod history;
 mod machines;
 mod run;
+mod told;
 
 pub use dice::Dice;
 pub use history::History;

@@ -1,7 +1,7 @@
 //! One way to fold a log: a host that reads, advances, publishes, crashes and recovers as the
 //! dice say. Compares after each step, by way of `compare`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use click_core::fold::{
     Effects, Fold, Serial, SnapshotPart, decode_journal, decode_rows, encode_journal, encode_rows,
@@ -10,8 +10,9 @@ use click_core::types::{Millis, Offset, Partition};
 
 use super::World;
 use super::dice::Dice;
+use super::told::{Store, Told};
 use crate::bridge::{self, PlainKey};
-use crate::reference::{GRID_MS, PlainRow, Position};
+use crate::reference::{GRID_MS, PlainRow};
 
 /// How a host behaves.
 #[derive(Clone, Debug)]
@@ -61,12 +62,9 @@ impl Style {
 /// What the world has seen of a run, as far as a crash undoes it.
 #[derive(Clone, Default)]
 pub(super) struct Seen {
-    pub(super) verdicts: BTreeSet<Position>,
-    pub(super) dead_letters: BTreeSet<Position>,
+    pub(super) told: Told,
     /// The live view.
     pub(super) live: BTreeMap<PlainKey, PlainRow>,
-    /// The last version handed out of each row.
-    pub(super) versions: BTreeMap<PlainKey, u64>,
     /// As many as had been collected.
     journals: usize,
 }
@@ -104,8 +102,7 @@ pub struct Run<'w> {
     pub(super) fold: Fold,
     effects: Effects,
     pub(super) seen: Seen,
-    /// What a store holds; survives crashes.
-    pub(super) store: BTreeMap<PlainKey, PlainRow>,
+    pub(super) store: Store,
     journals: Vec<Vec<u8>>,
     checkpoint: Option<Checkpoint>,
     incarnation: usize,
@@ -129,7 +126,7 @@ impl<'w> Run<'w> {
             fold,
             effects: Effects::default(),
             seen: Seen::default(),
-            store: BTreeMap::new(),
+            store: Store::new(),
             journals: Vec::new(),
             checkpoint: None,
             incarnation: 0,
@@ -260,12 +257,17 @@ impl<'w> Run<'w> {
     }
 
     fn take_effects(&mut self, effects: &Effects) {
-        self.take_verdicts(&effects.verdicts);
-        self.take_dead_letters(&effects.dead_letters);
+        let (world, w, told) = (self.world, self.fold.watermark().0, &mut self.seen.told);
+        for verdict in &effects.verdicts {
+            told.take_verdict(verdict, &world.history, self.fold.timeline(), w);
+        }
+        for letter in &effects.dead_letters {
+            told.take_dead_letter((letter.partition.0, letter.offset.0), &world.history);
+        }
         let rows: Vec<_> = effects.rows.iter().map(|published| published.row.clone()).collect();
         assert_eq!(decode_rows(&encode_rows(rows.iter())).as_ref(), Ok(&rows), "rows as bytes");
-        rows.iter().for_each(|row| self.take_row(row));
-        let (mut touched, generation) = (Vec::new(), self.world.header.generation);
+        rows.iter().for_each(|row| told.take_row(row, world, w, &mut self.store));
+        let (mut touched, generation) = (Vec::new(), world.header.generation);
         self.fold.take_touched(|row, sealed| {
             assert_eq!(row.version.generation(), generation);
             touched.push((bridge::plain_row(&row), sealed));
