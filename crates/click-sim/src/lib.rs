@@ -10,3 +10,4 @@ pub mod bridge;
 pub mod check;
 pub mod generate;
 pub mod reference;
+pub mod world;

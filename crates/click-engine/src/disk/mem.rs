@@ -92,6 +92,23 @@ impl MemDisk {
         self.lock().crash();
     }
 
+    /// The process dies: open handles and locks die, the system keeps what was written.
+    pub fn kill(&self) {
+        let mut state = self.lock();
+        state.epoch += 1;
+        state.locks.clear();
+    }
+
+    /// Bytes of all files.
+    pub fn used(&self) -> u64 {
+        self.lock().used()
+    }
+
+    /// Names of all files.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.lock().names.keys().cloned().collect()
+    }
+
     /// Bytes that fit; preallocations and growing writes beyond fail with `ENOSPC`.
     pub fn set_capacity(&self, bytes: u64) {
         self.lock().capacity = bytes;
@@ -141,10 +158,13 @@ impl State {
         if fails { Err(io::Error::from_raw_os_error(EIO)) } else { Ok(()) }
     }
 
+    fn used(&self) -> u64 {
+        self.inodes.values().map(Inode::size).fold(0, u64::saturating_add)
+    }
+
     /// Refuses to let files grow by `bytes` beyond the capacity.
     pub(super) fn reserve(&self, bytes: u64) -> io::Result<()> {
-        let used = self.inodes.values().map(Inode::size).fold(0, u64::saturating_add);
-        let fits = used.saturating_add(bytes) <= self.capacity;
+        let fits = self.used().saturating_add(bytes) <= self.capacity;
         if fits { Ok(()) } else { Err(io::Error::from_raw_os_error(ENOSPC)) }
     }
 

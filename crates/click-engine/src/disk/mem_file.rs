@@ -65,8 +65,25 @@ impl Inode {
     fn sync(&mut self) {
         for pending in std::mem::take(&mut self.pending) {
             keep_all(&mut self.durable, &pending);
+            if let Pending::Write(at, data) = &pending {
+                self.doomed = outside(std::mem::take(&mut self.doomed), *at, at + data.len());
+            }
         }
     }
+}
+
+/// What is left of writes beside `from..to`, which holds newer bytes for good.
+fn outside(writes: Vec<Pending>, from: usize, to: usize) -> Vec<Pending> {
+    let parts = |pending: Pending| match pending {
+        Pending::Write(at, data) if at < to && from < at + data.len() => {
+            let before = data[..from.saturating_sub(at)].to_vec();
+            let after = data[(to - at).min(data.len())..].to_vec();
+            vec![Pending::Write(at, before), Pending::Write(to, after)]
+        }
+        Pending::Write(..) | Pending::Len(_) => vec![pending],
+    };
+    let filled = |pending: &Pending| !matches!(pending, Pending::Write(_, data) if data.is_empty());
+    writes.into_iter().flat_map(parts).filter(filled).collect()
 }
 
 fn keep_all(bytes: &mut Vec<u8>, pending: &Pending) {

@@ -50,6 +50,16 @@ impl Engine {
         Ok(())
     }
 
+    /// From now on checkpoints are written on the caller's thread, and their errors are its own.
+    pub fn in_foreground(&mut self) {
+        self.saver.in_foreground();
+    }
+
+    /// Writes all rows that wait to the store, on this thread.
+    pub fn publish(&self, store: &mut dyn LedgerStore) -> Result<(), StoreError> {
+        self.outbox.drain(store)
+    }
+
     fn close(&mut self) -> Result<(), EngineError> {
         self.saver.finish()?;
         self.begin_checkpoint()?;

@@ -16,7 +16,7 @@ use super::queue::{Part, Queue};
 use super::recover::{Recovered, recover_partition};
 use super::segment::{activate_spare, list_segments, make_spare, partition_dir};
 use super::spare::Spares;
-use super::writer::{Writer, run_spares};
+use super::writer::{Writer, make_spares, run_spares};
 use super::{
     AppendClock, Clock, Commit, EventLog, LogError, LogHealth, LogId, MAX_PARTITIONS, MAX_PAYLOAD,
     MAX_QUEUED, RecordBatch, Retention, SystemClock,
@@ -43,6 +43,8 @@ pub struct LogOptions {
     pub segment_bytes: u64,
     /// Most bytes (with headers) that may wait for the flush.
     pub max_queued: usize,
+    /// Without threads: nothing is written but in [`DiskLog::work`]. For simulations.
+    pub stepped: bool,
     pub disk: Arc<dyn Disk>,
     pub clock: Arc<dyn Clock>,
 }
@@ -55,6 +57,7 @@ impl Default for LogOptions {
             log_id: None,
             segment_bytes: 64 * 1024 * 1024,
             max_queued: MAX_QUEUED,
+            stepped: false,
             disk: Arc::new(RealDisk),
             clock: Arc::new(SystemClock),
         }
@@ -87,6 +90,7 @@ pub(crate) struct Shared {
     meta: Meta,
     clock: Arc<dyn Clock>,
     segment_bytes: u64,
+    pub stepped: bool,
     /// How many callers wait for a durable end to move.
     waiting: Mutex<usize>,
     moved: Condvar,
@@ -104,7 +108,7 @@ impl Shared {
         }
     }
 
-    fn poisoned(&self) -> bool {
+    pub fn poisoned(&self) -> bool {
         matches!(self.queue.health(), LogHealth::Poisoned { .. })
     }
 
@@ -120,6 +124,8 @@ pub struct DiskLog {
     read_only: bool,
     writer: Option<JoinHandle<()>>,
     spares: Option<JoinHandle<()>>,
+    /// The writer of a stepped log.
+    by_hand: Option<Mutex<Writer>>,
     _lock: Box<dyn DiskLock>,
 }
 
@@ -175,12 +181,14 @@ impl DiskLog {
             found.push(part.unwrap_or_else(|| Recovered::empty(record_seed(meta.id, partition))));
         }
         let shared = Arc::new(share(dir, options, meta, &found, true));
-        Ok(DiskLog { shared, read_only: true, writer: None, spares: None, _lock: lock })
+        let (writer, spares, by_hand) = (None, None, None);
+        Ok(DiskLog { shared, read_only: true, writer, spares, by_hand, _lock: lock })
     }
 
     fn start(dir: &Path, options: &LogOptions, lock: Box<dyn DiskLock>) -> Result<Self, LogError> {
         let disk = options.disk.as_ref();
         let meta = Meta::read(disk, dir)?;
+        sync_names(disk, dir)?;
         if meta.partitions != options.partitions {
             let (given, has) = (options.partitions, meta.partitions);
             let reason = format!("{} has {has} partitions, not {given}", dir.display());
@@ -196,11 +204,23 @@ impl DiskLog {
         let shared = Arc::new(share(dir, options, meta, &found, false));
         let active = found.into_iter().filter_map(Recovered::into_active).collect();
         let writer = Writer::new(Arc::clone(&shared), active, mark);
+        if options.stepped {
+            let (writer, spares, by_hand) = (None, None, Some(Mutex::new(writer)));
+            return Ok(DiskLog { shared, read_only: false, writer, spares, by_hand, _lock: lock });
+        }
         let writer = spawn(dir, "log-writer", move || writer.run())?;
         let for_spares = Arc::clone(&shared);
         let spares = spawn(dir, "log-spares", move || run_spares(&for_spares))?;
-        let (writer, spares) = (Some(writer), Some(spares));
-        Ok(DiskLog { shared, read_only: false, writer, spares, _lock: lock })
+        let (writer, spares, by_hand) = (Some(writer), Some(spares), None);
+        Ok(DiskLog { shared, read_only: false, writer, spares, by_hand, _lock: lock })
+    }
+
+    /// Does once what the threads of a log that is not `stepped` do by themselves.
+    pub fn work(&self) {
+        if let Some(writer) = &self.by_hand {
+            make_spares(&self.shared);
+            writer.lock().unwrap_or_else(PoisonError::into_inner).step();
+        }
     }
 
     fn append_all(
@@ -355,6 +375,14 @@ fn random_id(dir: &Path) -> Result<LogId, LogError> {
     Ok(LogId(id))
 }
 
+/// Makes the name of a directory and those in it durable: a process that failed at just this may
+/// have left some that are not.
+fn sync_names(disk: &dyn Disk, dir: &Path) -> Result<(), LogError> {
+    let synced =
+        disk.sync_dir(dir.parent().unwrap_or(Path::new(""))).and_then(|()| disk.sync_dir(dir));
+    synced.map_err(|e| LogError::io("cannot sync", dir, &e))
+}
+
 /// Recovers a partition, or gives it its first segment.
 fn open_partition(
     dir: &Path,
@@ -365,6 +393,7 @@ fn open_partition(
 ) -> Result<Recovered, LogError> {
     let disk = options.disk.as_ref();
     let path = partition_dir(dir, partition);
+    sync_names(disk, &path)?;
     let found = recover_partition(disk, &path, meta, partition, durable_end, OpenMode::Write)?;
     if let Some(found) = found {
         return Ok(found);
@@ -407,6 +436,7 @@ fn share(
         meta,
         clock: Arc::clone(&options.clock),
         segment_bytes: options.segment_bytes,
+        stepped: options.stepped,
         waiting: Mutex::new(0),
         moved: Condvar::new(),
     }

@@ -96,6 +96,18 @@ impl Spares {
         }
     }
 
+    /// All spares that are wanted or failed before, without waiting.
+    pub fn due_jobs(&self) -> Vec<Job> {
+        let state = self.lock();
+        let due = |(partition, slot): (u32, &Slot)| match slot {
+            Slot::Wanted { bytes } | Slot::Failed { bytes, .. } => {
+                Some(Job { partition, bytes: *bytes })
+            }
+            Slot::Empty | Slot::Ready { .. } => None,
+        };
+        (0..).zip(&state.slots).filter_map(due).collect()
+    }
+
     pub fn finish(&self, job: Job, result: Result<Arc<dyn DiskFile>, Arc<str>>) {
         let mut state = self.lock();
         state.slots[job.partition as usize] = match result {

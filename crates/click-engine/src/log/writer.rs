@@ -67,6 +67,24 @@ impl Writer {
             Ok(Err(error)) => error.to_string(),
             Err(_) => "the log's writer thread panicked".to_owned(),
         };
+        self.give_up(error);
+    }
+
+    /// One round without waiting: the next group, or the mark where nothing waits.
+    pub fn step(&mut self) {
+        if self.shared.poisoned() {
+            return;
+        }
+        let result = match self.shared.queue.take(Some(Duration::ZERO), &mut self.work) {
+            Taken::Work => self.commit_group().map(|_| ()),
+            Taken::Idle | Taken::Closed => self.sync_mark(),
+        };
+        if let Err(error) = result {
+            self.give_up(error.to_string());
+        }
+    }
+
+    fn give_up(&self, error: String) {
         let reason: Arc<str> = error.into();
         let queued = self.shared.queue.poison(&reason);
         let error = LogError::Poisoned { reason };
@@ -152,6 +170,10 @@ impl Writer {
         active.durable_end = active.end.offset;
         let part = &self.shared.parts[place];
         let bytes = self.shared.next_segment_bytes(old.size());
+        if self.shared.stepped {
+            self.shared.spares.want(part.number, bytes);
+            make_spares(&self.shared);
+        }
         let spare = self.shared.spares.take(part.number, bytes).map_err(Stop::Full)?;
         let head = SegmentHead {
             id: old.head.id,
@@ -249,21 +271,30 @@ fn failed(what: &'static str, segment: &Segment, error: &io::Error) -> LogError 
 /// Makes spares until the log is closed.
 pub(crate) fn run_spares(shared: &Shared) {
     while let Some(job) = shared.spares.next_job() {
-        let Job { partition, bytes } = job;
-        let dir = &shared.parts[partition as usize].dir;
-        let problem = |e: io::Error| -> Arc<str> {
-            format!("cannot reserve {bytes} bytes in {}: {e}", dir.display()).into()
-        };
-        match make_spare(shared.disk.as_ref(), dir, bytes).map_err(problem) {
-            Ok(file) => {
-                shared.spares.finish(job, Ok(file));
-                shared.queue.note_spare(partition, None);
-            }
-            Err(reason) => {
-                // Told first, so that nobody is admitted again between the two.
-                shared.queue.note_spare(partition, Some(Arc::clone(&reason)));
-                shared.spares.finish(job, Err(reason));
-            }
+        make_one(shared, job);
+    }
+}
+
+/// Makes, or tries again to make, all spares that are wanted.
+pub(crate) fn make_spares(shared: &Shared) {
+    shared.spares.due_jobs().into_iter().for_each(|job| make_one(shared, job));
+}
+
+fn make_one(shared: &Shared, job: Job) {
+    let Job { partition, bytes } = job;
+    let dir = &shared.parts[partition as usize].dir;
+    let problem = |e: io::Error| -> Arc<str> {
+        format!("cannot reserve {bytes} bytes in {}: {e}", dir.display()).into()
+    };
+    match make_spare(shared.disk.as_ref(), dir, bytes).map_err(problem) {
+        Ok(file) => {
+            shared.spares.finish(job, Ok(file));
+            shared.queue.note_spare(partition, None);
+        }
+        Err(reason) => {
+            // Told first, so that nobody is admitted again between the two.
+            shared.queue.note_spare(partition, Some(Arc::clone(&reason)));
+            shared.spares.finish(job, Err(reason));
         }
     }
 }

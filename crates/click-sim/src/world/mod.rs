@@ -1,0 +1,47 @@
+//! The whole embedded system in one thread, on one seed, in virtual time: trackers that re-send, the
+//! real log and engines on a disk that forgets, tears, fills and fails, and a store whose answers
+//! get lost.
+//!
+//! `plan` writes down from a seed what happens; `stage` plays it with the real code of log and
+//! engine; `judge` compares what is left with the reference; `shrink` makes a failing story short.
+//! Must never read a clock, start a thread, or decide anything but by the plan.
+
+mod judge;
+mod plan;
+mod shrink;
+mod stage;
+mod store;
+mod tracker;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+pub use plan::{Action, Plan};
+pub use shrink::shrink;
+
+/// What a story left behind: equal for equal stories.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Records in the log at the end.
+    pub records: u64,
+    /// Clicks whose sender was told that they are durable.
+    pub acknowledged: u64,
+    /// Rows in the store at the end, both views.
+    pub rows: u64,
+    /// How often the process died or was stopped.
+    pub restarts: u64,
+    /// Over all bytes of the log and all rows that were ever written.
+    pub fingerprint: u64,
+}
+
+/// Plays a plan; what it breaks, if anything.
+///
+/// # Errors
+/// What a checker or the code itself says of the broken promise.
+pub fn play(plan: &Plan) -> Result<Outcome, String> {
+    let played = catch_unwind(AssertUnwindSafe(|| stage::Stage::new(plan).play(plan)));
+    played.map_err(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string))
+            .unwrap_or_else(|| "a panic without words".to_owned())
+    })
+}

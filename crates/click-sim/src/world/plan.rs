@@ -1,0 +1,158 @@
+//! What happens in a story, written down before it begins, so that it can be told and shortened.
+
+use std::fmt;
+
+use click_engine::disk::DiskOp;
+
+use crate::check::Dice;
+
+/// One thing that happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// A visitor clicks; `seed` decides on what.
+    Click { tracker: usize, seed: u64 },
+    /// Bytes that are no record arrive.
+    Garbage { seed: u64 },
+    /// A tracker sends again what it has no answer for, or, `twice`, anything.
+    Resend { tracker: usize, seed: u64, twice: bool },
+    /// A tracker tells of its sequence numbers.
+    Heartbeat { tracker: usize },
+    /// A tracker starts anew; its unanswered clicks live on or are lost.
+    RestartTracker { tracker: usize, keeps_spool: bool },
+    /// The log writes, flushes and answers.
+    LogWorks,
+    /// An engine reads and folds.
+    Fold { engine: usize },
+    /// An engine's rows go to the store.
+    Publish { engine: usize },
+    /// An engine of a process that has died writes its rows after all.
+    Zombie,
+    /// Time passes, ms.
+    Pass { ms: u64 },
+    /// The wall clock is set, ms forward or back.
+    SetClock { ms: i64 },
+    /// Ticks, as where nobody clicks.
+    Tick,
+    /// The process dies; the system keeps what it wrote.
+    Kill,
+    /// The power fails: what was not flushed is lost, torn or kept.
+    PowerFails,
+    /// The process starts again.
+    Start,
+    /// From the `nth` call on, the disk fails at this.
+    DiskFails { op: DiskOp, nth: u64 },
+    /// The disk takes so many more bytes.
+    DiskFull { room: u64 },
+    /// The disk is well again.
+    DiskHeals,
+    /// The store's next `calls` fail, in ways that `seed` decides.
+    StoreFails { calls: u32, seed: u64 },
+    /// The store comes back from an old copy.
+    StoreRestored,
+    /// The process dies, a sector of a file changes, the process starts.
+    Rot { seed: u64 },
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+/// A story: how the world is made, and what happens in it.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Seed of everything that the actions leave open.
+    pub seed: u64,
+    /// Partitions of the log.
+    pub partitions: u32,
+    /// What happens, in order.
+    pub actions: Vec<Action>,
+}
+
+/// How likely the kinds of trouble are, in a hundred.
+struct Trouble {
+    crash: u64,
+    disk: u64,
+    store: u64,
+    rot: u64,
+    clock: u64,
+}
+
+impl Plan {
+    /// The story of a seed.
+    #[must_use]
+    pub fn from_seed(seed: u64) -> Plan {
+        let mut dice = Dice::new(seed ^ 0x57a6e);
+        let partitions = dice.pick(&[1, 1, 2, 3]);
+        let trouble = Trouble {
+            crash: dice.pick(&[0, 2, 2, 5]),
+            disk: dice.pick(&[0, 0, 1, 2]),
+            store: dice.pick(&[0, 2, 5]),
+            rot: dice.pick(&[0, 0, 1]),
+            clock: dice.pick(&[0, 0, 1]),
+        };
+        let length = dice.pick(&[60, 150, 300, 600]);
+        let mut actions = vec![Action::Start];
+        for _ in 0..length {
+            actions.push(any(&mut dice, &trouble));
+        }
+        Plan { seed, partitions, actions }
+    }
+}
+
+fn any(dice: &mut Dice, trouble: &Trouble) -> Action {
+    if dice.percent(trouble.crash) {
+        return dice.pick(&[Action::Kill, Action::Kill, Action::PowerFails]);
+    }
+    if dice.percent(trouble.disk) {
+        return disk_trouble(dice);
+    }
+    if dice.percent(trouble.store) {
+        let calls = u32::try_from(1 + dice.below(4)).unwrap_or(1);
+        let fails = Action::StoreFails { calls, seed: dice.number() };
+        return dice.pick(&[fails, fails, fails, fails, Action::StoreRestored]);
+    }
+    if dice.percent(trouble.rot) {
+        return Action::Rot { seed: dice.number() };
+    }
+    if dice.percent(trouble.clock) {
+        let ms = dice.pick(&[-3_600_000, -400_000, -900, 900, 400_000, 3_600_000]);
+        return Action::SetClock { ms };
+    }
+    usual(dice)
+}
+
+fn disk_trouble(dice: &mut Dice) -> Action {
+    let nth = dice.between(1, 12);
+    let fails = |op| Action::DiskFails { op, nth };
+    dice.pick(&[
+        fails(DiskOp::Write),
+        fails(DiskOp::Sync),
+        fails(DiskOp::SyncDir),
+        fails(DiskOp::Preallocate),
+        fails(DiskOp::Read),
+        Action::DiskFull { room: nth * 8_000 },
+        Action::DiskHeals,
+        Action::DiskHeals,
+    ])
+}
+
+fn usual(dice: &mut Dice) -> Action {
+    let (tracker, engine, seed) = (dice.below(2), dice.below(2), dice.number());
+    match dice.below(100) {
+        0..40 => Action::Click { tracker, seed },
+        40..42 => Action::Garbage { seed },
+        42..48 => Action::Resend { tracker, seed, twice: dice.percent(20) },
+        48 => Action::Heartbeat { tracker },
+        49 => Action::RestartTracker { tracker, keeps_spool: dice.percent(50) },
+        50..62 => Action::LogWorks,
+        62..73 => Action::Fold { engine },
+        73..80 => Action::Publish { engine },
+        80 => Action::Zombie,
+        81..90 => Action::Pass { ms: dice.pick(&[1, 5, 20, 90, 500, 1_000, 1_001, 7_000]) },
+        90..92 => Action::Pass { ms: dice.pick(&[30_000, 61_000, 600_001, 1_000_000]) },
+        92..96 => Action::Tick,
+        _ => Action::Start,
+    }
+}
