@@ -3,7 +3,7 @@
 //! One build profile (release) for all of it, so that nothing is compiled twice. Tests see
 //! `CLICKTEST_CI=1` and then fail where they would otherwise skip for want of a tool.
 
-use crate::{setup, shell, tidy};
+use crate::{proof, setup, shell, tidy};
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -29,6 +29,8 @@ pub(crate) fn run(root: &Path, with_setup: bool) -> Result<()> {
     report.section("documentation", || shell::run(root, DOC, &[RUSTDOC]))?;
     report.section("build", || shell::run(root, BUILD, &[]))?;
     report.section("tests", || shell::run(root, TEST, &[CI]))?;
+    report.section("simulation", || proof::sim(root, "seeds", &["3000", "--from", "0"]))?;
+    report.section("planted bugs", || proof::planted(root, &[]))?;
     report.section("generated files", || unchanged(root, &before))?;
     report.print(start.elapsed());
     Ok(())

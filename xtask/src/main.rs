@@ -1,4 +1,5 @@
-//! Project tasks: `cargo xtask ci`, `tidy` and `setup`.
+//! Project tasks: `cargo xtask ci`, `tidy`, `setup`, and the proofs: `sim`, `planted`,
+//! `reliability`.
 //!
 //! `ci` is the whole truth about a change and what `.ci/run` calls. Nothing here ships, and
 //! nothing here decides what a check means: it runs the tools in order and stops at the first
@@ -7,6 +8,7 @@
 #![expect(clippy::print_stderr, reason = "a failed task says why")]
 
 mod ci;
+mod proof;
 mod setup;
 mod shell;
 mod tidy;
@@ -20,6 +22,11 @@ usage: cargo xtask TASK
 
   ci [--no-setup]   everything that decides whether a change is good, cheapest first
   tidy              the rules of CONTRIBUTING.md that no compiler checks
+  sim ARGUMENTS     play stories of the simulated machine: --seeds N [--from S] [--save], or
+                    --story S
+  planted [--seconds N] [--save]
+                    switch on each planted bug and see whether it is found
+  reliability       write docs/reliability.md from the saved results
   setup             install what the tests need (idempotent; packages need root or sudo)
 ";
 
@@ -42,6 +49,10 @@ fn task() -> Result<()> {
         ["ci", "--no-setup"] => ci::run(&root, false),
         ["tidy"] => tidy::run(&root),
         ["setup"] => setup::run(&root),
+        ["sim", "--seeds", rest @ ..] => proof::sim(&root, "seeds", rest),
+        ["sim", "--story", rest @ ..] => proof::sim(&root, "story", rest),
+        ["planted", rest @ ..] => proof::planted(&root, rest),
+        ["reliability"] => proof::sim(&root, "report", &[]),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(())

@@ -16,6 +16,7 @@ pub mod hosted;
 pub mod keys;
 pub mod limits;
 pub mod link;
+pub mod planted;
 pub mod policy;
 mod prefetch;
 pub mod record;

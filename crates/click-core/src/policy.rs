@@ -6,6 +6,7 @@
 use crate::limits::{
     MAX_BURST_CLICKS, MAX_HORIZON_MS, MAX_TIME_MS, POLICY_NOTICE_MS, SKEW_ALLOWANCE_MS,
 };
+use crate::planted::{Bug, planted};
 use crate::types::{Millis, Minute};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -126,8 +127,11 @@ impl Default for Timeline {
 impl Timeline {
     /// Adds a policy whose record has `fold_time`; equal instants keep log order.
     pub fn add(&mut self, policy: Policy, fold_time: Millis) -> Result<(), PolicyError> {
-        policy.check()?;
-        let effective = policy.effective_from.max(fold_time.plus(POLICY_NOTICE_MS));
+        if !planted(Bug::PolicyUnchecked) {
+            policy.check()?;
+        }
+        let notice = if planted(Bug::PolicyAtOnce) { 0 } else { POLICY_NOTICE_MS };
+        let effective = policy.effective_from.max(fold_time.plus(notice));
         let effective = effective.min(Millis(MAX_TIME_MS));
         self.insert(policy, effective);
         Ok(())

@@ -4,6 +4,7 @@
 
 use super::line::{Line, PLACES, POSITIONS};
 use super::pool::{PAGE_BYTES, PageId, Pool};
+use crate::planted::{Bug, planted};
 use alloc::vec::Vec;
 
 /// A table of entries with `V` value bytes.
@@ -147,7 +148,9 @@ impl<const V: usize> Table<V> {
         let mut number = id.home(self.lines.len());
         loop {
             let line = &self.lines[number];
-            let is_it = |position: &usize| EntryId::read(self.entry(pool, *position)) == id;
+            let is_it = |position: &usize| {
+                EntryId::read(self.entry(pool, *position)) == id || planted(Bug::TagIsEnough)
+            };
             if let Some(position) = line.candidates(id.tag()).find(is_it) {
                 return self.entry_mut(pool, position).last_chunk_mut();
             }

@@ -1,6 +1,7 @@
 //! D2: the same user clicked the same ad a moment ago.
 
 use crate::limits::DOUBLE_CLICK_MEMORY_MS;
+use crate::planted::{Bug, planted};
 use crate::policy::Policy;
 use crate::stage::event::Facts;
 use crate::types::Millis;
@@ -18,6 +19,8 @@ pub struct LastClick {
 /// and folded at most ten minutes later.
 #[inline]
 pub fn is_double(click: &Facts, last: LastClick, policy: &Policy) -> bool {
-    click.click_time().0.abs_diff(last.click_time.0) <= policy.double_click_ms
-        && click.fold_time.since(last.fold_time) <= DOUBLE_CLICK_MEMORY_MS
+    let span = policy.double_click_ms - u64::from(planted(Bug::DoubleClickEndsEarly));
+    let memory = DOUBLE_CLICK_MEMORY_MS - u64::from(planted(Bug::DoubleMemoryEndsEarly));
+    click.click_time().0.abs_diff(last.click_time.0) <= span
+        && click.fold_time.since(last.fold_time) <= memory
 }

@@ -1,6 +1,7 @@
 //! A click between the stages: what the rules need of it, as fixed-size facts.
 
 use crate::keys::KeyId;
+use crate::planted::{Bug, planted};
 use crate::policy::PolicyIndex;
 use crate::types::{Micros, Millis, Minute, Offset, Partition};
 use crate::verdict::Reasons;
@@ -135,7 +136,8 @@ impl Facts {
     #[inline]
     pub fn rows(&self) -> [(Slot, Micros); 2] {
         let (minute, posted) = (self.click_time().minute(), self.posted);
-        [(self.ad_key, self.price), (self.publisher_key, self.payout)]
+        let payout = if planted(Bug::PublisherGetsPrice) { self.price } else { self.payout };
+        [(self.ad_key, self.price), (self.publisher_key, payout)]
             .map(|(key, sum)| (Slot { key, minute, posted }, sum))
     }
 

@@ -4,6 +4,7 @@
 use super::event::Slot;
 use super::partial::Partial;
 use crate::hash::Map;
+use crate::planted::{Bug, planted};
 use crate::row::Counts;
 use crate::types::{Micros, Millis};
 use crate::verdict::{CLASSES, Class};
@@ -50,7 +51,9 @@ impl Line {
     /// Notes a change; true if the row had been published until then.
     #[inline]
     fn change(&mut self, at: Millis) -> bool {
-        self.changed = self.changed.max(at);
+        if self.changed.0 == 0 || !planted(Bug::VersionNotRaised) {
+            self.changed = self.changed.max(at);
+        }
         !core::mem::replace(&mut self.unpublished, true)
     }
 }
@@ -186,13 +189,16 @@ impl OpenRows {
     #[inline]
     pub(super) fn decide(&mut self, id: RowId, class: Class, sum: Micros, at: Millis) -> bool {
         let line = &mut self.lines[id as usize];
-        line.pending -= 1;
+        line.pending -= u32::from(!planted(Bug::PendingNotCleared));
         line.decided = true;
         let first = line.change(at);
         if class == Class::V {
             line.valid += 1;
             line.sum_micros += i128::from(sum.0);
         } else {
+            if planted(Bug::InvalidClicksPaid) {
+                line.sum_micros += i128::from(sum.0);
+            }
             self.add(id, class, 1);
         }
         first

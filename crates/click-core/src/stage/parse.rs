@@ -4,6 +4,7 @@
 use super::event::{Event, Facts, Flags, Posted};
 use crate::hash::Identity;
 use crate::keys::{KeyList, ad_key, publisher_key};
+use crate::planted::{Bug, planted};
 use crate::policy::Policy;
 use crate::record::{
     CLICK_NUMBER, Click, DecodeError, Envelope, Header, Kind, Previous, Record, Transport,
@@ -212,10 +213,12 @@ impl<'i> Parser<'i> {
         let identity = self.identity;
         let (user, has_user) = (click.user_id.as_bytes(), !click.user_id.is_empty());
         let source = source_of(identity, click);
+        let issuer = if planted(Bug::ClaimIgnoresIssuer) { "" } else { click.issuer };
+        let claimer = if planted(Bug::ClaimIgnoresUser) { "" } else { click.user_id };
         self.chunk.keys.push(&ad_key(click));
         self.chunk.keys.push(&publisher_key(click));
         Event {
-            claim: identity.of([click.issuer, click.click_id, click.user_id].map(str::as_bytes)),
+            claim: identity.of([issuer, click.click_id, claimer].map(str::as_bytes)),
             pair: if has_user { identity.of([user, click.ad_id.as_bytes()]) } else { 0 },
             facts: Facts {
                 source,
@@ -268,8 +271,13 @@ fn source_of(identity: &Identity, click: &Click<'_>) -> u128 {
     }
     match click.ip {
         [a, b, c, d] => IPV4 | u128::from(u32::from_be_bytes([*a, *b, *c, *d])),
-        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d] => {
+        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
+            if !planted(Bug::MappedAddressApart) =>
+        {
             IPV4 | u128::from(u32::from_be_bytes([*a, *b, *c, *d]))
+        }
+        [.., low] if click.ip.len() == 16 && planted(Bug::SourceIsWholeAddress) => {
+            IPV6 | u128::from(*low)
         }
         [a, b, c, d, e, f, g, h, _, _, _, _, _, _, _, _] => {
             IPV6 | u128::from(u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]))

@@ -9,6 +9,7 @@ use super::parse::{Chunk, Item, Parsed, TrackerName};
 use super::transport::Transports;
 use crate::keys::{KeyList, KeyTable};
 use crate::limits::SKEW_ALLOWANCE_MS;
+use crate::planted::{Bug, planted};
 use crate::policy::{Policy, PolicyError, PolicyIndex, Timeline};
 use crate::record::{DecodeError, Header};
 use crate::rules::validity;
@@ -125,7 +126,11 @@ impl Sequence {
     /// State as of the watermark last drained to.
     pub fn snapshot(&self) -> SequenceState {
         SequenceState {
-            position: self.position,
+            position: if planted(Bug::SnapshotBeyondWatermark) {
+                self.read_to
+            } else {
+                self.position
+            },
             fold_time: self.fold_time,
             repeats: self.repeats,
             header: self.header,
@@ -157,6 +162,7 @@ impl Sequence {
     pub fn push(&mut self, mut chunk: Chunk, table: &mut KeyTable) {
         for record in &mut chunk.records {
             let capped = match record.sent_at.get() {
+                Some(_) if planted(Bug::SkewNotCapped) => record.time,
                 Some(sent_at) => record.time.min(sent_at.plus(SKEW_ALLOWANCE_MS)),
                 None => record.time,
             };
@@ -239,7 +245,7 @@ impl Sequence {
         }
         self.fold_time = now;
         let tracker = |index: u32| &trackers[index as usize];
-        if let Some(previous) = record.previous {
+        if let Some(previous) = record.previous.filter(|_| !planted(Bug::PredecessorForgotten)) {
             self.transports.mention(tracker(previous.tracker), previous.seq, now, timeline);
         }
         match &record.item {
@@ -248,7 +254,7 @@ impl Sequence {
                 let new = record.sender.is_none_or(|sender| {
                     self.transports.arrive(tracker(sender.tracker), sender.seq, now, timeline)
                 });
-                if new {
+                if new || planted(Bug::RepeatsCounted) {
                     let event = &mut events[*index as usize];
                     judge.judge(&mut event.facts, record);
                     (out.click)(event);
@@ -306,7 +312,8 @@ impl<'t> Judge<'t> {
             self.minute = minute;
             self.minute_seals = self.timeline.sealing_starts(minute);
         }
-        let late = self.minute_seals <= fold_time;
+        let late = self.minute_seals.plus(u64::from(planted(Bug::LateTooLate))) <= fold_time;
+        let late = late && !planted(Bug::LateClickForgotten);
         click.posted = Posted::to(late.then(|| fold_time.minute()));
         if let Some(policy) = self.timeline.get(self.policy) {
             click.reasons =

@@ -6,6 +6,7 @@
 use super::event::{Facts, Flags};
 use super::partial::{NOWHERE, Places, Tally};
 use crate::limits::{BURST_SPAN_MS, LOOK_AHEAD_MS};
+use crate::planted::{Bug, planted};
 use crate::policy::{PolicyIndex, Timeline};
 use crate::types::{Millis, Offset, Partition};
 use crate::verdict::{Class, Reasons};
@@ -157,8 +158,9 @@ impl SourceStage {
     fn look_for_burst(&mut self, chain: u32, now: Millis, timeline: &Timeline) {
         let newest = self.waiting.len() - 1;
         let threshold = self.waiting[newest].click.burst_clicks;
-        if chain > u32::from(threshold) {
-            self.mark_run(newest, threshold);
+        let one = u8::from(planted(Bug::BurstTooSmall));
+        if chain > u32::from(threshold - one) {
+            self.mark_run(newest, threshold - one);
         }
         let mut at = Millis(now.0.saturating_sub(BURST_SPAN_MS));
         if timeline.in_force_until(at) > now {
@@ -192,14 +194,17 @@ impl SourceStage {
             least = least.min(click.click_time());
             most = most.max(click.click_time());
             let fold_span = end.fold_time.since(click.fold_time);
-            if fold_span >= BURST_SPAN_MS || most.since(least) >= BURST_SPAN_MS {
+            let made_apart =
+                most.since(least) >= BURST_SPAN_MS + u64::from(planted(Bug::BurstSpanInclusive));
+            let made_apart = made_apart && !planted(Bug::BurstIgnoresClickTime);
+            if fold_span >= BURST_SPAN_MS || made_apart {
                 return;
             }
         }
         let mut at = newest;
         for step in 0..=threshold {
             let waiting = &mut self.waiting[at];
-            if waiting.click.burst_clicks == threshold {
+            if waiting.click.burst_clicks == threshold || planted(Bug::BurstTooSmall) {
                 waiting.click.reasons = waiting.click.reasons.with(Class::G3);
             }
             if step < threshold {
@@ -212,7 +217,8 @@ impl SourceStage {
     /// with a fold time below `to` have been taken.
     pub fn advance(&mut self, to: Millis, tally: &mut impl Tally, verdicts: &mut Vec<Verdict>) {
         self.count(to, tally);
-        let final_at = |waiting: &Waiting| waiting.click.fold_time.plus(LOOK_AHEAD_MS);
+        let look_ahead = LOOK_AHEAD_MS - u64::from(planted(Bug::FinalTooSoon));
+        let final_at = |waiting: &Waiting| waiting.click.fold_time.plus(look_ahead);
         while let Some(front) = self.waiting.front().filter(|front| final_at(front) <= to) {
             if let Some(ahead) = self.waiting.get(AHEAD) {
                 tally.hint_places(ahead.places);

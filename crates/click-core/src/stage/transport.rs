@@ -4,6 +4,7 @@
 
 use super::parse::TrackerName;
 use crate::hash::Map;
+use crate::planted::{Bug, planted};
 use crate::policy::Timeline;
 use crate::types::Millis;
 use alloc::string::String;
@@ -77,7 +78,7 @@ impl Seen {
 
     fn forgotten(&self, now: Millis, timeline: &Timeline) -> bool {
         self.last_record.is_some_and(|last| {
-            let age = now.since(last);
+            let age = now.since(last) + u64::from(planted(Bug::IdentityForgottenEarly));
             age > timeline.least_horizon() && age > timeline.at(last).1.horizon_ms
         })
     }
@@ -108,7 +109,9 @@ impl Transports {
     ) {
         let seen = self.state(tracker, now, timeline);
         seen.last_record = Some(now);
-        seen.next_seq = seen.next_seq.max(next_seq);
+        if !planted(Bug::HeartbeatForgotten) {
+            seen.next_seq = seen.next_seq.max(next_seq);
+        }
     }
 
     /// Notes a successor's word about its previous instance; does not prolong its memory.

@@ -4,6 +4,7 @@
 
 use super::event::{Event, Flags};
 use crate::dedup::{PagedMap, Probe};
+use crate::planted::{Bug, planted};
 use crate::policy::{Policy, Timeline};
 use crate::rules::double_click::{LastClick, is_double};
 use crate::rules::duplicate::claim_lives;
@@ -92,7 +93,7 @@ impl UserStage {
                 if leaps {
                     self.catch_up(event.facts.fold_time, timeline);
                 }
-                if !event.facts.reasons.any_stateless() {
+                if !event.facts.reasons.any_stateless() || planted(Bug::InvalidClaims) {
                     self.decide(event, probes, timeline, journal);
                 }
             }
@@ -279,6 +280,9 @@ impl UserStage {
             let click_time = Millis(fold_time.since(Millis(u64::from(age_ms))));
             if is_double(&event.facts, LastClick { fold_time, click_time }, policy) {
                 event.facts.reasons = event.facts.reasons.with(Class::D2);
+                if planted(Bug::DoubleClicksRemembered) {
+                    *held = value;
+                }
                 return;
             }
             *held = value;

@@ -1,6 +1,7 @@
 //! The state file: magic, length, body, CRC32C. The body is written field by field, little-endian.
 
 use click_core::fold::SnapshotPart;
+use click_core::planted::{Bug, planted};
 use click_core::types::{Millis, Offset};
 
 const MAGIC: &[u8; 8] = b"CLKSTAT2";
@@ -78,7 +79,8 @@ impl Checkpoint {
     /// Reads a file; says what is wrong with one that is not whole.
     pub fn decode(bytes: &[u8]) -> Result<Checkpoint, String> {
         let (content, sum) = bytes.split_last_chunk::<4>().ok_or("shorter than a checksum")?;
-        if crc32c::crc32c(content) != u32::from_le_bytes(*sum) {
+        let whole = crc32c::crc32c(content) == u32::from_le_bytes(*sum);
+        if !whole && !planted(Bug::StateChecksumIgnored) {
             return Err("its checksum does not match".into());
         }
         let body = content.strip_prefix(MAGIC).ok_or("not a state file of this version")?;

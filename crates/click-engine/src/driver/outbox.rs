@@ -6,6 +6,7 @@
 use super::config::PublishMode;
 use super::lock;
 use crate::store::{LedgerStore, StoreError};
+use click_core::planted::{Bug, planted};
 use click_core::row::{Row, RowKey};
 use click_core::stage::window::PublishedRow;
 use click_core::types::{Millis, Minute};
@@ -92,6 +93,9 @@ impl Outbox {
             }
             let mut waiting = lock(&self.waiting);
             if let Err(error) = result {
+                if planted(Bug::ConfirmedUnwritten) {
+                    waiting.writing.clear();
+                }
                 waiting.put_back_written();
                 return Err(error);
             }
@@ -134,6 +138,9 @@ impl Outbox {
     pub(super) fn unconfirmed(&self) -> (Vec<Row>, Millis) {
         let waiting = lock(&self.waiting);
         let mut rows: Vec<Row> = waiting.writing.iter().chain(&waiting.rows).cloned().collect();
+        if planted(Bug::UnconfirmedNotSaved) {
+            rows.clear();
+        }
         rows.sort_unstable_by(|a, b| key(a).cmp(&key(b)).then(a.version.cmp(&b.version)));
         (rows, waiting.mark)
     }

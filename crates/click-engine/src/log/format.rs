@@ -7,6 +7,7 @@
 //! all that follows it. `durable_end`: all records below it were durable when this one was written.
 
 use super::LogId;
+use click_core::planted::{Bug, planted};
 
 /// Bytes in front of a payload.
 pub(crate) const RECORD_HEADER: usize = 36;
@@ -123,7 +124,7 @@ pub(crate) fn decode_any(seed: u32, bytes: &[u8]) -> Result<RecordHead, Bad> {
         _ => {}
     }
     let frame = bytes.get(4..head.frame_size()).ok_or(Bad::Short(head.frame_size()))?;
-    if crc32c::crc32c_append(seed, frame) != head.crc {
+    if crc32c::crc32c_append(seed, frame) != head.crc && !planted(Bug::ChecksumIgnored) {
         return Err(Bad::Checksum);
     }
     Ok(head)

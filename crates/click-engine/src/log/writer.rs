@@ -4,6 +4,7 @@
 //!
 //! Must never continue after a failed write or flush, nor settle before the flush has returned.
 
+use click_core::planted::{Bug, planted};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -119,9 +120,24 @@ impl Writer {
                 Err(Stop::Failed(error)) => return Err(error),
             }
         }
+        if planted(Bug::ReadBeforeFlush) {
+            for (partition, _) in &frames {
+                self.publish(*partition as usize);
+            }
+        }
+        if planted(Bug::AcknowledgedBeforeFlush) {
+            self.work.group.settle(std::mem::take(&mut self.work.failures));
+            self.work.group = super::CommitGroup::new();
+        }
         for (partition, _) in &frames {
             let Active { segment, file, .. } = &self.active[*partition as usize];
-            file.sync_data().map_err(|e| failed("cannot flush", segment, &e))?;
+            if planted(Bug::FlushSkipped) {
+                continue;
+            }
+            let flushed = file.sync_data();
+            if !planted(Bug::FlushErrorIgnored) {
+                flushed.map_err(|e| failed("cannot flush", segment, &e))?;
+            }
         }
         let mut records = 0;
         for (partition, _) in &frames {
@@ -200,7 +216,9 @@ impl Writer {
     fn reject(&mut self, partition: u32, reason: &Arc<str>) {
         let Active { end, last_time, .. } = &self.active[partition as usize];
         let error = LogError::Full { reason: Arc::clone(reason) };
-        self.work.failures.push((partition, end.offset, error));
+        if !planted(Bug::FullDiskAcknowledged) {
+            self.work.failures.push((partition, end.offset, error));
+        }
         self.shared.queue.reject(partition, end.offset, *last_time, reason);
     }
 

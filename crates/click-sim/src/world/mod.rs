@@ -1,6 +1,6 @@
-//! The whole embedded system in one thread, on one seed, in virtual time: trackers that re-send, the
-//! real log and engines on a disk that forgets, tears, fills and fails, and a store whose answers
-//! get lost.
+//! The whole embedded system in one thread, on one seed, in virtual time: trackers that re-send,
+//! the real log and engines on a disk that forgets, tears, fills and fails, and a store whose
+//! answers get lost.
 //!
 //! `plan` writes down from a seed what happens; `stage` plays it with the real code of log and
 //! engine; `judge` compares what is left with the reference; `shrink` makes a failing story short.

@@ -87,7 +87,7 @@ impl Plan {
         let partitions = dice.pick(&[1, 1, 2, 3]);
         let trouble = Trouble {
             crash: dice.pick(&[0, 2, 2, 5]),
-            disk: dice.pick(&[0, 0, 1, 2]),
+            disk: dice.pick(&[0, 0, 1, 4]),
             store: dice.pick(&[0, 2, 5]),
             rot: dice.pick(&[0, 0, 1]),
             clock: dice.pick(&[0, 0, 1]),
@@ -103,7 +103,7 @@ impl Plan {
 
 fn any(dice: &mut Dice, trouble: &Trouble) -> Action {
     if dice.percent(trouble.crash) {
-        return dice.pick(&[Action::Kill, Action::Kill, Action::PowerFails]);
+        return dice.pick(&[Action::Kill, Action::PowerFails]);
     }
     if dice.percent(trouble.disk) {
         return disk_trouble(dice);
@@ -130,6 +130,7 @@ fn disk_trouble(dice: &mut Dice) -> Action {
         fails(DiskOp::Write),
         fails(DiskOp::Sync),
         fails(DiskOp::SyncDir),
+        Action::DiskFails { op: DiskOp::SyncDir, nth: 1 },
         fails(DiskOp::Preallocate),
         fails(DiskOp::Read),
         Action::DiskFull { room: nth * 8_000 },

@@ -174,6 +174,7 @@ struct Facts {
     age: u64,
     method: &'static str,
     agent: String,
+    referrer: String,
     loses_answer: bool,
 }
 
@@ -193,9 +194,8 @@ impl Facts {
             ip: [10, 0, 0, dice.pick(&[1, 1, 2, 3, 4])],
             age: dice.pick(&[0, 0, 0, 0, 0, 0, 3, 900, 400_000, 1_200_000, 20 * hour, 80 * hour]),
             method: if dice.percent(4) { "HEAD" } else { "GET" },
-            agent: (0..dice.pick(&[0, 4, 125]))
-                .map(|_| format!("{:016x}", dice.number()))
-                .collect(),
+            agent: filling(&mut dice, &[0, 4, 120, 250]),
+            referrer: filling(&mut dice, &[0, 0, 250]),
             loses_answer: dice.percent(10),
         }
     }
@@ -220,7 +220,13 @@ impl Facts {
             ip: &self.ip,
             method: self.method,
             user_agent: Some(&self.agent),
+            referrer: &self.referrer,
             ..Click::default()
         }
     }
+}
+
+/// So many words of any text: records of all sizes fill segments soon.
+fn filling(dice: &mut Dice, words: &[usize]) -> String {
+    (0..dice.pick(words)).map(|_| format!("{:016x}", dice.number())).collect()
 }

@@ -1,0 +1,67 @@
+//! The simulator's command: many seeds, one seed's story, planted bugs, and the report of it all.
+//! Called by `cargo xtask sim`, `planted` and `reliability`.
+#![expect(clippy::print_stdout, reason = "a tool's output is what its caller asked for")]
+#![expect(clippy::print_stderr, reason = "progress, and why it failed")]
+
+mod campaign;
+mod hunt;
+mod report;
+mod results;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: click-sim TASK
+
+  seeds N [--from S] [--save]   play the stories of N seeds, on all cores; without --from, behind
+                                the last seed that was saved
+  story S                       play one seed, tell what happens, and shorten it if it fails
+  planted [--seconds N] [--save]  switch on each planted bug and see whether it is found
+  report                        write the figures of docs/reliability.md from the saved results
+";
+
+fn main() -> ExitCode {
+    // A broken promise is a panic, caught and told of once.
+    std::panic::set_hook(Box::new(|_| {}));
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<bool, String> {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (task, rest) = words.split_first().ok_or(USAGE)?;
+    let save = rest.contains(&"--save");
+    match *task {
+        "seeds" => {
+            let count = number(rest.first().copied())?;
+            let from = match option(rest, "--from")? {
+                Some(from) => from,
+                None => results::next_seed()?,
+            };
+            campaign::run(from, count, save)
+        }
+        "story" => Ok(campaign::story(number(rest.first().copied())?)),
+        "planted" => hunt::run(option(rest, "--seconds")?.unwrap_or(60), save),
+        "report" => report::write(),
+        _ => Err(USAGE.into()),
+    }
+}
+
+fn number(word: Option<&str>) -> Result<u64, String> {
+    let word = word.ok_or(USAGE)?;
+    word.parse().map_err(|_| format!("{word} is no whole number"))
+}
+
+fn option(words: &[&str], name: &str) -> Result<Option<u64>, String> {
+    match words.iter().position(|word| *word == name) {
+        Some(place) => number(words.get(place + 1).copied()).map(Some),
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,77 @@
+//! Results of long runs: a committed file, a line each, keyed by commit, that adds up.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde::{Deserialize, Serialize};
+
+/// What was tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    /// Stories of the simulated machine.
+    Simulation,
+    /// Planted bugs; what failed is what was missed.
+    Planted,
+}
+
+/// One run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Result {
+    pub(crate) kind: Kind,
+    pub(crate) commit: String,
+    /// The first seed.
+    pub(crate) from: u64,
+    pub(crate) trials: u64,
+    pub(crate) failed: u64,
+    pub(crate) seconds: f64,
+    /// More numbers, by name.
+    pub(crate) details: Vec<(String, u64)>,
+}
+
+/// A file of the repository.
+pub(crate) fn path(of: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").join(of)
+}
+
+const FILE: &str = "docs/reliability-results.jsonl";
+
+/// All results so far, oldest first.
+pub(crate) fn all() -> std::result::Result<Vec<Result>, String> {
+    let path = path(FILE);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(format!("{}: {error}", path.display())),
+    };
+    let line = |(number, line): (usize, &str)| {
+        serde_json::from_str(line).map_err(|error| format!("{FILE} line {}: {error}", number + 1))
+    };
+    text.lines().enumerate().map(line).collect()
+}
+
+/// Appends a result.
+pub(crate) fn save(result: &Result) -> std::result::Result<(), String> {
+    let line = serde_json::to_string(result).map_err(|error| error.to_string())?;
+    let file = std::fs::File::options().append(true).create(true).open(path(FILE));
+    let written = file.and_then(|mut file| writeln!(file, "{line}"));
+    written.map_err(|error| format!("{FILE}: {error}"))
+}
+
+/// Behind the last seed that was saved.
+pub(crate) fn next_seed() -> std::result::Result<u64, String> {
+    let simulated = |result: &Result| result.kind == Kind::Simulation;
+    let ends = all()?.into_iter().filter(simulated).map(|result| result.from + result.trials);
+    Ok(ends.max().unwrap_or(0))
+}
+
+/// The commit that is checked out; changed files are said.
+pub(crate) fn commit() -> std::result::Result<String, String> {
+    let described = Command::new("git")
+        .args(["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"])
+        .current_dir(path("."))
+        .output()
+        .map_err(|error| format!("git: {error}"))?;
+    Ok(String::from_utf8_lossy(&described.stdout).trim().to_owned())
+}
