@@ -70,6 +70,7 @@ bugs! {
     FullDiskAcknowledged: "what a full disk refused is acknowledged",
     StateNotFlushed: "a checkpoint is named before its content is durable",
     StateChecksumIgnored: "a checkpoint is taken without looking at its checksum",
+    FullDiskEndsEngine: "an engine that has no room for a checkpoint stops",
     JournalChecksumIgnored: "journal is taken without looking at its checksum",
     JournalNotRead: "a restart does not read the journal of claims",
     RunNumberReused: "a journal file gets the number of one that a crash left behind",

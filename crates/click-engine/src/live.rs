@@ -62,7 +62,7 @@ pub struct EngineStatus {
     pub rows_open: u64,
     /// Claims held by the dedup set.
     pub claims: u64,
-    /// What an operator should know of the last start.
+    /// What an operator should know of the last start, and of the disk.
     pub warnings: Vec<String>,
     /// Why the engine stopped, if it did.
     pub failed: Option<String>,

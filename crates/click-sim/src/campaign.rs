@@ -28,7 +28,7 @@ struct Sum {
 pub(crate) fn run(from: u64, count: u64, save: bool) -> Result<bool, String> {
     let (next, sum, over) =
         (AtomicU64::new(from), Mutex::new(Sum::default()), AtomicBool::new(false));
-    let begun = Instant::now();
+    let (begun, commit) = (Instant::now(), results::commit()?);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         let work = || {
@@ -63,7 +63,7 @@ pub(crate) fn run(from: u64, count: u64, save: bool) -> Result<bool, String> {
         let failed = sum.failed.len() as u64;
         results::save(&Saved {
             kind: Kind::Simulation,
-            commit: results::commit()?,
+            commit,
             from,
             trials: sum.seeds,
             failed,

@@ -39,7 +39,7 @@ mod planted {
     pub(crate) fn run(seconds: u64, save: bool) -> Result<bool, String> {
         let mut saved = Vec::new();
         let mut missed = 0;
-        let begun = Instant::now();
+        let (begun, commit) = (Instant::now(), results::commit()?);
         for (bug, what) in Bug::ALL {
             plant(Some(*bug));
             let start = Instant::now();
@@ -63,7 +63,7 @@ mod planted {
         if save {
             results::save(&Saved {
                 kind: Kind::Planted,
-                commit: results::commit()?,
+                commit,
                 from: 0,
                 trials,
                 failed: missed,

@@ -12,6 +12,7 @@ pub use format::{Checkpoint, RunRef};
 pub use runs::{Cut, Runs};
 
 use crate::disk::{Disk, read_file, write_file_durable};
+use click_core::planted::{Bug, planted};
 use click_core::types::Millis;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,14 @@ pub enum CheckpointError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+impl CheckpointError {
+    /// Whether there was no room.
+    pub fn is_full(&self) -> bool {
+        let CheckpointError::Io { source, .. } = self;
+        source.kind() == io::ErrorKind::StorageFull && !planted(Bug::FullDiskEndsEngine)
+    }
 }
 
 /// The checkpoint directory.

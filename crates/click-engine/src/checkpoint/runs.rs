@@ -68,14 +68,20 @@ impl Runs {
         })
     }
 
-    /// Takes what a step remembered.
+    /// Takes what a step remembered. What cannot be written for want of space waits.
     pub fn append(&mut self, journal: &Journal) -> io::Result<()> {
         self.waiting.claims.extend_from_slice(&journal.claims);
         if !planted(Bug::PairsNotJournalled) {
             self.waiting.pairs.extend_from_slice(&journal.pairs);
         }
         let bytes = self.waiting.claims.len() * 25 + self.waiting.pairs.len() * 29;
-        if bytes >= BLOCK_BYTES { self.write_block() } else { Ok(()) }
+        if bytes < BLOCK_BYTES {
+            return Ok(());
+        }
+        match self.write_block() {
+            Err(full) if full.kind() == io::ErrorKind::StorageFull => Ok(()),
+            done => done,
+        }
     }
 
     /// Writes what is gathered and cuts there; runs whose claims all end before `horizon_start`
@@ -93,8 +99,6 @@ impl Runs {
         let newest = newest.chain(self.waiting.pairs.iter().map(|pair| pair.fold_time)).max();
         let Some(newest) = newest else { return Ok(()) };
         let body = encode_journal(&self.waiting);
-        self.waiting.claims.clear();
-        self.waiting.pairs.clear();
         let file = self.open_run()?;
         let run = self.runs.last_mut().ok_or_else(|| io::Error::other("no open run"))?;
         fill_block(&mut self.block, run.number, run.len, &body);
@@ -102,6 +106,8 @@ impl Runs {
         file.write_at(run.len, block)?;
         run.len += block.len() as u64;
         run.newest = run.newest.max(newest);
+        self.waiting.claims.clear();
+        self.waiting.pairs.clear();
         Ok(())
     }
 
@@ -114,12 +120,13 @@ impl Runs {
             return Ok(file.clone());
         }
         self.unsynced.extend(self.file.take());
-        let path = self.dir.join(name(self.next));
+        let (number, path) = (self.next, self.dir.join(name(self.next)));
+        // Whatever becomes of this one, its number is taken.
+        self.next += 1;
         self.disk.open(&path, OpenMode::CreateNew)?;
         let file = self.disk.open(&path, OpenMode::WritePages)?;
         self.disk.sync_dir(&self.dir)?;
-        self.runs.push(RunRef { number: self.next, len: 0, newest: Millis(0) });
-        self.next += 1;
+        self.runs.push(RunRef { number, len: 0, newest: Millis(0) });
         self.file = Some(file.clone());
         Ok(file)
     }

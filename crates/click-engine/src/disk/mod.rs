@@ -135,14 +135,26 @@ pub fn create_dir_durable(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
 /// Replaces a small file whole: temporary name, sync, rename, sync of the directory.
 pub fn write_file_durable(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("tmp");
-    let file = disk.open(&temporary, OpenMode::CreateOrOpen)?;
+    write_and_rename(disk, &temporary, path, bytes).inspect_err(|_| {
+        // Half a file takes space; the error that led here is the one to report.
+        let _ = disk.remove(&temporary);
+    })?;
+    disk.sync_dir(path.parent().unwrap_or(Path::new("")))
+}
+
+fn write_and_rename(
+    disk: &dyn Disk,
+    temporary: &Path,
+    path: &Path,
+    bytes: &[u8],
+) -> io::Result<()> {
+    let file = disk.open(temporary, OpenMode::CreateOrOpen)?;
     file.set_len(0)?;
     file.write_at(0, bytes)?;
     if !planted(Bug::StateNotFlushed) {
         file.sync_data()?;
     }
-    disk.rename(&temporary, path)?;
-    disk.sync_dir(path.parent().unwrap_or(Path::new("")))
+    disk.rename(temporary, path)
 }
 
 /// Reads a small file whole; refuses one above `limit` bytes with `InvalidData`.

@@ -33,6 +33,8 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+const NO_ROOM: &str = "no room for a checkpoint, it is tried again: a restart would take longer";
+
 /// Why the engine stops.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -117,7 +119,7 @@ impl Engine {
             result.map_err(|source| EngineError::Io { what: "journal of claims", source })?;
         }
         let dead = &self.effects.dead_letters;
-        let result = self.dead_letters.write(&*self.log, dead);
+        let result = self.dead_letters.write(&*self.log, dead).or_else(ignore_full);
         result.map_err(|source| EngineError::Io { what: "dead-letter log", source })?;
         if publish {
             let rows = self.effects.rows.drain(..);
@@ -212,7 +214,17 @@ impl Engine {
         status.rows_waiting = waiting.rows;
         status.rows_open = self.fold.open_rows() as u64;
         status.claims = self.fold.claims();
+        status.warnings.retain(|warning| warning != NO_ROOM);
+        if self.saver.is_full {
+            status.warnings.push(NO_ROOM.into());
+        }
     }
+}
+
+/// What does not fit on a full disk is left out, or tried again: the log says that it is full, and
+/// the fold goes on.
+fn ignore_full(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::StorageFull { Ok(()) } else { Err(error) }
 }
 
 /// Time since the clock's beginning; steps of the wall clock do not touch it.

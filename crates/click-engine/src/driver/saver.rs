@@ -4,15 +4,18 @@ use super::{Engine, EngineError, monotonic};
 use crate::checkpoint::{Checkpoint, CheckpointDir};
 use crate::disk::DiskFile;
 use click_core::types::{Millis, Offset};
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 pub(super) struct Saver {
     dir: Arc<CheckpointDir>,
-    job: Option<JoinHandle<Result<Saved, EngineError>>>,
+    job: Option<JoinHandle<Result<Option<Saved>, EngineError>>>,
     /// The newest whole checkpoint, then the one before.
     saved: Vec<Saved>,
     background: bool,
+    /// The disk had no room for the last one.
+    pub(super) is_full: bool,
 }
 
 /// A durable checkpoint: what of it decides retention.
@@ -29,6 +32,7 @@ impl Saver {
             job: None,
             saved: newest.map(Saved::of).into_iter().collect(),
             background: true,
+            is_full: false,
         }
     }
 
@@ -55,9 +59,12 @@ impl Saver {
         Ok(())
     }
 
-    fn remember(&mut self, saved: Saved) {
-        self.saved.insert(0, saved);
-        self.saved.truncate(2);
+    fn remember(&mut self, saved: Option<Saved>) {
+        self.is_full = saved.is_none();
+        if let Some(saved) = saved {
+            self.saved.insert(0, saved);
+            self.saved.truncate(2);
+        }
     }
 
     /// Watermark of the newest whole checkpoint.
@@ -84,9 +91,12 @@ impl Saver {
                 let synced = file.sync_data();
                 synced.map_err(|source| EngineError::Io { what: "journal of claims", source })?;
             }
-            dir.write(&checkpoint)?;
+            match dir.write(&checkpoint) {
+                Err(error) if error.is_full() => return Ok(None),
+                done => done?,
+            }
             dir.prune(&checkpoint)?;
-            Ok(Saved::of(&checkpoint))
+            Ok(Some(Saved::of(&checkpoint)))
         };
         if self.background {
             let thread = std::thread::Builder::new().name("checkpoint".into()).spawn(work);
@@ -116,7 +126,13 @@ impl Engine {
         self.journalled = 0;
         let horizon = self.fold.timeline().longest_horizon();
         let horizon_start = Millis(watermark.since(Millis(horizon)));
-        let cut = self.runs.cut(horizon_start);
+        let cut = match self.runs.cut(horizon_start) {
+            Err(full) if full.kind() == ErrorKind::StorageFull => {
+                self.saver.is_full = true;
+                return Ok(());
+            }
+            cut => cut,
+        };
         let cut = cut.map_err(|source| EngineError::Io { what: "journal of claims", source })?;
         let (waiting, store_mark) = self.outbox.unconfirmed();
         let checkpoint = Checkpoint {

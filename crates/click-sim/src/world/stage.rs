@@ -57,6 +57,7 @@ pub(super) struct Stage {
     restarts: u64,
     /// Something was done to the disk since it was last healthy.
     disk_is_ill: bool,
+    disk_is_full: bool,
 }
 
 impl Stage {
@@ -74,6 +75,7 @@ impl Stage {
             promises: Vec::new(),
             restarts: 0,
             disk_is_ill: false,
+            disk_is_full: false,
         }
     }
 
@@ -135,7 +137,7 @@ impl Stage {
                 self.disk.fail_from(op, nth);
             }
             Action::DiskFull { room } => {
-                self.disk_is_ill = true;
+                self.disk_is_full = true;
                 self.disk.set_capacity(self.disk.used() + room);
             }
             Action::DiskHeals => self.heal_disk(),
@@ -264,6 +266,7 @@ impl Stage {
     fn heal_disk(&mut self) {
         self.disk.heal();
         self.disk.set_capacity(u64::MAX);
+        self.disk_is_full = false;
         self.disk_is_ill = self.process.is_some() && self.disk_is_ill;
     }
 
@@ -278,6 +281,8 @@ impl Stage {
         }
         let log = match self.open_log() {
             Ok(log) => log,
+            // A full disk has no room for a new log.
+            Err(_) if self.disk_is_full => return,
             Err(error) => return self.excuse(&format!("opening the log: {error}")),
         };
         self.look(&*log);
