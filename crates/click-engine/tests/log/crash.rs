@@ -282,3 +282,28 @@ fn a_torn_mark_leaves_the_other_slot() {
         }
     }
 }
+
+#[test]
+fn a_name_that_a_failed_process_left_unflushed_is_durable_after_the_next_opening() {
+    for seed in 0..20 {
+        let disk = MemDisk::new(seed);
+        let options = LogOptions { segment_bytes: 70_000, ..mem_options(&disk) };
+        let log = DiskLog::create(DIR.as_ref(), &options).unwrap();
+        disk.fail_from(DiskOp::SyncDir, 1);
+        let large = vec![7; 30_000];
+        while log.append(0, &large).is_ok_and(|commit| commit.wait().is_ok()) {}
+        assert!(matches!(log.health(), LogHealth::Poisoned { .. }), "the next segment has no name");
+        disk.heal();
+        disk.kill();
+        drop(log);
+        let log = DiskLog::open(DIR.as_ref(), &options).unwrap();
+        let acknowledged = log.append(0, &large).unwrap().wait().unwrap();
+        disk.crash();
+        drop(log);
+        let log = DiskLog::open(DIR.as_ref(), &options).unwrap();
+        assert!(
+            log.range(0).end > acknowledged.offset,
+            "seed {seed}: an acknowledged record is lost"
+        );
+    }
+}

@@ -163,10 +163,9 @@ impl Stage {
         let mut dice = Dice::new(seed);
         let bytes: Vec<u8> =
             (0..1 + dice.below(40)).map(|_| dice.number().to_le_bytes()[0]).collect();
+        let partition = u32::try_from(dice.below(self.seen.len())).unwrap_or(0);
         // Refused garbage is gone.
-        let _ = process
-            .log
-            .append(u32::try_from(dice.below(1 << 20)).unwrap_or(0) % self.partitions, &bytes);
+        let _ = process.log.append(partition, &bytes);
     }
 
     fn tick(&mut self) {

@@ -1,0 +1,9 @@
+//! The real binary under real faults: what was acknowledged is in the ledger afterwards, once.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "a test says what it saw")]
+
+mod disk;
+mod kill;
+mod server;
+mod visitors;

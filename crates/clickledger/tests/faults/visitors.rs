@@ -1,0 +1,71 @@
+//! Visitors who click at 2,000 a second on links of their own, and remember what was acknowledged.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use super::server::{BIN, Server, said};
+
+const RATE: u32 = 2000;
+
+pub struct Visitors {
+    dir: tempfile::TempDir,
+    pub acknowledged: usize,
+}
+
+impl Visitors {
+    pub fn new() -> Visitors {
+        Visitors { dir: tempfile::tempdir().unwrap(), acknowledged: 0 }
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Makes links enough for so long.
+    pub fn mint(&self, data: &Path, seconds: f64) {
+        let count = (f64::from(RATE) * seconds * 1.1).ceil().to_string();
+        let minted = Command::new(BIN)
+            .args(["link", "--base", "http://t", "--ad", "ad", "--to", "https://e.example/"])
+            .args(["--count", &count, "--data"])
+            .arg(data)
+            .output()
+            .unwrap();
+        assert!(minted.status.success(), "{}", said(&minted));
+        std::fs::write(self.at("links"), minted.stdout).unwrap();
+    }
+
+    /// Begins to click.
+    pub fn begin(&self, server: &Server, seconds: f64) -> Child {
+        Command::new(BIN)
+            .args(["load", "--connections", "32", "--rate", &RATE.to_string()])
+            .args(["--seconds", &seconds.to_string(), "--links"])
+            .arg(self.at("links"))
+            .arg("--journal")
+            .arg(self.at("journal"))
+            .arg(&server.url)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    }
+
+    /// Waits for their end; returns how many clicks were acknowledged.
+    pub fn end(&mut self, mut loading: Child) -> usize {
+        loading.wait().unwrap();
+        let lines = std::fs::read(self.at("journal")).unwrap_or_default();
+        let all = std::fs::File::options().create(true).append(true).open(self.at("all"));
+        std::io::Write::write_all(&mut all.unwrap(), &lines).unwrap();
+        let added = lines.iter().filter(|byte| **byte == b'\n').count();
+        self.acknowledged += added;
+        added
+    }
+
+    /// Everything that was ever acknowledged is in the ledger once; what was found.
+    pub fn verify(&self, data: &Path) -> String {
+        let all = self.at("all");
+        let verified =
+            Command::new(BIN).arg("verify").arg("--data").arg(data).arg(all).output().unwrap();
+        assert!(verified.status.success(), "{}", said(&verified));
+        said(&verified).trim().to_owned()
+    }
+}
