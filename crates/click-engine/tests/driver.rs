@@ -292,6 +292,23 @@ fn a_store_that_lost_its_rows_is_filled_again_from_the_log() {
     world.finish_and_compare("after");
 }
 
+#[test]
+fn rows_that_no_mark_vouches_for_survive_an_old_copy_of_the_store() {
+    let mut world = World::new(5, 1);
+    for life in 0..2 {
+        let (mut engine, store) = world.open();
+        engine.in_foreground();
+        // What the life before left unwritten is written; the store's mark stays where it was.
+        if life == 1 {
+            engine.publish(&mut *store.unwrap()).unwrap();
+        }
+        world.clicks(200);
+        while engine.step().unwrap().records > 0 {}
+    }
+    *world.store.0.lock().unwrap() = Inner::default();
+    world.finish_and_compare("an empty copy");
+}
+
 fn files(world: &World) -> Vec<String> {
     use click_engine::disk::Disk;
     world.disk.list(Path::new("/data/checkpoints")).unwrap()

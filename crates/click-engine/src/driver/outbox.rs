@@ -27,6 +27,9 @@ struct Waiting {
     rows: HashTable<Row>,
     /// Rows that are being written and have not been confirmed.
     writing: Vec<Row>,
+    /// Rows that the store has taken, but for which no mark of the store vouches yet: a copy of it
+    /// that is as old as its mark may lack them.
+    unmarked: Vec<Row>,
     /// All rows changed before this have been put here.
     complete_to: Millis,
     mark: Millis,
@@ -99,9 +102,11 @@ impl Outbox {
                 waiting.put_back_written();
                 return Err(error);
             }
-            waiting.writing.clear();
+            let waiting = &mut *waiting;
+            waiting.unmarked.append(&mut waiting.writing);
             if let Some(mark) = complete_to {
                 waiting.mark = waiting.mark.max(mark);
+                waiting.unmarked.retain(|row| row.version.at() > mark);
                 return Ok(());
             }
         }
@@ -134,10 +139,11 @@ impl Outbox {
         Progress { rows: rows as u64, mark: waiting.mark }
     }
 
-    /// All rows that the store has not confirmed, and the mark that it has.
+    /// All rows that no mark of the store vouches for, and the mark that it has.
     pub(super) fn unconfirmed(&self) -> (Vec<Row>, Millis) {
         let waiting = lock(&self.waiting);
-        let mut rows: Vec<Row> = waiting.writing.iter().chain(&waiting.rows).cloned().collect();
+        let written = waiting.unmarked.iter().chain(&waiting.writing);
+        let mut rows: Vec<Row> = written.chain(&waiting.rows).cloned().collect();
         if planted(Bug::UnconfirmedNotSaved) {
             rows.clear();
         }
