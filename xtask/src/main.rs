@@ -26,7 +26,7 @@ usage: cargo xtask TASK
                     --story S
   planted [--seconds N] [--save]
                     switch on each planted bug and see whether it is found
-  reliability       write docs/reliability.md from the saved results
+  reliability       write the figures of docs/reliability.md
   setup             install what the tests need (idempotent; packages need root or sudo)
 ";
 

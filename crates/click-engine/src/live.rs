@@ -62,7 +62,9 @@ pub struct EngineStatus {
     pub rows_open: u64,
     /// Claims held by the dedup set.
     pub claims: u64,
-    /// What an operator should know of the last start, and of the disk.
+    /// The disk had no room for the last checkpoint.
+    pub no_room: bool,
+    /// What an operator should know of the last start.
     pub warnings: Vec<String>,
     /// Why the engine stopped, if it did.
     pub failed: Option<String>,

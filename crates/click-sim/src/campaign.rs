@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use click_sim::world::{Outcome, Plan, play, shrink};
 
-use crate::results::{self, Kind, Result as Saved};
+use crate::results::{self, Kind, Saved};
 
 /// Every so many stories, one is played twice.
 const TWICE: u64 = 50;
@@ -131,13 +131,13 @@ pub(crate) fn story(seed: u64) -> bool {
     println!("\nseed {seed}, {} partitions:", plan.partitions);
     match play(&plan) {
         Ok(outcome) => {
-            plan.actions.iter().for_each(|action| println!("  {action}"));
+            plan.actions.iter().for_each(|action| println!("  {action:?}"));
             println!("holds: {outcome:?}");
             true
         }
         Err(error) => {
             let (short, error) = shrink(&plan, error, SHRINK_TRIES);
-            short.actions.iter().for_each(|action| println!("  {action}"));
+            short.actions.iter().for_each(|action| println!("  {action:?}"));
             println!("fails: {error}");
             println!("({} of {} actions are left)", short.actions.len(), plan.actions.len());
             false

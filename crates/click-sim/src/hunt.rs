@@ -1,10 +1,7 @@
 //! Planted bugs: each is switched on, and the checks have to find it.
 
-use crate::results;
-
 #[cfg(not(feature = "planted"))]
 pub(crate) fn run(_: u64, _: bool) -> Result<bool, String> {
-    let _ = results::commit;
     Err("this build has no planted bugs: cargo xtask planted builds one that has".into())
 }
 
@@ -24,7 +21,7 @@ mod planted {
     use click_sim::generate::{GeneratorConfig, generate};
     use click_sim::world::{Plan, play};
 
-    use super::results::{self, Kind, Result as Saved};
+    use crate::results::{self, Kind, Saved};
 
     /// Whether something is wrong with a seed.
     type Hunter = fn(u64) -> bool;

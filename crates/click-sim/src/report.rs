@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::results::{self, Kind, Result as Saved};
+use crate::results::{self, Kind, Saved};
 
 const FILE: &str = "docs/reliability.md";
 

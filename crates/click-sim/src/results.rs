@@ -18,7 +18,7 @@ pub(crate) enum Kind {
 
 /// One run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Result {
+pub(crate) struct Saved {
     pub(crate) kind: Kind,
     pub(crate) commit: String,
     /// The first seed.
@@ -38,7 +38,7 @@ pub(crate) fn path(of: &str) -> PathBuf {
 const FILE: &str = "docs/reliability-results.jsonl";
 
 /// All results so far, oldest first.
-pub(crate) fn all() -> std::result::Result<Vec<Result>, String> {
+pub(crate) fn all() -> Result<Vec<Saved>, String> {
     let path = path(FILE);
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
@@ -52,7 +52,7 @@ pub(crate) fn all() -> std::result::Result<Vec<Result>, String> {
 }
 
 /// Appends a result.
-pub(crate) fn save(result: &Result) -> std::result::Result<(), String> {
+pub(crate) fn save(result: &Saved) -> Result<(), String> {
     let line = serde_json::to_string(result).map_err(|error| error.to_string())?;
     let file = std::fs::File::options().append(true).create(true).open(path(FILE));
     let written = file.and_then(|mut file| writeln!(file, "{line}"));
@@ -60,14 +60,14 @@ pub(crate) fn save(result: &Result) -> std::result::Result<(), String> {
 }
 
 /// Behind the last seed that was saved.
-pub(crate) fn next_seed() -> std::result::Result<u64, String> {
-    let simulated = |result: &Result| result.kind == Kind::Simulation;
+pub(crate) fn next_seed() -> Result<u64, String> {
+    let simulated = |result: &Saved| result.kind == Kind::Simulation;
     let ends = all()?.into_iter().filter(simulated).map(|result| result.from + result.trials);
     Ok(ends.max().unwrap_or(0))
 }
 
 /// The commit that is checked out; changed files are said.
-pub(crate) fn commit() -> std::result::Result<String, String> {
+pub(crate) fn commit() -> Result<String, String> {
     let described = Command::new("git")
         .args(["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"])
         .current_dir(path("."))

@@ -4,7 +4,7 @@
 //! them before a restart.
 
 use super::format::RunRef;
-use crate::disk::{Disk, DiskFile, OpenMode, PAGE, PageBuffer};
+use crate::disk::{Disk, DiskFile, OpenMode, PAGE, PageBuffer, unless_full};
 use click_core::fold::{decode_journal, encode_journal};
 use click_core::planted::{Bug, planted};
 use click_core::stage::user::Journal;
@@ -78,10 +78,7 @@ impl Runs {
         if bytes < BLOCK_BYTES {
             return Ok(());
         }
-        match self.write_block() {
-            Err(full) if full.kind() == io::ErrorKind::StorageFull => Ok(()),
-            done => done,
-        }
+        unless_full(self.write_block()).map(|_| ())
     }
 
     /// Writes what is gathered and cuts there; runs whose claims all end before `horizon_start`

@@ -157,6 +157,14 @@ fn write_and_rename(
     disk.rename(temporary, path)
 }
 
+/// `None` where there is no room: not the caller's failure, and tried again.
+pub fn unless_full<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::StorageFull => Ok(None),
+        result => result.map(Some),
+    }
+}
+
 /// Reads a small file whole; refuses one above `limit` bytes with `InvalidData`.
 pub fn read_file(disk: &dyn Disk, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let file = disk.open(path, OpenMode::Read)?;

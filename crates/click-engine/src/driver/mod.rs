@@ -17,8 +17,10 @@ pub use config::{EngineConfig, EngineParts, PublishMode};
 pub use outbox::Outbox;
 pub use parallel::Threads;
 pub use refold::{FinalVerdict, RefoldSink, RefoldSummary, refold};
+pub use restore::append_header;
 
 use crate::checkpoint::{CheckpointDir, CheckpointError, Runs};
+use crate::disk::unless_full;
 use crate::live::{EngineStatus, LiveRow, LiveUpdate};
 use crate::log::{Clock, EventLog, LogError};
 use crate::store::StoreError;
@@ -32,8 +34,6 @@ use saver::Saver;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-const NO_ROOM: &str = "no room for a checkpoint, it is tried again: a restart would take longer";
 
 /// Why the engine stops.
 #[derive(Debug, thiserror::Error)]
@@ -119,7 +119,8 @@ impl Engine {
             result.map_err(|source| EngineError::Io { what: "journal of claims", source })?;
         }
         let dead = &self.effects.dead_letters;
-        let result = self.dead_letters.write(&*self.log, dead).or_else(ignore_full);
+        // What does not fit stays in the click log, and is counted.
+        let result = unless_full(self.dead_letters.write(&*self.log, dead));
         result.map_err(|source| EngineError::Io { what: "dead-letter log", source })?;
         if publish {
             let rows = self.effects.rows.drain(..);
@@ -214,17 +215,8 @@ impl Engine {
         status.rows_waiting = waiting.rows;
         status.rows_open = self.fold.open_rows() as u64;
         status.claims = self.fold.claims();
-        status.warnings.retain(|warning| warning != NO_ROOM);
-        if self.saver.is_full {
-            status.warnings.push(NO_ROOM.into());
-        }
+        status.no_room = self.saver.is_full;
     }
-}
-
-/// What does not fit on a full disk is left out, or tried again: the log says that it is full, and
-/// the fold goes on.
-fn ignore_full(error: io::Error) -> io::Result<()> {
-    if error.kind() == io::ErrorKind::StorageFull { Ok(()) } else { Err(error) }
 }
 
 /// Time since the clock's beginning; steps of the wall clock do not touch it.

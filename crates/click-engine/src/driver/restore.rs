@@ -10,7 +10,7 @@ use super::saver::Saver;
 use super::{Engine, EngineError, checkpoint_dir, lock, monotonic};
 use crate::checkpoint::{Checkpoint, CheckpointDir};
 use crate::live::EngineStatus;
-use crate::log::EventLog;
+use crate::log::{Commit, EventLog, LogError};
 use crate::store::LedgerStore;
 use click_core::fold::{Effects, Fold, decode_rows};
 use click_core::planted::{Bug, planted};
@@ -79,15 +79,22 @@ pub(super) fn header_of(log: &dyn EventLog) -> Header {
     Header { log_id: log.log_id().0, generation: log.generation(), partitions: log.partitions() }
 }
 
+/// Appends what a new log begins with.
+///
+/// # Errors
+/// As any append.
+pub fn append_header(log: &dyn EventLog) -> Result<Commit, LogError> {
+    let kind = Kind::Header(header_of(log));
+    let record = Record { sent_at: None, transport: None, previous: None, kind };
+    log.append_at(0, 0, &record.to_bytes())
+}
+
 /// The log's header, appended first if the log is new.
 fn ensure_header(log: &dyn EventLog) -> Result<Header, EngineError> {
-    let header = header_of(log);
     if log.range(0).end == 0 {
-        let record =
-            Record { sent_at: None, transport: None, previous: None, kind: Kind::Header(header) };
-        log.append_at(0, 0, &record.to_bytes())?.wait()?;
+        append_header(log)?.wait()?;
     }
-    Ok(header)
+    Ok(header_of(log))
 }
 
 /// The newest whole checkpoint, unless the store has lost rows that it takes for confirmed: then

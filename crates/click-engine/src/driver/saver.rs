@@ -2,9 +2,8 @@
 
 use super::{Engine, EngineError, monotonic};
 use crate::checkpoint::{Checkpoint, CheckpointDir};
-use crate::disk::DiskFile;
+use crate::disk::{DiskFile, unless_full};
 use click_core::types::{Millis, Offset};
-use std::io::ErrorKind;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -126,14 +125,12 @@ impl Engine {
         self.journalled = 0;
         let horizon = self.fold.timeline().longest_horizon();
         let horizon_start = Millis(watermark.since(Millis(horizon)));
-        let cut = match self.runs.cut(horizon_start) {
-            Err(full) if full.kind() == ErrorKind::StorageFull => {
-                self.saver.is_full = true;
-                return Ok(());
-            }
-            cut => cut,
-        };
+        let cut = unless_full(self.runs.cut(horizon_start));
         let cut = cut.map_err(|source| EngineError::Io { what: "journal of claims", source })?;
+        let Some(cut) = cut else {
+            self.saver.remember(None);
+            return Ok(());
+        };
         let (waiting, store_mark) = self.outbox.unconfirmed();
         let checkpoint = Checkpoint {
             log_id: self.log.log_id().0,

@@ -182,19 +182,18 @@ impl DiskLog {
             found.push(part.unwrap_or_else(|| Recovered::empty(record_seed(meta.id, partition))));
         }
         let shared = Arc::new(share(dir, options, meta, &found, true));
-        let (writer, spares, by_hand) = (None, None, None);
-        Ok(DiskLog { shared, read_only: true, writer, spares, by_hand, _lock: lock })
+        Ok(DiskLog::without_threads(shared, true, lock))
     }
 
     fn start(dir: &Path, options: &LogOptions, lock: Box<dyn DiskLock>) -> Result<Self, LogError> {
         let disk = options.disk.as_ref();
         let meta = Meta::read(disk, dir)?;
-        sync_names(disk, dir)?;
         if meta.partitions != options.partitions {
             let (given, has) = (options.partitions, meta.partitions);
             let reason = format!("{} has {has} partitions, not {given}", dir.display());
             return Err(LogError::options(reason));
         }
+        sync_names(disk, dir, meta.partitions)?;
         let (mut mark, ends) = Mark::open(disk, dir, &meta, OpenMode::Write)?;
         let mut found = Vec::new();
         for (partition, end) in (0..meta.partitions).zip(ends) {
@@ -205,15 +204,18 @@ impl DiskLog {
         let shared = Arc::new(share(dir, options, meta, &found, false));
         let active = found.into_iter().filter_map(Recovered::into_active).collect();
         let writer = Writer::new(Arc::clone(&shared), active, mark);
+        let mut log = DiskLog::without_threads(Arc::clone(&shared), false, lock);
         if options.stepped {
-            let (writer, spares, by_hand) = (None, None, Some(Mutex::new(writer)));
-            return Ok(DiskLog { shared, read_only: false, writer, spares, by_hand, _lock: lock });
+            log.by_hand = Some(Mutex::new(writer));
+            return Ok(log);
         }
-        let writer = spawn(dir, "log-writer", move || writer.run())?;
-        let for_spares = Arc::clone(&shared);
-        let spares = spawn(dir, "log-spares", move || run_spares(&for_spares))?;
-        let (writer, spares, by_hand) = (Some(writer), Some(spares), None);
-        Ok(DiskLog { shared, read_only: false, writer, spares, by_hand, _lock: lock })
+        log.writer = Some(spawn(dir, "log-writer", move || writer.run())?);
+        log.spares = Some(spawn(dir, "log-spares", move || run_spares(&shared))?);
+        Ok(log)
+    }
+
+    fn without_threads(shared: Arc<Shared>, read_only: bool, lock: Box<dyn DiskLock>) -> DiskLog {
+        DiskLog { shared, read_only, writer: None, spares: None, by_hand: None, _lock: lock }
     }
 
     /// Does once what the threads of a log that is not `stepped` do by themselves.
@@ -376,15 +378,16 @@ fn random_id(dir: &Path) -> Result<LogId, LogError> {
     Ok(LogId(id))
 }
 
-/// Makes the name of a directory and those in it durable: a process that failed at just this may
-/// have left some that are not.
-fn sync_names(disk: &dyn Disk, dir: &Path) -> Result<(), LogError> {
+/// Makes the names of the log's directories and files durable: a process that failed at just this
+/// may have left some that are not.
+fn sync_names(disk: &dyn Disk, dir: &Path, partitions: u32) -> Result<(), LogError> {
     if planted(Bug::NamesNotFlushedAtOpen) {
         return Ok(());
     }
-    let synced =
-        disk.sync_dir(dir.parent().unwrap_or(Path::new(""))).and_then(|()| disk.sync_dir(dir));
-    synced.map_err(|e| LogError::io("cannot sync", dir, &e))
+    let sync = |dir: &Path| disk.sync_dir(dir).map_err(|e| LogError::io("cannot sync", dir, &e));
+    sync(dir.parent().unwrap_or(Path::new("")))?;
+    sync(dir)?;
+    (0..partitions).try_for_each(|partition| sync(&partition_dir(dir, partition)))
 }
 
 /// Recovers a partition, or gives it its first segment.
@@ -397,7 +400,6 @@ fn open_partition(
 ) -> Result<Recovered, LogError> {
     let disk = options.disk.as_ref();
     let path = partition_dir(dir, partition);
-    sync_names(disk, &path)?;
     let found = recover_partition(disk, &path, meta, partition, durable_end, OpenMode::Write)?;
     if let Some(found) = found {
         return Ok(found);

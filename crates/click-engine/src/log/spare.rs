@@ -98,14 +98,8 @@ impl Spares {
 
     /// All spares that are wanted or failed before, without waiting.
     pub fn due_jobs(&self) -> Vec<Job> {
-        let state = self.lock();
-        let due = |(partition, slot): (u32, &Slot)| match slot {
-            Slot::Wanted { bytes } | Slot::Failed { bytes, .. } => {
-                Some(Job { partition, bytes: *bytes })
-            }
-            Slot::Empty | Slot::Ready { .. } => None,
-        };
-        (0..).zip(&state.slots).filter_map(due).collect()
+        let job = |(partition, slot): (u32, &Slot)| slot.job(partition);
+        (0..).zip(&self.lock().slots).filter_map(job).collect()
     }
 
     pub fn finish(&self, job: Job, result: Result<Arc<dyn DiskFile>, Arc<str>>) {
@@ -133,13 +127,21 @@ impl Spares {
     }
 }
 
+impl Slot {
+    /// What is left to do for it.
+    fn job(&self, partition: u32) -> Option<Job> {
+        match self {
+            Slot::Wanted { bytes } | Slot::Failed { bytes, .. } => {
+                Some(Job { partition, bytes: *bytes })
+            }
+            Slot::Empty | Slot::Ready { .. } => None,
+        }
+    }
+}
+
 impl State {
     fn job(&self, wanted: impl Fn(&Slot) -> bool) -> Option<Job> {
-        let place = self.slots.iter().position(wanted)?;
-        let bytes = match &self.slots[place] {
-            Slot::Wanted { bytes } | Slot::Failed { bytes, .. } => *bytes,
-            Slot::Empty | Slot::Ready { .. } => return None,
-        };
-        Some(Job { partition: u32::try_from(place).ok()?, bytes })
+        let (partition, slot) = (0..).zip(&self.slots).find(|(_, slot)| wanted(slot))?;
+        slot.job(partition)
     }
 }

@@ -110,10 +110,9 @@ pub(super) fn set_source(random: &mut Random, config: &GeneratorConfig, click: &
     };
 }
 
-/// The partition that the user key gives: all copies of a link share it.
-pub(super) fn home_partition(click: &PlainClick, partitions: u32) -> u32 {
-    let key = if click.user_id.is_empty() { &click.click_id } else { &click.user_id };
-    let sum: u32 = key.bytes().map(u32::from).sum();
+/// The partition that a user key gives: all copies of a link share it.
+pub(crate) fn home_partition(user_key: &str, partitions: u32) -> u32 {
+    let sum: u32 = user_key.bytes().map(u32::from).sum();
     sum % partitions
 }
 

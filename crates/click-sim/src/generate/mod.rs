@@ -9,6 +9,8 @@ mod log;
 mod random;
 mod scenes;
 
+pub(crate) use clicks::home_partition;
+
 use crate::reference::PlainRecord;
 use random::Random;
 use scenes::Director;

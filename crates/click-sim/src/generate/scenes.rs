@@ -323,7 +323,8 @@ impl Director {
         let partition = if self.random.percent(10) {
             self.log.partition(&mut self.random)
         } else {
-            home_partition(&click, self.config.partitions)
+            let key = if click.user_id.is_empty() { &click.click_id } else { &click.user_id };
+            home_partition(key, self.config.partitions)
         };
         let click = Box::new(click);
         self.log.plan(time, Planned::Fresh { partition, click, exact });

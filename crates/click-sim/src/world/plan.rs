@@ -1,7 +1,5 @@
 //! What happens in a story, written down before it begins, so that it can be told and shortened.
 
-use std::fmt;
-
 use click_engine::disk::DiskOp;
 
 use crate::check::Dice;
@@ -51,12 +49,6 @@ pub enum Action {
     StoreRestored,
     /// The process dies, a sector of a file changes, the process starts.
     Rot { seed: u64 },
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self:?}")
-    }
 }
 
 /// A story: how the world is made, and what happens in it.

@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use click_core::record::{Header, Kind, Record};
+use click_core::record::Record;
 use click_core::types::Millis;
 use click_engine::disk::MemDisk;
-use click_engine::driver::{Engine, EngineConfig, EngineParts};
-use click_engine::log::{Clock, DiskLog, EventLog, LogId, LogOptions, ManualClock, RecordBatch};
+use click_engine::driver::{Engine, EngineConfig, EngineParts, append_header};
+use click_engine::log::{
+    Clock, DiskLog, EventLog, LogHealth, LogId, LogOptions, ManualClock, RecordBatch,
+};
 
 use super::plan::{Action, Plan};
 use super::store::TroubledStore;
@@ -108,11 +110,16 @@ impl Stage {
         match action {
             Action::Click { tracker, seed } => {
                 self.trackers[tracker].click(seed, now);
-                self.send(tracker, usize::MAX, false);
+                if let Some(process) = &self.process {
+                    self.trackers[tracker].send_newest(&*process.log, now);
+                }
             }
             Action::Garbage { seed } => self.append_garbage(seed),
             Action::Resend { tracker, seed, twice } => {
-                self.send(tracker, Dice::new(seed).below(1 << 20), twice);
+                if let Some(process) = &self.process {
+                    let which = Dice::new(seed).below(1 << 20);
+                    self.trackers[tracker].resend(which, twice, &*process.log, now);
+                }
             }
             Action::Heartbeat { tracker } => {
                 if let Some(process) = &self.process {
@@ -149,13 +156,6 @@ impl Stage {
             }
             Action::Rot { seed } => self.rot(seed),
         }
-    }
-
-    /// `which` as far as it goes round; the newest for the largest.
-    fn send(&mut self, tracker: usize, which: usize, twice: bool) {
-        let now = self.now();
-        let Some(process) = &self.process else { return };
-        self.trackers[tracker].send(which, twice, &*process.log, now);
     }
 
     fn append_garbage(&mut self, seed: u64) {
@@ -272,8 +272,7 @@ impl Stage {
     /// A log that has failed needs a new process: so does everything that has, here.
     fn start(&mut self) {
         if let Some(process) = &self.process {
-            let whole = process.engines.iter().all(Option::is_some);
-            if whole && process.log.health() == click_engine::log::LogHealth::Ok {
+            if self.is_whole() && process.log.health() == LogHealth::Ok {
                 return;
             }
             self.kill();
@@ -301,7 +300,9 @@ impl Stage {
         };
         let log = DiskLog::open_or_create(Path::new(LOG), &options).map_err(|e| e.to_string())?;
         if log.range(0).end == 0 {
-            write_header(&log, self.partitions)?;
+            let commit = append_header(&log).map_err(|e| e.to_string())?;
+            log.work();
+            commit.wait().map_err(|e| e.to_string())?;
         }
         Ok(Arc::new(log))
     }
@@ -354,12 +355,7 @@ impl Stage {
         let changed = self.disk.tamper(&path, |bytes| rot = spoil(bytes, &mut dice));
         changed.expect("a file that was just listed");
         self.rot = rot.map(|(at, good, bad)| Rot { path, at, good, bad });
-        self.start();
-        if self.process.as_ref().is_none_or(|p| p.engines.iter().any(Option::is_none)) {
-            self.kill();
-            self.undo_rot();
-            self.start();
-        }
+        self.start_or_repair();
     }
 
     /// An operator brings the good copy of what was found to be bad. What nobody has found, and
@@ -382,7 +378,8 @@ impl Stage {
         self.store.fail(0, 0);
         self.kill();
         self.disk_is_ill = false;
-        self.start_for_good();
+        self.start_or_repair();
+        assert!(self.is_whole(), "a healthy machine does not start");
         self.clock.set_wall(self.now().max(self.newest_time()));
         let mut quiet = 0;
         for _ in 0..LAST_ROUNDS {
@@ -411,23 +408,29 @@ impl Stage {
             self.fold(number);
             self.publish(number);
         }
-        if self.process.as_ref().is_none_or(|p| p.engines.iter().any(Option::is_none)) {
-            self.kill();
-            self.undo_rot();
-            self.start_for_good();
+        if !self.is_whole() {
+            self.repair();
+            assert!(self.is_whole(), "a healthy machine does not start");
         }
     }
 
     /// Opens what opens; what does not is brought back from the good copy.
-    fn start_for_good(&mut self) {
+    fn start_or_repair(&mut self) {
         self.start();
-        if self.process.as_ref().is_none_or(|p| p.engines.iter().any(Option::is_none)) {
-            self.kill();
-            self.undo_rot();
-            self.start();
+        if !self.is_whole() {
+            self.repair();
         }
-        let whole = self.process.as_ref().is_some_and(|p| p.engines.iter().all(Option::is_some));
-        assert!(whole, "a healthy machine does not start");
+    }
+
+    fn repair(&mut self) {
+        self.kill();
+        self.undo_rot();
+        self.start();
+    }
+
+    /// Whether log and both engines are at work.
+    fn is_whole(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| process.engines.iter().all(Option::is_some))
     }
 
     fn newest_time(&self) -> u64 {
@@ -453,16 +456,6 @@ impl Stage {
         judge::engines_agree(&first, &second);
         first
     }
-}
-
-/// A new log begins with its header, before anybody appends.
-fn write_header(log: &DiskLog, partitions: u32) -> Result<(), String> {
-    let header = Header { log_id: log.log_id().0, generation: log.generation(), partitions };
-    let kind = Kind::Header(header);
-    let record = Record { sent_at: None, transport: None, previous: None, kind };
-    let commit = log.append_at(0, 0, &record.to_bytes()).map_err(|e| e.to_string())?;
-    log.work();
-    commit.wait().map(|_| ()).map_err(|e| e.to_string())
 }
 
 /// Flips a bit, empties a sector, or puts another one in its place: where, what was there, what is.

@@ -5,6 +5,7 @@ use click_core::types::{Micros, Millis};
 use click_engine::log::{Commit, EventLog, Position};
 
 use crate::check::Dice;
+use crate::generate::home_partition;
 
 /// A click on its way.
 pub(super) struct Spooled {
@@ -63,7 +64,8 @@ impl Tracker {
     /// A visitor clicks: the click has its identity from now on.
     pub(super) fn click(&mut self, seed: u64, now: u64) {
         let facts = Facts::of(seed);
-        let partition = facts.partition(self.next_seq.len());
+        let partitions = u32::try_from(self.next_seq.len()).unwrap_or(u32::MAX);
+        let partition = home_partition(facts.click(0).user_key(), partitions);
         let place = partition as usize;
         let seq = self.next_seq[place];
         self.next_seq[place] += 1;
@@ -80,10 +82,16 @@ impl Tracker {
         });
     }
 
-    /// Hands the last click, or an unanswered one, to the log.
-    pub(super) fn send(&mut self, which: usize, twice: bool, log: &dyn EventLog, now: u64) {
-        let due =
-            |spooled: &&mut Spooled| twice || (!spooled.answered && spooled.commits.is_empty());
+    /// Hands the last click to the log.
+    pub(super) fn send_newest(&mut self, log: &dyn EventLog, now: u64) {
+        if let Some(spooled) = self.spool.last_mut() {
+            spooled.send(log, now);
+        }
+    }
+
+    /// Sends a click that is due again, or, `twice`, any; `which` goes round.
+    pub(super) fn resend(&mut self, which: usize, twice: bool, log: &dyn EventLog, now: u64) {
+        let due = |spooled: &&mut Spooled| twice || spooled.is_due();
         let mut waiting: Vec<&mut Spooled> = self.spool.iter_mut().filter(due).collect();
         let count = waiting.len().max(1);
         if let Some(spooled) = waiting.get_mut(which % count) {
@@ -93,8 +101,10 @@ impl Tracker {
 
     /// Sends everything that has no answer.
     pub(super) fn send_all(&mut self, log: &dyn EventLog, now: u64) {
-        let due = |spooled: &&mut Spooled| !spooled.answered && spooled.commits.is_empty();
-        self.spool.iter_mut().filter(due).for_each(|spooled| spooled.send(log, now));
+        self.spool
+            .iter_mut()
+            .filter(|spooled| spooled.is_due())
+            .for_each(|spooled| spooled.send(log, now));
     }
 
     /// Says up to which number it has sent, in every partition.
@@ -139,6 +149,11 @@ impl Tracker {
 }
 
 impl Spooled {
+    /// Whether nobody has answered or is about to.
+    fn is_due(&self) -> bool {
+        !self.answered && self.commits.is_empty()
+    }
+
     /// A refused click waits for the next time.
     fn send(&mut self, log: &dyn EventLog, now: u64) {
         let payload = self.payload(now);
@@ -198,13 +213,6 @@ impl Facts {
             referrer: filling(&mut dice, &[0, 0, 250]),
             loses_answer: dice.percent(10),
         }
-    }
-
-    /// All copies of a link share the partition of their user key.
-    fn partition(&self, partitions: usize) -> u32 {
-        let key = if self.user_id.is_empty() { &self.click_id } else { &self.user_id };
-        let sum: usize = key.bytes().map(usize::from).sum();
-        u32::try_from(sum % partitions).unwrap_or(0)
     }
 
     fn click(&self, received_at: u64) -> Click<'_> {

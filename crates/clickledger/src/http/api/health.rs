@@ -81,6 +81,10 @@ fn notices(api: &ApiState, status: &EngineStatus) -> Vec<Notice> {
         );
         notices.push(notice(Level::Warning, "gaps", &message));
     }
+    if status.no_room {
+        let message = "no room for a checkpoint, it is tried again: a restart would take longer";
+        notices.push(notice(Level::Warning, "engine_warning", message));
+    }
     let warnings = status.warnings.iter();
     notices.extend(warnings.map(|text| notice(Level::Warning, "engine_warning", text)));
     notices

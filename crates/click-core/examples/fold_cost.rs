@@ -1,0 +1,120 @@
+//! What a click costs the fold, part by part: parsing, sequencing, deciding.
+//!
+//! `cargo run --release -p click-core --example fold_cost -- [CLICKS] [RATE]`, or under
+//! `valgrind --tool=callgrind` for instructions.
+#![expect(clippy::print_stdout, reason = "a program for developers")]
+
+use click_core::fold::{Effects, Fold, Serial};
+use click_core::record::{Click, Header, Kind, Record, SourceCode, Transport};
+use click_core::types::{Micros, Millis, Offset, Partition};
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+const STEP: u64 = 57_344;
+const CHUNK: usize = 8192;
+const ADS: u64 = 100_000;
+const PUBLISH_EVERY: u64 = 10;
+const START: u64 = 1_780_000_000_000;
+
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+}
+
+/// The payload of click `number` at `time`; one in a hundred repeats an earlier link.
+fn payload(number: u64, time: u64) -> Vec<u8> {
+    let link = if number % 100 == 99 { number - 50 } else { number };
+    let mut random = Random(link ^ 0x5eed);
+    let click_id = format!("{:016x}{:06x}", random.next(), link & 0xff_ffff);
+    // Few ads take most clicks: about what Zipf with 1.1 gives.
+    let skewed = random.next() % ADS;
+    let ad = skewed >> (random.next() % 17);
+    let user = random.next() % 100_000_000;
+    let [a, b, c, ..] = user.to_le_bytes();
+    let texts = [
+        format!("u{user:015}"),
+        format!("ad-{ad}"),
+        format!("c-{}", ad / 10),
+        format!("adv-{}", ad / 100),
+        format!("pub-{}", user % 5000),
+    ];
+    let [user_id, ad_id, campaign_id, advertiser_id, publisher_id] = &texts;
+    let click = Click {
+        click_id: &click_id,
+        click_id_source: SourceCode::LINK,
+        issuer: "main",
+        user_id,
+        user_id_source: SourceCode::LINK,
+        ad_id,
+        campaign_id,
+        advertiser_id,
+        publisher_id,
+        placement_id: "top",
+        price: Micros(250_000),
+        payout: Micros(100_000),
+        currency: "USD",
+        price_source: SourceCode::LINK,
+        received_at: Millis(time),
+        method: "GET",
+        ip: &[10, a, b, c],
+        user_agent: Some("Mozilla/5.0 (X11; Linux x86_64) Chrome/156.0 Safari/537.36"),
+        expires_at: Some(Millis(time + 3_600_000)),
+        ..Click::default()
+    };
+    let transport =
+        Transport { tracker_id: "edge-1-5f1d8c2a9b3e4d7f8a6b5c4d3e2f1a0b", epoch: 0, seq: number };
+    let kind = Kind::Click(click);
+    Record { sent_at: Some(Millis(time)), transport: Some(transport), previous: None, kind }
+        .to_bytes()
+}
+
+fn main() {
+    let mut args = std::env::args().skip(1).map(|arg| arg.parse::<u64>().expect("a number"));
+    let clicks = args.next().unwrap_or(2_000_000);
+    let rate = args.next().unwrap_or(50_000);
+    let mut fold = Fold::new(&Header { log_id: [7; 16], generation: 1, partitions: 1 }, 1);
+    let mut effects = Effects::default();
+    let mut times = [Duration::ZERO; 3];
+    let (mut done, mut step, mut rows) = (0, 0, 0);
+    while done < clicks {
+        let to = (done + STEP).min(clicks);
+        let time = |number: u64| START + number * 1000 / rate;
+        let (mut bytes, mut records) = (Vec::new(), Vec::new());
+        for number in done..to {
+            let begin = bytes.len();
+            bytes.extend_from_slice(&payload(number, time(number)));
+            records.push((number, begin..bytes.len()));
+        }
+        let parse = |part: &[(u64, Range<usize>)]| {
+            let begun = Instant::now();
+            let records = part.iter().map(|(number, place)| {
+                (Offset(*number), Millis(time(*number)), &bytes[place.clone()])
+            });
+            (fold.parse(Partition(0), records), begun.elapsed())
+        };
+        let chunks: Vec<_> = records.chunks(CHUNK).map(parse).collect();
+        times[0] += chunks.iter().map(|(_, time)| *time).sum::<Duration>();
+        let begun = Instant::now();
+        chunks.into_iter().for_each(|(chunk, _)| fold.push(Partition(0), chunk));
+        times[1] += begun.elapsed();
+        effects.clear();
+        let begun = Instant::now();
+        let w = fold.possible_watermark();
+        fold.advance(w, step % PUBLISH_EVERY == PUBLISH_EVERY - 1, &Serial, &mut effects);
+        times[2] += begun.elapsed();
+        rows += effects.rows.len();
+        (done, step) = (to, step + 1);
+    }
+    let each = times.map(|time| time.as_nanos() / u128::from(clicks));
+    let [parse, push, advance] = each;
+    println!("{clicks} clicks: parse {parse}, push {push}, advance {advance} ns a click");
+    println!("{} ns in all; {rows} rows published", parse + push + advance);
+    println!("{:?}; {} claims", fold.totals().by_class, fold.claims());
+}
