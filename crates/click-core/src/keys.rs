@@ -4,9 +4,9 @@
 //! Numbers are local to one table and mean nothing elsewhere; whoever sends rows or events across
 //! a border sends the text.
 
-use crate::hash::{Identity, mix};
+use crate::hash::{Identity, lengths};
 use crate::limits::MAX_ID_BYTES;
-use crate::record::Click;
+use crate::record::Fields;
 use crate::row::RowKey;
 use crate::words;
 use alloc::string::String;
@@ -16,40 +16,38 @@ use alloc::vec::Vec;
 /// Number of a row key in its table.
 pub type KeyId = u32;
 
-/// Keys that are asked for ahead.
-const BLOCK: usize = 32;
 const AD: u8 = b'a';
 const PUBLISHER: u8 = b'p';
 
 /// Parts of a key, with what it begins with.
-pub(crate) struct Parts<'a, const N: usize>(u8, [&'a str; N]);
+pub(crate) struct Parts<'a, const N: usize>(u8, [&'a [u8]; N]);
 
 /// The advertiser view's key.
 #[inline]
-pub(crate) const fn ad_key<'a>(click: &Click<'a>) -> Parts<'a, 4> {
-    Parts(AD, [click.ad_id, click.currency, click.campaign_id, click.advertiser_id])
+pub(crate) const fn ad_key<'a>(click: &Fields<'a>) -> Parts<'a, 4> {
+    Parts(AD, [click.bytes::<6>(), click.bytes::<13>(), click.bytes::<7>(), click.bytes::<8>()])
 }
 
 /// The publisher view's key.
 #[inline]
-pub(crate) const fn publisher_key<'a>(click: &Click<'a>) -> Parts<'a, 3> {
-    Parts(PUBLISHER, [click.publisher_id, click.placement_id, click.currency])
+pub(crate) const fn publisher_key<'a>(click: &Fields<'a>) -> Parts<'a, 3> {
+    Parts(PUBLISHER, [click.bytes::<9>(), click.bytes::<10>(), click.bytes::<13>()])
 }
 
-/// Mixes a word in. Whoever chooses ids can at worst make look-ups slow, never wrong, and would
-/// have to know the log's id for that.
-#[inline]
-const fn hash_word(hash: u64, word: u64) -> u64 {
-    mix(hash ^ word)
+impl<const N: usize> Parts<'_, N> {
+    /// Stands for the key.
+    #[inline]
+    pub(crate) fn identity(&self, identity: &Identity) -> u128 {
+        identity.of_parts(u64::from(self.0), self.1)
+    }
 }
 
 /// Row keys one behind the other, each as words: what it begins with and the lengths of its parts,
 /// then the parts.
 #[derive(Clone, Default)]
-struct Keys {
+pub(crate) struct Keys {
     words: Vec<u64>,
     ends: Vec<u32>,
-    hashes: Vec<u64>,
 }
 
 impl Keys {
@@ -57,52 +55,28 @@ impl Keys {
         self.ends.len()
     }
 
-    #[inline]
-    fn start(&self, id: KeyId) -> u32 {
-        if id == 0 { 0 } else { self.ends[id as usize - 1] }
+    /// The words of key `number`.
+    pub(crate) fn get(&self, number: usize) -> &[u64] {
+        let start = if number == 0 { 0 } else { self.ends[number - 1] };
+        &self.words[start as usize..self.ends[number] as usize]
     }
 
-    #[inline]
-    fn get(&self, id: KeyId) -> &[u64] {
-        &self.words[self.start(id) as usize..self.ends[id as usize] as usize]
+    /// Appends a key.
+    pub(crate) fn push<const N: usize>(&mut self, Parts(kind, parts): &Parts<'_, N>) {
+        self.words.push(lengths(u64::from(*kind), parts));
+        parts.iter().for_each(|part| words::for_each(part, |word| self.words.push(word)));
+        self.end();
     }
 
-    /// Whether the key that begins at `start` is `key`: the first word tells the length.
-    #[inline]
-    fn begins(&self, start: u32, key: &[u64]) -> bool {
-        let start = start as usize;
-        self.words.get(start..start + key.len()).is_some_and(|words| same(words, key))
-    }
-
-    /// Appends a key of parts of at most 255 bytes each.
-    #[inline]
-    fn push<const N: usize>(&mut self, Parts(kind, parts): &Parts<'_, N>, seed: u64) {
-        const { assert!(N <= 4, "the lengths fit into a word") };
-        let head = parts.iter().rev().fold(0, |word, part| word << 8 | part.len() as u64);
-        let head = head << 8 | u64::from(*kind);
-        self.words.reserve(1 + N * words::count(MAX_ID_BYTES));
-        self.words.push(head);
-        let mut hash = hash_word(seed, head);
-        for part in parts {
-            words::for_each(part.as_bytes(), |word| {
-                self.words.push(word);
-                hash = hash_word(hash, word);
-            });
-        }
-        self.end(hash);
-    }
-
-    fn push_words(&mut self, key: &[u64], hash: u64) {
+    fn push_words(&mut self, key: &[u64]) {
         self.words.extend_from_slice(key);
-        self.end(hash);
+        self.end();
     }
 
-    #[inline]
-    fn end(&mut self, hash: u64) {
+    fn end(&mut self) {
         #[expect(clippy::cast_possible_truncation, reason = "2^32 words are 32 GiB of keys")]
         let end = self.words.len() as u32;
         self.ends.push(end);
-        self.hashes.push(hash);
     }
 }
 
@@ -143,133 +117,81 @@ pub(crate) fn well_formed(key: &[u64]) -> bool {
     matches!(kind, AD | PUBLISHER) && none.iter().all(|byte| *byte == 0) && rest.is_empty()
 }
 
-/// The keys of a chunk's clicks, each as often as it occurs: first the ad's, then the publisher's.
+/// Numbers by identity: open addressing, at most half full.
 #[derive(Clone, Default)]
-pub(crate) struct KeyList {
-    seed: u64,
-    keys: Keys,
+struct Numbers {
+    slots: Vec<Numbered>,
+    len: usize,
 }
 
-impl KeyList {
-    /// An empty list with room for so many clicks.
-    pub(crate) fn new(seed: u64, clicks: usize) -> KeyList {
-        let mut keys = Keys::default();
-        keys.words.reserve(10 * clicks);
-        keys.ends.reserve(2 * clicks);
-        keys.hashes.reserve(2 * clicks);
-        KeyList { seed, keys }
-    }
-
-    /// Appends a key.
-    #[inline]
-    pub(crate) fn push<const N: usize>(&mut self, parts: &Parts<'_, N>) {
-        self.keys.push(parts, self.seed);
-    }
-}
-
-/// A set of keys with a number each, in the order of their first appearance.
-#[derive(Clone, Default)]
-struct KeySet {
-    keys: Keys,
-    /// Open addressing.
-    slots: Vec<KeySlot>,
-}
-
-/// Half of a key's hash, where its words begin, and its number plus one, 0 for none.
+/// An identity and its number plus one, 0 for none.
 #[derive(Clone, Copy, Default)]
-struct KeySlot {
-    half: u32,
-    start: u32,
+struct Numbered {
+    low: u64,
+    high: u64,
     next_id: u32,
 }
 
-impl KeySet {
-    /// The number of a key with this hash, and whether it is new.
+impl Numbered {
     #[inline]
-    fn intern(&mut self, key: &[u64], hash: u64) -> (KeyId, bool) {
-        if let Some(id) = self.find(key, hash) {
-            return (id, false);
-        }
-        self.keys.push_words(key, hash);
-        (self.insert(), true)
+    #[expect(clippy::cast_possible_truncation, reason = "in two halves")]
+    const fn is(&self, identity: u128) -> bool {
+        self.low == identity as u64 && self.high == (identity >> 64) as u64
     }
+}
 
+impl Numbers {
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "masked to the table's length")]
-    const fn home(&self, hash: u64) -> usize {
-        hash as usize & self.slots.len().wrapping_sub(1)
+    const fn home(&self, low: u64) -> usize {
+        low as usize & self.slots.len().wrapping_sub(1)
     }
 
     #[inline]
-    fn find(&self, key: &[u64], hash: u64) -> Option<KeyId> {
-        let mut at = if self.slots.is_empty() { return None } else { self.home(hash) };
+    fn find(&self, identity: u128) -> Option<KeyId> {
+        #[expect(clippy::cast_possible_truncation, reason = "the lower half is uniform, too")]
+        let mut at = if self.slots.is_empty() { return None } else { self.home(identity as u64) };
         loop {
-            let slot = self.slots[at];
+            let slot = &self.slots[at];
             let id = slot.next_id.checked_sub(1)?;
-            if slot.half == upper(hash) && self.keys.begins(slot.start, key) {
+            if slot.is(identity) {
                 return Some(id);
             }
             at = (at + 1) & (self.slots.len() - 1);
         }
     }
 
-    /// Numbers the key that has just been appended.
-    fn insert(&mut self) -> KeyId {
-        #[expect(clippy::cast_possible_truncation, reason = "memory ends before 2^32 keys")]
-        let id = self.keys.len() as KeyId - 1;
-        if self.slots.len() < 2 * self.keys.len() {
-            self.slots.clear();
-            let len = (4 * self.keys.len()).next_power_of_two();
-            self.slots.resize(len, KeySlot::default());
-            (0..id).for_each(|id| self.put(id));
+    /// Gives the next number to an identity that has none.
+    fn add(&mut self, identity: u128) -> KeyId {
+        if self.slots.len() < 2 * (self.len + 1) {
+            let len = (4 * (self.len + 1)).next_power_of_two();
+            let old = core::mem::replace(&mut self.slots, alloc::vec![Numbered::default(); len]);
+            old.into_iter().filter(|slot| slot.next_id != 0).for_each(|slot| self.put(slot));
         }
-        self.put(id);
+        #[expect(clippy::cast_possible_truncation, reason = "memory ends before 2^32 keys")]
+        let id = self.len as KeyId;
+        #[expect(clippy::cast_possible_truncation, reason = "in two halves")]
+        let (low, high) = (identity as u64, (identity >> 64) as u64);
+        self.put(Numbered { low, high, next_id: id + 1 });
+        self.len += 1;
         id
     }
 
-    fn put(&mut self, id: KeyId) {
-        let hash = self.keys.hashes[id as usize];
-        let mut at = self.home(hash);
+    fn put(&mut self, numbered: Numbered) {
+        let mut at = self.home(numbered.low);
         while self.slots[at].next_id != 0 {
             at = (at + 1) & (self.slots.len() - 1);
         }
-        let (half, start) = (upper(hash), self.keys.start(id));
-        self.slots[at] = KeySlot { half, start, next_id: id + 1 };
-    }
-
-    /// First of two hints that a key with this hash is wanted soon, a pass over a block each.
-    #[inline]
-    fn hint_slot(&self, hash: u64) {
-        if let Some(slot) = self.slots.get(self.home(hash)) {
-            crate::prefetch::read(slot);
-        }
-    }
-
-    /// Second hint.
-    #[inline]
-    fn hint_words(&self, hash: u64) {
-        if let Some(slot) = self.slots.get(self.home(hash))
-            && let Some(word) = self.keys.words.get(slot.start as usize)
-        {
-            crate::prefetch::read(word);
-        }
+        self.slots[at] = numbered;
     }
 }
 
-/// Equality of as many words, few of them, without a call.
-#[inline]
-fn same(one: &[u64], other: &[u64]) -> bool {
-    one.iter().zip(other).fold(0, |differ, (a, b)| differ | a ^ b) == 0
-}
-
-const fn upper(hash: u64) -> u32 {
-    (hash >> 32) as u32
-}
-
-/// Row keys with the key group that each is folded in.
+/// Row keys with a number each, in the order of their first appearance, and the key group that
+/// each is folded in. Keys of one identity count as equal.
 #[derive(Clone)]
 pub struct KeyTable {
-    set: KeySet,
+    keys: Keys,
+    numbers: Numbers,
     groups: Vec<u8>,
     texts: Vec<Arc<RowKey>>,
     identity: Identity,
@@ -278,17 +200,29 @@ pub struct KeyTable {
 impl KeyTable {
     /// An empty table; `identity` decides the key groups.
     pub fn new(identity: Identity) -> KeyTable {
-        KeyTable { set: KeySet::default(), groups: Vec::new(), texts: Vec::new(), identity }
+        KeyTable {
+            keys: Keys::default(),
+            numbers: Numbers::default(),
+            groups: Vec::new(),
+            texts: Vec::new(),
+            identity,
+        }
     }
 
     /// How many keys there are.
     pub fn len(&self) -> usize {
-        self.set.keys.len()
+        self.keys.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// What the table's identities are made by.
+    #[inline]
+    pub(crate) const fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// The key group of a key: by ad, or by publisher.
@@ -304,42 +238,37 @@ impl KeyTable {
 
     /// The key as it is kept: one order and one form wherever it is.
     pub(crate) fn words(&self, id: KeyId) -> &[u64] {
-        self.set.keys.get(id)
+        self.keys.get(id as usize)
+    }
+
+    /// Hints that a key is wanted soon.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half is uniform, too")]
+    pub(crate) fn hint(&self, identity: u128) {
+        if let Some(slot) = self.numbers.slots.get(self.numbers.home(identity as u64)) {
+            crate::prefetch::read(slot);
+        }
+    }
+
+    /// The number of the key with this identity, if it is known.
+    #[inline]
+    pub(crate) fn find(&self, identity: u128) -> Option<KeyId> {
+        self.numbers.find(identity)
     }
 
     /// The number of a key that is [`well_formed`].
     pub(crate) fn intern(&mut self, key: &[u64]) -> KeyId {
-        let hash = key.iter().fold(self.identity.seed(), |hash, word| hash_word(hash, *word));
-        self.intern_words(key, hash)
-    }
-
-    /// Hands out the numbers here of all keys of a list, in pairs, a block at a time.
-    pub(crate) fn intern_all(&mut self, list: &KeyList, mut f: impl FnMut(KeyId, KeyId)) {
-        let (mut next, mut before) = (0, 0);
-        for block in list.keys.hashes.chunks(BLOCK) {
-            block.iter().for_each(|hash| self.set.hint_slot(*hash));
-            block.iter().for_each(|hash| self.set.hint_words(*hash));
-            for hash in block {
-                let id = self.intern_words(list.keys.get(next), *hash);
-                if next % 2 == 1 {
-                    f(before, id);
-                }
-                (next, before) = (next + 1, id);
-            }
+        let identity = self.identity.of_words(key);
+        if let Some(id) = self.numbers.find(identity) {
+            return id;
         }
-    }
-
-    #[inline]
-    fn intern_words(&mut self, key: &[u64], hash: u64) -> KeyId {
-        let (id, new) = self.set.intern(key, hash);
-        if new {
-            let key = text_of(key);
-            let (RowKey::Ad { ad_id: first, .. } | RowKey::Publisher { publisher_id: first, .. }) =
-                &key;
-            self.groups.push(self.identity.group(first.as_bytes()));
-            self.texts.push(Arc::new(key));
-        }
-        id
+        self.keys.push_words(key);
+        let text = text_of(key);
+        let (RowKey::Ad { ad_id: first, .. } | RowKey::Publisher { publisher_id: first, .. }) =
+            &text;
+        self.groups.push(self.identity.group(first.as_bytes()));
+        self.texts.push(Arc::new(text));
+        self.numbers.add(identity)
     }
 }
 

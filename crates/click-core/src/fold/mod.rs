@@ -83,7 +83,6 @@ pub struct Totals {
 
 /// The fold of one log.
 pub struct Fold {
-    identity: Identity,
     generation: u16,
     watermark: Millis,
     timeline: Timeline,
@@ -96,11 +95,9 @@ pub struct Fold {
 impl Fold {
     /// At the beginning of the log that `header` names, cut into `shards` (1-128).
     pub fn new(header: &Header, shards: usize) -> Fold {
-        let identity = Identity::new(&header.log_id);
         let shards = shards.clamp(1, usize::from(crate::limits::KEY_GROUPS));
         Fold {
-            keys: KeyTable::new(identity.clone()),
-            identity,
+            keys: KeyTable::new(Identity::new(&header.log_id)),
             generation: header.generation,
             watermark: Millis(0),
             timeline: Timeline::default(),
@@ -121,12 +118,7 @@ impl Fold {
         partition: Partition,
         records: impl Iterator<Item = (Offset, Millis, &'a [u8])>,
     ) -> Chunk {
-        parse(&self.identity, partition, records.size_hint().0, records)
-    }
-
-    /// What [`Fold::parse`] needs, for threads that outlive a borrow.
-    pub const fn identity(&self) -> &Identity {
-        &self.identity
+        parse(&self.keys, partition, records.size_hint().0, records)
     }
 
     /// Takes the next parsed records of a partition.

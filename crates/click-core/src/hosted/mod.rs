@@ -79,7 +79,6 @@ pub type GroupSnapshot<'a> = (u8, &'a [u8]);
 
 /// What every hosted stage has.
 struct Common {
-    identity: Identity,
     generation: u16,
     timeline: Timeline,
     keys: KeyTable,
@@ -88,10 +87,8 @@ struct Common {
 
 impl Common {
     fn new(header: &Header) -> Common {
-        let identity = Identity::new(&header.log_id);
         Common {
-            keys: KeyTable::new(identity.clone()),
-            identity,
+            keys: KeyTable::new(Identity::new(&header.log_id)),
             generation: header.generation,
             timeline: Timeline::default(),
             watermark: Millis(0),

@@ -78,7 +78,7 @@ impl SequenceHost {
             }
         }
         let count = fresh.len();
-        let chunk = parse(&self.common.identity, self.partition, count, fresh.into_iter());
+        let chunk = parse(&self.common.keys, self.partition, count, fresh.into_iter());
         self.sequence.push(chunk, &mut self.common.keys);
         Ok(())
     }

@@ -1,9 +1,7 @@
 //! The click: every field of SPEC §1, borrowed from the payload that it was read from.
 
-use super::text::{optional_id, text};
-use super::wire::{Reader, put_bytes, put_bytes_nonempty, put_u64, put_u64_nonzero};
-use super::{DecodeError, bounded, millis, price};
-use crate::limits::{MAX_EXTRAS_BYTES, MAX_ID_BYTES, MAX_SOURCE_KEY_BYTES, MAX_TEXT_BYTES};
+use super::fields::Fields;
+use super::wire::{put_bytes, put_bytes_nonempty, put_u64, put_u64_nonzero};
 use crate::types::{Micros, Millis};
 use alloc::vec::Vec;
 
@@ -112,153 +110,48 @@ impl<'a> Click<'a> {
         if self.user_id.is_empty() { self.click_id } else { self.user_id }
     }
 
-    /// Reads a message into `self`, which must be the default.
-    ///
-    /// Writers put fields in order of their numbers: looking for each in turn, which is nearly
-    /// always there or not as in the click before, beats a jump table. Fields in another order or
-    /// of unusual form are read one by one.
-    pub(crate) fn read(&mut self, message: &'a [u8]) -> Result<(), DecodeError> {
-        let mut reader = Reader::new(message);
-        loop {
-            self.read_who(&mut reader)?;
-            self.read_what(&mut reader)?;
-            self.read_how(&mut reader)?;
-            if reader.is_empty() {
-                break;
-            }
-            self.read_any(&mut reader)?;
-        }
-        if self.click_id.is_empty() || self.ad_id.is_empty() {
-            return Err(DecodeError::Id);
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn read_who(&mut self, reader: &mut Reader<'a>) -> Result<(), DecodeError> {
-        self.bytes_if_next::<1>(reader)?;
-        self.number_if_next::<2>(reader)?;
-        self.bytes_if_next::<3>(reader)?;
-        self.bytes_if_next::<4>(reader)?;
-        self.number_if_next::<5>(reader)?;
-        self.bytes_if_next::<6>(reader)?;
-        self.bytes_if_next::<7>(reader)?;
-        self.bytes_if_next::<8>(reader)?;
-        self.bytes_if_next::<9>(reader)?;
-        self.bytes_if_next::<10>(reader)?;
-        self.bytes_if_next::<11>(reader)
-    }
-
-    #[inline]
-    fn read_what(&mut self, reader: &mut Reader<'a>) -> Result<(), DecodeError> {
-        self.number_if_next::<12>(reader)?;
-        self.bytes_if_next::<13>(reader)?;
-        self.number_if_next::<14>(reader)?;
-        self.number_if_next::<15>(reader)?;
-        self.number_if_next::<16>(reader)?;
-        self.number_if_next::<17>(reader)?;
-        self.number_if_next::<18>(reader)?;
-        self.number_if_next::<19>(reader)
-    }
-
-    #[inline]
-    fn read_how(&mut self, reader: &mut Reader<'a>) -> Result<(), DecodeError> {
-        self.bytes_if_next::<20>(reader)?;
-        self.bytes_if_next::<21>(reader)?;
-        self.bytes_if_next::<22>(reader)?;
-        self.bytes_if_next::<23>(reader)?;
-        self.bytes_if_next::<24>(reader)?;
-        self.bytes_if_next::<25>(reader)?;
-        self.bytes_if_next::<26>(reader)?;
-        self.bytes_if_next::<27>(reader)?;
-        self.bytes_if_next::<28>(reader)?;
-        self.bytes_if_next::<29>(reader)?;
-        self.number_if_next::<30>(reader)?;
-        self.number_if_next::<31>(reader)
-    }
-
-    #[inline(always)]
-    fn bytes_if_next<const NUMBER: u64>(
-        &mut self,
-        reader: &mut Reader<'a>,
-    ) -> Result<(), DecodeError> {
-        match reader.bytes_if_next::<NUMBER>()? {
-            Some(bytes) => self.set_bytes(NUMBER, bytes),
-            None => Ok(()),
+    /// A click of these fields.
+    pub(super) fn of(fields: &Fields<'a>) -> Click<'a> {
+        Click {
+            client_time: fields.time::<18>(),
+            capture: capture(fields.number_or_zero::<19>()),
+            method: fields.text::<20>().unwrap_or_default(),
+            purpose: fields.text::<21>().unwrap_or_default(),
+            ip: fields.bytes::<22>(),
+            peer_ip: fields.bytes::<23>(),
+            source_key: fields.bytes::<24>(),
+            user_agent: fields.text::<25>(),
+            referrer: fields.text::<26>().unwrap_or_default(),
+            country: fields.text::<27>().unwrap_or_default(),
+            consent: fields.text::<28>().unwrap_or_default(),
+            extras: fields.text::<29>().unwrap_or_default(),
+            expires_at: fields.time::<30>(),
+            ad_active: fields.number::<31>().map(|active| active != 0),
+            ..Click::of_ids(fields)
         }
     }
 
-    #[inline(always)]
-    fn number_if_next<const NUMBER: u64>(
-        &mut self,
-        reader: &mut Reader<'a>,
-    ) -> Result<(), DecodeError> {
-        match reader.number_if_next::<NUMBER>()? {
-            Some(value) => self.set_number(NUMBER, value),
-            None => Ok(()),
+    fn of_ids(fields: &Fields<'a>) -> Click<'a> {
+        Click {
+            click_id: fields.text::<1>().unwrap_or_default(),
+            click_id_source: SourceCode(fields.number_or_zero::<2>()),
+            issuer: fields.text::<3>().unwrap_or_default(),
+            user_id: fields.text::<4>().unwrap_or_default(),
+            user_id_source: SourceCode(fields.number_or_zero::<5>()),
+            ad_id: fields.text::<6>().unwrap_or_default(),
+            campaign_id: fields.text::<7>().unwrap_or_default(),
+            advertiser_id: fields.text::<8>().unwrap_or_default(),
+            publisher_id: fields.text::<9>().unwrap_or_default(),
+            placement_id: fields.text::<10>().unwrap_or_default(),
+            impression_id: fields.text::<11>().unwrap_or_default(),
+            price: fields.price::<12>(),
+            currency: fields.text::<13>().unwrap_or_default(),
+            payout: fields.price::<14>(),
+            price_source: SourceCode(fields.number_or_zero::<15>()),
+            catalogue_version: fields.number_or_zero::<16>(),
+            received_at: fields.time::<17>().unwrap_or_default(),
+            ..Click::default()
         }
-    }
-
-    /// Reads the next field, whichever it is.
-    #[cold]
-    fn read_any(&mut self, reader: &mut Reader<'a>) -> Result<(), DecodeError> {
-        const BYTES: u64 = 1 << 1 | 0b11 << 3 | 0b11_1111 << 6 | 1 << 13 | 0b11_1111_1111 << 20;
-        const NUMBERS: u64 = 0xffff_fffe & !BYTES;
-        let tag = reader.tag()?;
-        match (tag >> 3, tag & 7) {
-            (number @ 1..=31, 0) if NUMBERS >> number & 1 == 1 => {
-                self.set_number(number, reader.varint()?)
-            }
-            (number @ 1..=31, 2) if BYTES >> number & 1 == 1 => {
-                self.set_bytes(number, reader.bytes()?)
-            }
-            _ => reader.skip(tag, |number| (1..=31).contains(&number)),
-        }
-    }
-
-    #[inline(always)]
-    fn set_bytes(&mut self, number: u64, value: &'a [u8]) -> Result<(), DecodeError> {
-        match number {
-            1 => self.click_id = optional_id(value)?,
-            3 => self.issuer = optional_id(value)?,
-            4 => self.user_id = optional_id(value)?,
-            6 => self.ad_id = optional_id(value)?,
-            7 => self.campaign_id = optional_id(value)?,
-            8 => self.advertiser_id = optional_id(value)?,
-            9 => self.publisher_id = optional_id(value)?,
-            10 => self.placement_id = optional_id(value)?,
-            11 => self.impression_id = optional_id(value)?,
-            13 => self.currency = optional_id(value)?,
-            20 => self.method = text(value, MAX_ID_BYTES)?,
-            21 => self.purpose = text(value, MAX_TEXT_BYTES)?,
-            22 => self.ip = address(value)?,
-            23 => self.peer_ip = address(value)?,
-            24 => self.source_key = bounded(value, MAX_SOURCE_KEY_BYTES)?,
-            25 => self.user_agent = Some(text(value, MAX_TEXT_BYTES)?),
-            26 => self.referrer = text(value, MAX_TEXT_BYTES)?,
-            27 => self.country = text(value, MAX_ID_BYTES)?,
-            28 => self.consent = text(value, MAX_TEXT_BYTES)?,
-            _ => self.extras = text(value, MAX_EXTRAS_BYTES)?,
-        }
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn set_number(&mut self, number: u64, value: u64) -> Result<(), DecodeError> {
-        match number {
-            2 => self.click_id_source = SourceCode(value),
-            5 => self.user_id_source = SourceCode(value),
-            12 => self.price = price(value)?,
-            14 => self.payout = price(value)?,
-            15 => self.price_source = SourceCode(value),
-            16 => self.catalogue_version = value,
-            17 => self.received_at = millis(value)?,
-            18 => self.client_time = Some(millis(value)?),
-            19 => self.capture = capture(value),
-            30 => self.expires_at = Some(millis(value)?),
-            _ => self.ad_active = Some(value != 0),
-        }
-        Ok(())
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
@@ -305,13 +198,6 @@ impl<'a> Click<'a> {
         if let Some(active) = self.ad_active {
             put_u64(out, 31, u64::from(active));
         }
-    }
-}
-
-fn address(bytes: &[u8]) -> Result<&[u8], DecodeError> {
-    match bytes.len() {
-        0 | 4 | 16 => Ok(bytes),
-        _ => Err(DecodeError::Address),
     }
 }
 

@@ -4,19 +4,21 @@
 
 mod click;
 mod control;
+mod fields;
 mod partition;
 mod text;
 mod wire;
 
 pub use click::{Capture, Click, SourceCode};
 pub use control::{Header, encode_policy};
+pub(crate) use fields::Fields;
 pub use partition::partition_of;
 
-use crate::limits::{MAX_PAYLOAD_BYTES, MAX_PRICE_MICROS, MAX_TIME_MS};
+use crate::limits::{MAX_PAYLOAD_BYTES, MAX_TIME_MS};
 use crate::policy::Policy;
-use crate::types::{Micros, Millis};
+use crate::types::Millis;
 use alloc::vec::Vec;
-use text::optional_id;
+use text::{id_in, optional_id};
 use wire::{Reader, bytes, put_bytes, put_bytes_nonempty, put_u64, put_u64_nonzero, varint};
 
 /// Who sent a record, and as which one.
@@ -149,9 +151,9 @@ impl<'a> Record<'a> {
         let transport = envelope.transport()?;
         let kind = match number {
             CLICK_NUMBER => {
-                let mut click = Click::default();
-                click.read(body)?;
-                Kind::Click(click)
+                let mut fields = Fields::default();
+                fields.read(body)?;
+                Kind::Click(Click::of(&fields))
             }
             11 => Kind::Tick,
             12 => Kind::Heartbeat { next_seq: control::decode_heartbeat(body)? },
@@ -243,7 +245,9 @@ impl<'a> Envelope<'a> {
             envelope.sent_at = Some(millis(sent_at)?);
         }
         if let Some(tracker_id) = reader.bytes_if_next::<2>()? {
-            envelope.tracker_id = optional_id(tracker_id)?;
+            // What is behind the id may be looked at with it.
+            let behind = payload.len() - reader.rest().len() - tracker_id.len();
+            envelope.tracker_id = id_in(tracker_id, &payload[behind..])?;
         }
         if let Some(epoch) = reader.number_if_next::<3>()? {
             envelope.epoch = epoch;
@@ -319,6 +323,9 @@ const fn millis(value: u64) -> Result<Millis, DecodeError> {
     if value > MAX_TIME_MS { Err(DecodeError::Time) } else { Ok(Millis(value)) }
 }
 
-const fn price(value: u64) -> Result<Micros, DecodeError> {
-    if value > MAX_PRICE_MICROS { Err(DecodeError::Price) } else { Ok(Micros(value)) }
+fn address(bytes: &[u8]) -> Result<&[u8], DecodeError> {
+    match bytes.len() {
+        0 | 4 | 16 => Ok(bytes),
+        _ => Err(DecodeError::Address),
+    }
 }

@@ -12,14 +12,19 @@ pub(super) struct Reader<'a> {
 /// A field's number and wire type as they stand before it; 0 is the end of the message.
 pub(super) type Tag = u64;
 
+/// Wire type of a varint.
+pub(super) const VARINT: u64 = 0;
+/// Wire type of bytes with their length before them.
+pub(super) const LENGTH_DELIMITED: u64 = 2;
+
 /// Tag of a varint field.
 pub(super) const fn varint(number: u64) -> Tag {
-    number << 3
+    number << 3 | VARINT
 }
 
 /// Tag of a length-delimited field.
 pub(super) const fn bytes(number: u64) -> Tag {
-    number << 3 | 2
+    number << 3 | LENGTH_DELIMITED
 }
 
 impl<'a> Reader<'a> {
@@ -100,8 +105,15 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// What has not been read.
     #[inline(always)]
-    fn take(&mut self, len: usize) -> Result<&'a [u8], DecodeError> {
+    pub(super) const fn rest(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The next `len` bytes.
+    #[inline(always)]
+    pub(super) fn take(&mut self, len: usize) -> Result<&'a [u8], DecodeError> {
         let (head, rest) = self.bytes.split_at_checked(len).ok_or(DecodeError::Truncated)?;
         self.bytes = rest;
         Ok(head)

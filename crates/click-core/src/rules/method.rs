@@ -2,10 +2,10 @@
 //! against a click.
 
 /// Whether `method` is known and is neither GET nor POST, in any case.
-pub fn is_no_click(method: &str) -> bool {
+pub fn is_no_click(method: &[u8]) -> bool {
     // The first comparison nearly always settles it.
-    method != "GET"
+    method != b"GET"
         && !method.is_empty()
-        && !method.eq_ignore_ascii_case("GET")
-        && !method.eq_ignore_ascii_case("POST")
+        && !method.eq_ignore_ascii_case(b"GET")
+        && !method.eq_ignore_ascii_case(b"POST")
 }

@@ -3,11 +3,11 @@
 
 use super::event::{Event, Facts, Flags, Posted};
 use crate::hash::Identity;
-use crate::keys::{KeyList, ad_key, publisher_key};
+use crate::keys::{KeyTable, Keys, ad_key, publisher_key};
 use crate::planted::{Bug, planted};
 use crate::policy::Policy;
 use crate::record::{
-    CLICK_NUMBER, Click, DecodeError, Envelope, Header, Kind, Previous, Record, Transport,
+    CLICK_NUMBER, DecodeError, Envelope, Fields, Header, Kind, Previous, Record, Transport,
 };
 use crate::rules::{method, purpose};
 use crate::types::{Millis, Offset, Partition};
@@ -76,13 +76,21 @@ pub(super) struct TrackerName {
     pub(super) epoch: u64,
 }
 
+/// An event and which of its row keys it is whose number is not known.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Owner {
+    pub(super) event: u32,
+    pub(super) is_ad: bool,
+}
+
 /// Consecutive records of one partition, parsed.
 #[derive(Clone, Default)]
 pub struct Chunk {
     pub(super) records: Vec<Parsed>,
     pub(super) events: Vec<Event>,
-    /// Two of each event: its row keys.
-    pub(super) keys: KeyList,
+    /// Row keys that the table of keys did not have, and whose they are.
+    pub(super) new_keys: Keys,
+    pub(super) owners: Vec<Owner>,
     pub(super) trackers: Vec<TrackerName>,
     pub(super) policies: u32,
 }
@@ -101,35 +109,49 @@ impl Chunk {
 
 /// Parses consecutive records `(offset, append_time, payload)` of `partition`, about `expected`.
 pub fn parse<'a>(
-    identity: &Identity,
+    keys: &KeyTable,
     partition: Partition,
     expected: usize,
     records: impl Iterator<Item = (Offset, Millis, &'a [u8])>,
 ) -> Chunk {
-    let mut parser = Parser::new(identity, partition, expected);
+    let mut parser = Parser::new(keys, partition, expected);
     for (offset, append_time, payload) in records {
         parser.record(offset, append_time, payload);
     }
+    parser.look_up();
     parser.chunk
 }
 
-struct Parser<'i> {
-    identity: &'i Identity,
+/// Clicks whose row keys are looked up together, so that the look-ups do not wait for memory.
+const BLOCK: usize = 32;
+
+struct Parser<'k, 'a> {
+    keys: &'k KeyTable,
     partition: Partition,
     chunk: Chunk,
+    fields: Fields<'a>,
+    /// The newest events, whose row keys have been asked for.
+    block: Vec<Asked<'a>>,
 }
 
-impl<'i> Parser<'i> {
-    fn new(identity: &'i Identity, partition: Partition, records: usize) -> Self {
-        let keys = KeyList::new(identity.seed(), records);
-        let mut chunk = Chunk { keys, ..Chunk::default() };
+/// Identities of a click's row keys, and its body.
+struct Asked<'a> {
+    ad: u128,
+    publisher: u128,
+    body: &'a [u8],
+}
+
+impl<'k, 'a> Parser<'k, 'a> {
+    fn new(keys: &'k KeyTable, partition: Partition, records: usize) -> Self {
+        let mut chunk = Chunk::default();
         chunk.records.reserve(records);
         chunk.events.reserve(records);
-        Parser { identity, partition, chunk }
+        let (fields, block) = (Fields::default(), Vec::with_capacity(BLOCK));
+        Parser { keys, partition, chunk, fields, block }
     }
 
     #[inline]
-    fn record(&mut self, offset: Offset, append_time: Millis, payload: &[u8]) {
+    fn record(&mut self, offset: Offset, append_time: Millis, payload: &'a [u8]) {
         let mut parsed = Parsed {
             offset,
             time: append_time,
@@ -149,18 +171,13 @@ impl<'i> Parser<'i> {
 
     /// Clicks are read in place, the few others as whole records.
     #[inline]
-    fn read(&mut self, payload: &[u8], parsed: &mut Parsed) -> Result<(), DecodeError> {
+    fn read(&mut self, payload: &'a [u8], parsed: &mut Parsed) -> Result<(), DecodeError> {
         let envelope = Envelope::decode(payload)?;
         let transport = envelope.transport()?;
         parsed.item = if envelope.kind.0 == CLICK_NUMBER {
-            let mut click = Click::default();
-            click.read(envelope.kind.1)?;
-            parsed.expires_at = MaybeMillis::of(click.expires_at);
-            let event = self.event(&click, parsed.offset);
-            self.chunk.events.push(event);
-            #[expect(clippy::cast_possible_truncation, reason = "chunks are small")]
-            let index = self.chunk.events.len() as u32 - 1;
-            Item::Click(index)
+            self.fields.read(envelope.kind.1)?;
+            parsed.expires_at = MaybeMillis::of(self.fields.time::<30>());
+            Item::Click(self.click(parsed.offset, envelope.kind.1))
         } else {
             self.item(Record::decode(payload)?.kind)
         };
@@ -199,61 +216,109 @@ impl<'i> Parser<'i> {
         let known = &mut self.chunk.trackers;
         let found = known.iter().rposition(|known| known.epoch == epoch && known.name == name);
         let index = found.unwrap_or_else(|| {
-            let identity = self.identity.of([&epoch.to_le_bytes(), name.as_bytes()]);
+            let identity = self.keys.identity().of([&epoch.to_le_bytes(), name.as_bytes()]);
             known.push(TrackerName { identity, name: String::from(name), epoch });
             known.len() - 1
         });
-        #[expect(clippy::cast_possible_truncation, reason = "chunks are small")]
-        let index = index as TrackerIndex;
-        index
+        number(index)
     }
 
+    /// Takes the click whose fields have just been read; returns its event's number.
     #[inline]
-    fn event(&mut self, click: &Click<'_>, offset: Offset) -> Event {
-        let identity = self.identity;
-        let (user, has_user) = (click.user_id.as_bytes(), !click.user_id.is_empty());
-        let source = source_of(identity, click);
-        let issuer = if planted(Bug::ClaimIgnoresIssuer) { "" } else { click.issuer };
-        let claimer = if planted(Bug::ClaimIgnoresUser) { "" } else { click.user_id };
-        self.chunk.keys.push(&ad_key(click));
-        self.chunk.keys.push(&publisher_key(click));
-        Event {
-            claim: identity.of([issuer, click.click_id, claimer].map(str::as_bytes)),
-            pair: if has_user { identity.of([user, click.ad_id.as_bytes()]) } else { 0 },
-            facts: Facts {
-                source,
-                fold_time: Millis(0),
-                offset,
-                received_at: click.received_at,
-                price: click.price,
-                payout: click.payout,
-                partition: self.partition,
-                ad_key: 0,
-                publisher_key: 0,
-                policy: 0,
-                posted: Posted::NONE,
-                reasons: Reasons::NONE,
-                user_group: identity.group(click.user_key().as_bytes()),
-                source_group: if source == 0 { 0 } else { identity.group_of_source(source) },
-                burst_clicks: 0,
-                flags: flags_of(click),
-            },
+    fn click(&mut self, offset: Offset, body: &'a [u8]) -> u32 {
+        if self.block.len() == BLOCK {
+            self.look_up();
+        }
+        let identity = self.keys.identity();
+        let asked = Asked {
+            ad: ad_key(&self.fields).identity(identity),
+            publisher: publisher_key(&self.fields).identity(identity),
+            body,
+        };
+        self.keys.hint(asked.ad);
+        self.keys.hint(asked.publisher);
+        self.block.push(asked);
+        self.chunk.events.push(event(identity, &self.fields, self.partition, offset));
+        number(self.chunk.events.len() - 1)
+    }
+
+    /// Looks up the row keys of the newest events.
+    fn look_up(&mut self) {
+        let chunk = &mut self.chunk;
+        let first = chunk.events.len() - self.block.len();
+        for (at, asked) in (first..).zip(self.block.drain(..)) {
+            let found = (self.keys.find(asked.ad), self.keys.find(asked.publisher));
+            if let (Some(ad), Some(publisher)) = found {
+                let facts = &mut chunk.events[at].facts;
+                (facts.ad_key, facts.publisher_key) = (ad, publisher);
+            } else {
+                chunk.add_keys(number(at), asked.body);
+            }
         }
     }
 }
 
-fn flags_of(click: &Click<'_>) -> Flags {
+impl Chunk {
+    /// Adds both row keys of an event.
+    #[cold]
+    fn add_keys(&mut self, event: u32, body: &[u8]) {
+        let mut fields = Fields::default();
+        assert!(fields.read(body).is_ok(), "a click that has been read before");
+        self.new_keys.push(&ad_key(&fields));
+        self.new_keys.push(&publisher_key(&fields));
+        self.owners.extend([true, false].map(|is_ad| Owner { event, is_ad }));
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "chunks are small")]
+const fn number(index: usize) -> u32 {
+    index as u32
+}
+
+/// A click's facts, but for the numbers of its row keys.
+#[inline(always)]
+fn event(identity: &Identity, click: &Fields<'_>, partition: Partition, offset: Offset) -> Event {
+    let (click_id, issuer) = (click.bytes::<1>(), click.bytes::<3>());
+    let (user, ad) = (click.bytes::<4>(), click.bytes::<6>());
+    let issuer = if planted(Bug::ClaimIgnoresIssuer) { &[] } else { issuer };
+    let claimer = if planted(Bug::ClaimIgnoresUser) { &[] } else { user };
+    let source = source_of(identity, click);
+    Event {
+        claim: identity.of([issuer, click_id, claimer]),
+        pair: if user.is_empty() { 0 } else { identity.of([user, ad]) },
+        facts: Facts {
+            source,
+            fold_time: Millis(0),
+            offset,
+            received_at: click.time::<17>().unwrap_or_default(),
+            price: click.price::<12>(),
+            payout: click.price::<14>(),
+            partition,
+            ad_key: 0,
+            publisher_key: 0,
+            policy: 0,
+            posted: Posted::NONE,
+            reasons: Reasons::NONE,
+            user_group: identity.group(if user.is_empty() { click_id } else { user }),
+            source_group: if source == 0 { 0 } else { identity.group_of_source(source) },
+            burst_clicks: 0,
+            flags: flags_of(click),
+        },
+    }
+}
+
+fn flags_of(click: &Fields<'_>) -> Flags {
     let mut flags = 0;
-    if click.ad_active == Some(false) {
+    if click.number::<31>() == Some(0) {
         flags |= Flags::INACTIVE;
     }
-    if method::is_no_click(click.method) {
+    if method::is_no_click(click.bytes::<20>()) {
         flags |= Flags::NO_CLICK_METHOD;
     }
-    if purpose::is_not_a_person(click.purpose) {
+    if purpose::is_not_a_person(click.bytes::<21>()) {
         flags |= Flags::PREFETCH;
     }
-    if !click.user_id.is_empty() {
+    if !click.bytes::<4>().is_empty() {
         flags |= Flags::USER;
     }
     Flags(flags)
@@ -265,18 +330,19 @@ const KEYED: u128 = 1 << 127;
 
 /// The source of the activity rule: the kept hash of a truncated address, else the IPv4 address
 /// (also where it is mapped into IPv6), else the IPv6 /64; 0 if unknown.
-fn source_of(identity: &Identity, click: &Click<'_>) -> u128 {
-    if !click.source_key.is_empty() {
-        return identity.of([click.source_key]) | KEYED;
+fn source_of(identity: &Identity, click: &Fields<'_>) -> u128 {
+    let (ip, source_key) = (click.bytes::<22>(), click.bytes::<24>());
+    if !source_key.is_empty() {
+        return identity.of([source_key]) | KEYED;
     }
-    match click.ip {
+    match ip {
         [a, b, c, d] => IPV4 | u128::from(u32::from_be_bytes([*a, *b, *c, *d])),
         [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
             if !planted(Bug::MappedAddressApart) =>
         {
             IPV4 | u128::from(u32::from_be_bytes([*a, *b, *c, *d]))
         }
-        [.., low] if click.ip.len() == 16 && planted(Bug::SourceIsWholeAddress) => {
+        [.., low] if ip.len() == 16 && planted(Bug::SourceIsWholeAddress) => {
             IPV6 | u128::from(*low)
         }
         [a, b, c, d, e, f, g, h, _, _, _, _, _, _, _, _] => {

@@ -7,7 +7,7 @@
 use super::event::{Event, Facts, Posted};
 use super::parse::{Chunk, Item, Parsed, TrackerName};
 use super::transport::Transports;
-use crate::keys::{KeyList, KeyTable};
+use crate::keys::KeyTable;
 use crate::limits::SKEW_ALLOWANCE_MS;
 use crate::planted::{Bug, planted};
 use crate::policy::{Policy, PolicyError, PolicyIndex, Timeline};
@@ -172,13 +172,12 @@ impl Sequence {
         if let Some(last) = chunk.records.last() {
             self.read_to = Offset(last.offset.0 + 1);
         }
-        let mut events = chunk.events.iter_mut();
-        table.intern_all(&chunk.keys, |ad_key, publisher_key| {
-            if let Some(event) = events.next() {
-                (event.facts.ad_key, event.facts.publisher_key) = (ad_key, publisher_key);
-            }
-        });
-        chunk.keys = KeyList::default();
+        for (number, owner) in chunk.owners.drain(..).enumerate() {
+            let id = table.intern(chunk.new_keys.get(number));
+            let facts = &mut chunk.events[owner.event as usize].facts;
+            let key = if owner.is_ad { &mut facts.ad_key } else { &mut facts.publisher_key };
+            *key = id;
+        }
         self.arriving += chunk.events.len() as u64;
         self.ahead.push_back(Ahead { chunk, next: 0 });
     }

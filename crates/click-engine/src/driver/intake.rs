@@ -4,7 +4,7 @@
 use super::parallel::Threads;
 use crate::log::{EventLog, LogError, RecordBatch};
 use click_core::fold::{Fold, Parallel};
-use click_core::stage::parse::{Chunk, parse};
+use click_core::stage::parse::Chunk;
 use click_core::types::{Millis, Offset, Partition};
 
 /// How far a partition may be read ahead of the slowest, in log time.
@@ -48,19 +48,19 @@ impl Intake {
     }
 
     fn parse(&self, fold: &mut Fold, threads: &Threads) {
-        let identity = fold.identity().clone();
         let mut jobs: Vec<(Partition, usize, Chunk)> = Vec::new();
         for (number, batch) in (0..).zip(&self.batches) {
             let starts = (0..batch.len()).step_by(CHUNK_RECORDS);
             jobs.extend(starts.map(|start| (Partition(number), start, Chunk::default())));
         }
+        let parser = &*fold;
         threads.for_each(&mut jobs, |_, (partition, start, chunk)| {
             let batch = &self.batches[partition.0 as usize];
             let end = batch.len().min(*start + CHUNK_RECORDS);
-            let records = (*start..end).filter_map(|index| batch.get(index));
+            let records = batch.iter().take(end).skip(*start);
             let records =
                 records.map(|(offset, time, payload)| (Offset(offset), Millis(time), payload));
-            *chunk = parse(&identity, *partition, end - *start, records);
+            *chunk = parser.parse(*partition, records);
         });
         for (partition, _, chunk) in jobs {
             fold.push(partition, chunk);
