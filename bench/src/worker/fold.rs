@@ -62,7 +62,8 @@ impl Bench {
         let mut records =
             batch.iter().map(|(offset, time, payload)| (Offset(offset), Millis(time), payload));
         while records.len() > 0 {
-            let chunk = self.fold.parse(Partition(0), records.by_ref().take(CHUNK));
+            let spare = self.fold.spare_chunk();
+            let chunk = self.fold.parse(Partition(0), spare, records.by_ref().take(CHUNK));
             self.fold.push(Partition(0), chunk);
         }
         self.effects.clear();

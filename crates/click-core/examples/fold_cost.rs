@@ -1,19 +1,17 @@
 //! What a click costs the fold, part by part: parsing, sequencing, deciding.
 //!
-//! `cargo run --release -p click-core --example fold_cost -- [CLICKS] [RATE]`, or under
+//! `cargo run --release -p click-core --example fold_cost -- [CLICKS] [RATE] [STEP]`, or under
 //! `valgrind --tool=callgrind` for instructions.
 #![expect(clippy::print_stdout, reason = "a program for developers")]
 
 use click_core::fold::{Effects, Fold, Serial};
 use click_core::record::{Click, Header, Kind, Record, SourceCode, Transport};
 use click_core::types::{Micros, Millis, Offset, Partition};
-use std::ops::Range;
 use std::time::{Duration, Instant};
 
-const STEP: u64 = 57_344;
 const CHUNK: usize = 8192;
 const ADS: u64 = 100_000;
-const PUBLISH_EVERY: u64 = 10;
+const PUBLISH_EVERY: u64 = 600_000;
 const START: u64 = 1_780_000_000_000;
 
 struct Random(u64);
@@ -79,41 +77,41 @@ fn main() {
     let mut args = std::env::args().skip(1).map(|arg| arg.parse::<u64>().expect("a number"));
     let clicks = args.next().unwrap_or(2_000_000);
     let rate = args.next().unwrap_or(50_000);
+    let step = args.next().map_or(57_344, |step| usize::try_from(step).expect("a size"));
+    let time = |number: u64| START + number * 1000 / rate;
+    let (mut bytes, mut places) = (Vec::new(), Vec::new());
+    for number in 0..clicks {
+        let begin = bytes.len();
+        bytes.extend_from_slice(&payload(number, time(number)));
+        places.push(begin..bytes.len());
+    }
     let mut fold = Fold::new(&Header { log_id: [7; 16], generation: 1, partitions: 1 }, 1);
     let mut effects = Effects::default();
-    let mut times = [Duration::ZERO; 3];
-    let (mut done, mut step, mut rows) = (0, 0, 0);
-    while done < clicks {
-        let to = (done + STEP).min(clicks);
-        let time = |number: u64| START + number * 1000 / rate;
-        let (mut bytes, mut records) = (Vec::new(), Vec::new());
-        for number in done..to {
-            let begin = bytes.len();
-            bytes.extend_from_slice(&payload(number, time(number)));
-            records.push((number, begin..bytes.len()));
-        }
-        let parse = |part: &[(u64, Range<usize>)]| {
-            let begun = Instant::now();
-            let records = part.iter().map(|(number, place)| {
-                (Offset(*number), Millis(time(*number)), &bytes[place.clone()])
-            });
-            (fold.parse(Partition(0), records), begun.elapsed())
-        };
-        let chunks: Vec<_> = records.chunks(CHUNK).map(parse).collect();
-        times[0] += chunks.iter().map(|(_, time)| *time).sum::<Duration>();
+    let (mut times, mut rows, mut published) = ([Duration::ZERO; 3], 0, 0);
+    for (first, step) in (0..).step_by(step).zip(places.chunks(step)) {
+        let mut chunks = Vec::new();
         let begun = Instant::now();
-        chunks.into_iter().for_each(|(chunk, _)| fold.push(Partition(0), chunk));
+        for (from, part) in (0..).step_by(CHUNK).zip(step.chunks(CHUNK)) {
+            let records = (first + from..).zip(part).map(|(number, place)| {
+                (Offset(number), Millis(time(number)), &bytes[place.clone()])
+            });
+            let spare = fold.spare_chunk();
+            chunks.push(fold.parse(Partition(0), spare, records));
+        }
+        times[0] += begun.elapsed();
+        let begun = Instant::now();
+        chunks.into_iter().for_each(|chunk| fold.push(Partition(0), chunk));
         times[1] += begun.elapsed();
         effects.clear();
         let begun = Instant::now();
         let w = fold.possible_watermark();
-        fold.advance(w, step % PUBLISH_EVERY == PUBLISH_EVERY - 1, &Serial, &mut effects);
+        let publish = first >= published + PUBLISH_EVERY;
+        published = if publish { first } else { published };
+        fold.advance(w, publish, &Serial, &mut effects);
         times[2] += begun.elapsed();
         rows += effects.rows.len();
-        (done, step) = (to, step + 1);
     }
-    let each = times.map(|time| time.as_nanos() / u128::from(clicks));
-    let [parse, push, advance] = each;
+    let [parse, push, advance] = times.map(|time| time.as_nanos() / u128::from(clicks));
     println!("{clicks} clicks: parse {parse}, push {push}, advance {advance} ns a click");
     println!("{} ns in all; {rows} rows published", parse + push + advance);
     println!("{:?}; {} claims", fold.totals().by_class, fold.claims());

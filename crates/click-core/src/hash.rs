@@ -6,7 +6,7 @@
 //! identity for 2^-128 of all keys. Equal identities count as equal.
 
 use crate::limits::KEY_GROUPS;
-use crate::words;
+use crate::words::{self, Lying};
 use alloc::sync::Arc;
 use sha2::{Digest, Sha256};
 
@@ -49,16 +49,16 @@ impl Identity {
     /// If a part is longer.
     #[inline]
     pub fn of<const N: usize>(&self, parts: [&[u8]; N]) -> u128 {
-        const { assert!(N <= MAX_PARTS, "the lengths fit into a word") };
-        self.of_parts(N as u64, parts)
+        self.of_parts(N as u64, parts.map(Lying::from))
     }
 
-    /// As [`Identity::of`], for parts of which `head` says more than their number.
+    /// As [`Identity::of`], for texts that begin with `head` instead of their number.
     #[inline]
-    pub(crate) fn of_parts<const N: usize>(&self, head: u64, parts: [&[u8]; N]) -> u128 {
+    pub(crate) fn of_parts<const N: usize>(&self, head: u64, parts: [Lying<'_>; N]) -> u128 {
+        const { assert!(N <= MAX_PARTS, "the lengths fit into a word") };
         let mut sum = Sum::new(&self.keys);
         sum.add(lengths(head, &parts));
-        parts.iter().for_each(|part| words::for_each(part, |word| sum.add(word)));
+        parts.iter().for_each(|part| part.for_each_word(|word| sum.add(word)));
         sum.finish()
     }
 
@@ -74,9 +74,9 @@ impl Identity {
 
     /// The key group of an id. Only spreads load: a quick keyed mix is enough.
     #[inline]
-    pub fn group(&self, id: &[u8]) -> u8 {
+    pub(crate) fn group(&self, id: Lying<'_>) -> u8 {
         let mut mixed = self.seed ^ id.len() as u64;
-        words::for_each(id, |word| mixed = mix(mixed ^ word));
+        id.for_each_word(|word| mixed = mix(mixed ^ word));
         group_of(mixed)
     }
 
@@ -90,7 +90,7 @@ impl Identity {
 
 /// A word that holds the lengths of the parts, the last one's highest, above `head`.
 #[inline]
-pub(crate) fn lengths<const N: usize>(head: u64, parts: &[&[u8]; N]) -> u64 {
+pub(crate) fn lengths<const N: usize>(head: u64, parts: &[Lying<'_>; N]) -> u64 {
     parts.iter().enumerate().fold(head, |word, (number, part)| {
         assert!(part.len() <= MAX_PART_BYTES, "a part of an identity has at most 255 bytes");
         word | (part.len() as u64) << (8 * (number + 1))

@@ -8,7 +8,7 @@ use crate::hash::{Identity, lengths};
 use crate::limits::MAX_ID_BYTES;
 use crate::record::Fields;
 use crate::row::RowKey;
-use crate::words;
+use crate::words::{self, Lying};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -20,18 +20,18 @@ const AD: u8 = b'a';
 const PUBLISHER: u8 = b'p';
 
 /// Parts of a key, with what it begins with.
-pub(crate) struct Parts<'a, const N: usize>(u8, [&'a [u8]; N]);
+pub(crate) struct Parts<'a, const N: usize>(u8, [Lying<'a>; N]);
 
 /// The advertiser view's key.
 #[inline]
-pub(crate) const fn ad_key<'a>(click: &Fields<'a>) -> Parts<'a, 4> {
-    Parts(AD, [click.bytes::<6>(), click.bytes::<13>(), click.bytes::<7>(), click.bytes::<8>()])
+pub(crate) fn ad_key<'a>(click: &Fields<'a>) -> Parts<'a, 4> {
+    Parts(AD, [click.lying::<6>(), click.lying::<13>(), click.lying::<7>(), click.lying::<8>()])
 }
 
 /// The publisher view's key.
 #[inline]
-pub(crate) const fn publisher_key<'a>(click: &Fields<'a>) -> Parts<'a, 3> {
-    Parts(PUBLISHER, [click.bytes::<9>(), click.bytes::<10>(), click.bytes::<13>()])
+pub(crate) fn publisher_key<'a>(click: &Fields<'a>) -> Parts<'a, 3> {
+    Parts(PUBLISHER, [click.lying::<9>(), click.lying::<10>(), click.lying::<13>()])
 }
 
 impl<const N: usize> Parts<'_, N> {
@@ -64,7 +64,7 @@ impl Keys {
     /// Appends a key.
     pub(crate) fn push<const N: usize>(&mut self, Parts(kind, parts): &Parts<'_, N>) {
         self.words.push(lengths(u64::from(*kind), parts));
-        parts.iter().for_each(|part| words::for_each(part, |word| self.words.push(word)));
+        parts.iter().for_each(|part| part.for_each_word(|word| self.words.push(word)));
         self.end();
     }
 
@@ -266,7 +266,7 @@ impl KeyTable {
         let text = text_of(key);
         let (RowKey::Ad { ad_id: first, .. } | RowKey::Publisher { publisher_id: first, .. }) =
             &text;
-        self.groups.push(self.identity.group(first.as_bytes()));
+        self.groups.push(self.identity.group(first.as_bytes().into()));
         self.texts.push(Arc::new(text));
         self.numbers.add(identity)
     }

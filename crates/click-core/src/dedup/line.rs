@@ -26,8 +26,9 @@ pub(super) struct Line([u8; 64]);
 impl Line {
     pub(super) const EMPTY: Line = Line([0; 64]);
 
+    /// Positions that it holds.
     #[inline]
-    const fn count(&self) -> usize {
+    pub(super) const fn count(&self) -> usize {
         (self.0[0] & COUNT) as usize
     }
 

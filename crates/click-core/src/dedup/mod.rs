@@ -13,19 +13,21 @@ mod table;
 mod tests;
 
 pub(crate) use pool::Pool;
-use table::EntryId;
 pub(crate) use table::Table;
+use table::{EntryId, Seen};
 
 use alloc::vec::Vec;
 
 /// Tables of a key group.
 const TABLES: usize = 32;
 
-/// Where an identity is looked for: its table, and what tells it from others there.
+/// Where an identity is looked for: its table, what tells it from others there, and what was seen
+/// of it when it was asked for.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Probe {
     table: u32,
     id: EntryId,
+    seen: Seen,
 }
 
 /// An exact map from identities to `V` bytes each, for a range of key groups.
@@ -60,7 +62,7 @@ impl<const V: usize> PagedMap<V> {
     pub(crate) fn probe(&self, group: u8, id: u128) -> Probe {
         let in_group = (id >> (128 - TABLES.ilog2())) as u32;
         let table = u32::from(group - self.first_group) * TABLES as u32 + in_group;
-        let probe = Probe { table, id: EntryId::of(id) };
+        let probe = Probe { table, id: EntryId::of(id), seen: Seen::default() };
         crate::prefetch::read(self.table(&probe));
         probe
     }
@@ -72,14 +74,14 @@ impl<const V: usize> PagedMap<V> {
 
     /// First of three hints that the entry is wanted soon; a pass over a block of probes each.
     #[inline]
-    pub(crate) fn hint_line(&self, probe: &Probe) {
-        self.table(probe).hint_line(&self.pool, probe.id);
+    pub(crate) fn hint_line(&self, probe: &mut Probe) {
+        probe.seen = self.table(probe).hint_line(&self.pool, probe.id);
     }
 
     /// Second hint; whether the third is worth its while.
     #[inline]
-    pub(crate) fn hint_page(&self, probe: &Probe) -> bool {
-        self.table(probe).hint_page(probe.id)
+    pub(crate) fn hint_page(&self, probe: &mut Probe) -> bool {
+        self.table(probe).hint_page(probe.id, &mut probe.seen)
     }
 
     /// Third hint.
@@ -100,7 +102,7 @@ impl<const V: usize> PagedMap<V> {
         if table.is_full() {
             self.len -= table.make_room(&mut self.pool, probe.table as usize, alive);
         }
-        let found = table.get_or_insert(&mut self.pool, probe.id, value);
+        let found = table.get_or_insert(&mut self.pool, probe.id, probe.seen, value);
         self.len += u64::from(found.is_none());
         found
     }

@@ -18,6 +18,18 @@ pub(crate) struct Table<const V: usize> {
     capacity: u32,
     /// The page of the next entry, unless that needs a new one.
     tail: PageId,
+    /// How often the index was made anew.
+    indexed: u32,
+}
+
+/// What was seen of the line of an identity: good for as long as the index is the same, and as no
+/// position has been added.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Seen {
+    home: u32,
+    indexed: u32,
+    /// Positions of the line plus one, if the identity was none of theirs and on no other line.
+    absent: u8,
 }
 
 /// The bits of an identity that an entry keeps.
@@ -107,22 +119,31 @@ impl<const V: usize> Table<V> {
 
     /// Asks for the line of `id` and for the place of the next entry.
     #[inline]
-    pub(super) fn hint_line(&self, pool: &Pool, id: EntryId) {
-        let Some((_, line)) = self.line(id) else { return };
-        crate::prefetch::read(line);
-        let place = self.len() % Self::PAGE_ENTRIES;
-        crate::prefetch::read(&pool.page(self.tail)[place * Self::ENTRY]);
+    pub(super) fn hint_line(&self, pool: &Pool, id: EntryId) -> Seen {
+        #[expect(clippy::cast_possible_truncation, reason = "fewer lines than positions")]
+        let seen =
+            Seen { home: id.home(self.lines.len()) as u32, indexed: self.indexed, absent: 0 };
+        if let Some(line) = self.lines.get(seen.home as usize) {
+            crate::prefetch::read(line);
+            let place = self.len() % Self::PAGE_ENTRIES;
+            crate::prefetch::read(&pool.page(self.tail)[place * Self::ENTRY]);
+        }
+        seen
     }
 
     /// Asks for what the line of `id` leads to: the next line, the page that may hold the entry;
     /// whether there may be one.
     #[inline]
-    pub(super) fn hint_page(&self, id: EntryId) -> bool {
-        let Some((home, line)) = self.line(id) else { return false };
+    pub(super) fn hint_page(&self, id: EntryId, seen: &mut Seen) -> bool {
+        let home = seen.home as usize;
+        let is_home = seen.indexed == self.indexed;
+        let Some(line) = self.lines.get(home).filter(|_| is_home) else { return false };
+        let candidate = line.candidates(id.tag()).next();
         if line.went_on() {
             crate::prefetch::read(&self.lines[self.after(home)]);
+        } else if candidate.is_none() && !line.is_full() {
+            seen.absent = line.count() as u8 + 1;
         }
-        let candidate = line.candidates(id.tag()).next();
         if let Some(position) = candidate {
             crate::prefetch::read(&self.pages[position / Self::PAGE_ENTRIES]);
         }
@@ -137,9 +158,29 @@ impl<const V: usize> Table<V> {
         }
     }
 
-    /// The value of `id`; an absent id is inserted with `value`. There must be room.
+    /// The value of `id`, of which that was seen; an absent id is inserted with `value`. There
+    /// must be room.
     #[inline]
     pub(super) fn get_or_insert<'p>(
+        &mut self,
+        pool: &'p mut Pool,
+        id: EntryId,
+        seen: Seen,
+        value: [u8; V],
+    ) -> Option<&'p mut [u8; V]> {
+        if seen.indexed == self.indexed
+            && let Some(line) = self.lines.get(seen.home as usize)
+            && usize::from(seen.absent) == line.count() + 1
+        {
+            let position = self.append(pool, id, &value);
+            self.note(seen.home as usize, id.tag(), position);
+            return None;
+        }
+        self.search_or_insert(pool, id, value)
+    }
+
+    #[inline(never)]
+    fn search_or_insert<'p>(
         &mut self,
         pool: &'p mut Pool,
         id: EntryId,
@@ -271,6 +312,7 @@ impl<const V: usize> Table<V> {
             self.lines = alloc::vec![Line::EMPTY; lines];
         }
         self.capacity = capacity_of(lines);
+        self.indexed = self.indexed.wrapping_add(1);
         let mut position = 0;
         for number in 0..self.pages.len() {
             if let Some(next) = self.pages.get(number + 1) {

@@ -90,6 +90,7 @@ pub struct Fold {
     sequences: Vec<Sequence>,
     shards: Vec<Shard>,
     totals: Totals,
+    spare: Vec<Chunk>,
 }
 
 impl Fold {
@@ -104,6 +105,7 @@ impl Fold {
             sequences: (0..header.partitions).map(|n| Sequence::new(Partition(n))).collect(),
             shards: (0..shards).map(|index| Shard::new(index, shards)).collect(),
             totals: Totals::default(),
+            spare: Vec::new(),
         }
     }
 
@@ -112,13 +114,20 @@ impl Fold {
         self.shards.iter_mut().for_each(|shard| shard.window.watch());
     }
 
-    /// Parses consecutive records of a partition. Needs no `&mut`: any thread may do it.
+    /// Memory for [`Fold::parse`], used before if there is any.
+    pub fn spare_chunk(&mut self) -> Chunk {
+        self.spare.pop().unwrap_or_default()
+    }
+
+    /// Parses consecutive records of a partition into a spare chunk. Needs no `&mut`: any thread
+    /// may do it.
     pub fn parse<'a>(
         &self,
         partition: Partition,
+        spare: Chunk,
         records: impl Iterator<Item = (Offset, Millis, &'a [u8])>,
     ) -> Chunk {
-        parse(&self.keys, partition, records.size_hint().0, records)
+        parse(&self.keys, partition, spare, records)
     }
 
     /// Takes the next parsed records of a partition.
@@ -179,7 +188,8 @@ impl Fold {
                 measured += 1;
                 shards[shard_of(event.facts.user_group, count)].events.push(*event);
             };
-            let out = &mut Drained { click: &mut click, dead: &mut effects.dead_letters };
+            let (dead, spare) = (&mut effects.dead_letters, &mut self.spare);
+            let out = &mut Drained { click: &mut click, dead, spare };
             sequence.drain(w, timeline, out);
         }
         self.totals.measured += measured;
@@ -221,6 +231,13 @@ impl Fold {
             }
             hand_over(&mut effects.verdicts, &mut shard.verdicts);
             hand_over(&mut effects.rows, &mut shard.published);
+        }
+    }
+
+    /// Brings the rows up to the watermark: a lone shard puts that off.
+    fn count_waiting(&mut self) {
+        if let [shard] = self.shards.as_mut_slice() {
+            shard.count_waiting(self.watermark);
         }
     }
 
@@ -277,7 +294,8 @@ impl Fold {
     }
 
     /// Hands out every row that can still change, as of the watermark.
-    pub fn for_each_open_row(&self, mut f: impl FnMut(crate::row::Row)) {
+    pub fn for_each_open_row(&mut self, mut f: impl FnMut(crate::row::Row)) {
+        self.count_waiting();
         for row in self.shards.iter().flat_map(|shard| shard.window.rows()) {
             f(in_words(&row, &self.keys, self.generation));
         }
@@ -286,6 +304,7 @@ impl Fold {
     /// Hands out the rows that changed since the last call, as of the watermark, and whether each
     /// is sealed.
     pub fn take_touched(&mut self, mut f: impl FnMut(crate::row::Row, bool)) {
+        self.count_waiting();
         let (w, timeline, keys) = (self.watermark, &self.timeline, &self.keys);
         let generation = self.generation;
         let mut tell = |row: &OpenRow| {

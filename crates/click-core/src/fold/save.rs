@@ -37,7 +37,8 @@ pub struct Restored {
 
 impl Fold {
     /// All state as of the watermark. `with_claims` puts the dedup set into the groups' parts.
-    pub fn snapshot(&self, with_claims: bool) -> Vec<SnapshotPart> {
+    pub fn snapshot(&mut self, with_claims: bool) -> Vec<SnapshotPart> {
+        self.count_waiting();
         let mut parts = Vec::from([SnapshotPart::Common(self.save_common())]);
         let mut waiting: Vec<Vec<&Facts>> = alloc::vec![Vec::new(); usize::from(KEY_GROUPS)];
         let mut rows: Vec<Vec<OpenRow>> = alloc::vec![Vec::new(); usize::from(KEY_GROUPS)];

@@ -102,7 +102,8 @@ impl Shard {
         }
     }
 
-    /// A lone shard's clicks change their rows directly.
+    /// A lone shard's clicks change their rows directly. Those that wait are counted when rows are
+    /// published or looked at: most are decided before that, and change them once.
     pub(super) fn windows(&mut self, step: &Step<'_>) {
         let (alone, grid) = (step.shards == 1, step.w.grid_floor());
         if alone && step.publish {
@@ -118,8 +119,15 @@ impl Shard {
         self.window.apply(&self.open_here);
         self.open_here.clear();
         if alone {
-            self.source.advance(step.w, &mut self.window, &mut self.verdicts);
+            self.source.decide(step.w, &mut self.window, &mut self.verdicts);
         }
+    }
+}
+
+impl Shard {
+    /// Counts a lone shard's waiting clicks, so that its rows are true as of `w`.
+    pub(super) fn count_waiting(&mut self, w: Millis) {
+        self.source.count(w, &mut self.window);
     }
 }
 

@@ -8,7 +8,7 @@ use crate::policy::Timeline;
 use crate::record::Header;
 use crate::snapshot::{Reader, Writer};
 use crate::stage::event::Event;
-use crate::stage::parse::parse;
+use crate::stage::parse::{Chunk, parse};
 use crate::stage::sequence::{DeadLetter, Drained, Sequence};
 use crate::types::{Millis, Offset, Partition};
 use alloc::vec::Vec;
@@ -27,6 +27,7 @@ pub struct SequenceHost {
     common: Common,
     sequence: Sequence,
     announced: Millis,
+    spare: Vec<Chunk>,
 }
 
 /// What has to be known everywhere before a watermark is reached.
@@ -64,7 +65,7 @@ impl SequenceHost {
             input.end()?;
         }
         let announced = common.watermark;
-        Ok(SequenceHost { partition, common, sequence, announced })
+        Ok(SequenceHost { partition, common, sequence, announced, spare: Vec::new() })
     }
 
     /// Takes the next records of the partition; those it has read already are passed over.
@@ -77,8 +78,8 @@ impl SequenceHost {
                 fresh.push((offset, append_time, payload));
             }
         }
-        let count = fresh.len();
-        let chunk = parse(&self.common.keys, self.partition, count, fresh.into_iter());
+        let spare = self.spare.pop().unwrap_or_default();
+        let chunk = parse(&self.common.keys, self.partition, spare, fresh.into_iter());
         self.sequence.push(chunk, &mut self.common.keys);
         Ok(())
     }
@@ -132,7 +133,7 @@ impl SequenceHost {
         let (mut router, mut dead) = (Router::new(), Vec::new());
         let Common { keys, timeline, .. } = &self.common;
         let mut click = |event: &Event| put_event(router.to(event.facts.user_group), event, keys);
-        let out = &mut Drained { click: &mut click, dead: &mut dead };
+        let out = &mut Drained { click: &mut click, dead: &mut dead, spare: &mut self.spare };
         self.sequence.drain(w, timeline, out);
         Ok(Sequenced { clicks: router.finish(), dead_letters: put_all(&dead) })
     }

@@ -2,13 +2,14 @@
 //! fold needs of a click it takes from here, without putting a whole [`super::Click`] together.
 
 use super::text::is_text;
-use super::wire::{LENGTH_DELIMITED, Reader, VARINT};
+use super::wire::{LENGTH_DELIMITED, Reader, VARINT, word_varint};
 use super::{DecodeError, address, bounded};
 use crate::limits::{
     MAX_EXTRAS_BYTES, MAX_ID_BYTES, MAX_PRICE_MICROS, MAX_SOURCE_KEY_BYTES, MAX_TEXT_BYTES,
     MAX_TIME_MS,
 };
 use crate::types::{Micros, Millis};
+use crate::words::Lying;
 
 /// Field numbers of `proto/click.proto` are below this.
 const FIELDS: usize = 32;
@@ -75,28 +76,59 @@ impl Type {
     }
 }
 
-/// [`Type`] worked out: what reading a field asks.
+/// What reading a field asks, by its tag; the others are rare and read one by one.
 #[derive(Clone, Copy)]
 struct Rule {
-    most: u64,
-    wire: u64,
-    is_text: bool,
+    number: u8,
+    form: Form,
 }
 
-static RULES: [Rule; FIELDS] = {
-    let mut rules = [Rule { most: 0, wire: u64::MAX, is_text: false }; FIELDS];
-    let mut at = 0;
-    while at < FIELDS {
-        let of = TYPES[at];
-        rules[at] = Rule { most: of.most(), wire: of.wire(), is_text: of.is_text() };
-        at += 1;
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Rare,
+    Number,
+    Text,
+    Bytes,
+}
+
+/// Tags of fields below 32.
+const TAGS: usize = FIELDS << 3;
+
+static RULES: [Rule; TAGS] = {
+    let mut rules = [Rule { number: 0, form: Form::Rare }; TAGS];
+    let mut number = 0;
+    while number < FIELDS {
+        let of = TYPES[number];
+        let form = match of {
+            Type::Unknown => Form::Rare,
+            Type::Number(_) | Type::Time | Type::Price => Form::Number,
+            Type::Id | Type::Text(_) => Form::Text,
+            Type::Address | Type::Bytes(_) => Form::Bytes,
+        };
+        if !matches!(form, Form::Rare) {
+            let tag = number << 3 | of.wire().to_le_bytes()[0] as usize;
+            rules[tag] = Rule { number: number.to_le_bytes()[0], form };
+        }
+        number += 1;
     }
     rules
 };
 
+/// The greatest numbers and lengths, by field.
+static MOST: [u64; FIELDS] = {
+    let (mut most, mut number) = ([0; FIELDS], 0);
+    while number < FIELDS {
+        most[number] = TYPES[number].most();
+        number += 1;
+    }
+    most
+};
+
 /// Fields by number; those that were not there have no value.
 pub(crate) struct Fields<'a> {
-    bytes: [&'a [u8]; FIELDS],
+    /// From where the field's bytes begin to the end of the message.
+    rests: [&'a [u8]; FIELDS],
+    /// Values, and lengths.
     numbers: [u64; FIELDS],
     /// A bit for each field that was there. Values of others are of an earlier message.
     seen: u32,
@@ -104,54 +136,111 @@ pub(crate) struct Fields<'a> {
 
 impl Default for Fields<'_> {
     fn default() -> Self {
-        Fields { bytes: [&[]; FIELDS], numbers: [0; FIELDS], seen: 0 }
+        Fields { rests: [&[]; FIELDS], numbers: [0; FIELDS], seen: 0 }
     }
 }
 
 impl<'a> Fields<'a> {
     /// Reads a message; of a field that occurs twice the last one counts.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn read(&mut self, message: &'a [u8]) -> Result<(), DecodeError> {
         self.seen = 0;
-        let mut reader = Reader::new(message);
-        while !reader.is_empty() {
-            let tag = reader.tag()?;
-            let number = usize::try_from(tag >> 3).unwrap_or(FIELDS);
-            match RULES.get(number) {
-                Some(rule) if rule.wire == tag & 7 => self.field(number, rule, &mut reader)?,
-                _ => reader.skip(tag, |number| (1..FIELDS as u64).contains(&number))?,
-            }
+        let mut rest = message;
+        while let Some(head) = rest.first_chunk::<4>() {
+            rest = self.usual(u32::from_le_bytes(*head), message, rest)?;
         }
-        if self.bytes::<1>().is_empty() || self.bytes::<6>().is_empty() {
+        while !rest.is_empty() {
+            rest = self.rare(rest)?;
+        }
+        if self.lying::<1>().is_empty() || self.lying::<6>().is_empty() {
             return Err(DecodeError::Id);
         }
         Ok(())
     }
 
+    /// Reads a field of `message` that begins `rest`, with these four bytes: tags of one or two
+    /// bytes, lengths of one, numbers of up to eight. Returns what is behind it.
     #[inline(always)]
-    fn field(
+    fn usual(
         &mut self,
-        number: usize,
-        rule: &Rule,
-        reader: &mut Reader<'a>,
-    ) -> Result<(), DecodeError> {
-        let value = reader.varint()?;
-        if value > rule.most {
-            return Err(too_much(number, value, reader));
-        }
-        if rule.wire == VARINT {
-            self.numbers[number] = value;
-        } else {
-            let rest = reader.rest();
-            #[expect(clippy::cast_possible_truncation, reason = "a length within the limit")]
-            let bytes = reader.take(value as usize)?;
-            if !(rule.is_text && is_text(bytes, rest)) {
-                unusual(number, bytes)?;
+        head: u32,
+        message: &'a [u8],
+        rest: &'a [u8],
+    ) -> Result<&'a [u8], DecodeError> {
+        // A third byte of a tag makes it too great for any rule.
+        let (tag, behind, begin) = match head & 0x80 {
+            0 => (head & 0x7f, head >> 8, 1),
+            _ => (head & 0x7f | head >> 1 & 0x7f80, head >> 16, 2),
+        };
+        let Some(rule) = RULES.get(tag as usize) else { return self.rare(rest) };
+        let number = usize::from(rule.number) % FIELDS;
+        match rule.form {
+            // No text is limited to less than a length of one byte.
+            Form::Text | Form::Bytes if behind & 0x80 == 0 => {
+                let value = &rest[begin + 1..];
+                let len = (behind & 0x7f) as usize;
+                let (bytes, behind) = value.split_at_checked(len).ok_or(DecodeError::Truncated)?;
+                if rule.form != Form::Text || !is_text(bytes, value) {
+                    unusual(number, bytes)?;
+                }
+                self.set_bytes(number, len, value);
+                Ok(behind)
             }
-            self.bytes[number] = bytes;
+            Form::Number => {
+                let value = &rest[begin..];
+                match usual_number(message, value) {
+                    Some((word, behind)) if word <= MOST[number] => {
+                        self.set_number(number, word);
+                        Ok(behind)
+                    }
+                    _ => self.rare(rest),
+                }
+            }
+            Form::Text | Form::Bytes | Form::Rare => self.rare(rest),
         }
+    }
+
+    #[inline(always)]
+    const fn set_number(&mut self, number: usize, value: u64) {
+        self.numbers[number] = value;
         self.seen |= 1 << number;
-        Ok(())
+    }
+
+    #[inline(always)]
+    const fn set_bytes(&mut self, number: usize, len: usize, value: &'a [u8]) {
+        (self.rests[number], self.numbers[number]) = (value, len as u64);
+        self.seen |= 1 << number;
+    }
+
+    /// Reads any field.
+    fn rare(&mut self, rest: &'a [u8]) -> Result<&'a [u8], DecodeError> {
+        let mut reader = Reader::new(rest);
+        let tag = reader.tag()?;
+        let rule = usize::try_from(tag).ok().and_then(|tag| RULES.get(tag));
+        let Some(rule) = rule.filter(|rule| rule.form != Form::Rare) else {
+            reader.skip(tag, |number| (1..FIELDS as u64).contains(&number))?;
+            return Ok(reader.rest());
+        };
+        let (value, rest) = (reader.varint()?, reader.rest());
+        let number = usize::from(rule.number);
+        if rule.form == Form::Number {
+            if value > MOST[number] {
+                return Err(too_much(number));
+            }
+            self.set_number(number, value);
+            return Ok(rest);
+        }
+        let len = usize::try_from(value).ok().filter(|len| *len <= rest.len());
+        let Some(len) = len else { return Err(DecodeError::Truncated) };
+        if value > MOST[number] {
+            return Err(too_much(number));
+        }
+        let (bytes, behind) = rest.split_at(len);
+        if rule.form != Form::Text || !is_text(bytes, rest) {
+            unusual(number, bytes)?;
+        }
+        self.set_bytes(number, len, rest);
+        Ok(behind)
     }
 
     #[inline(always)]
@@ -161,9 +250,17 @@ impl<'a> Fields<'a> {
 
     /// A length-delimited field, empty if it was not there.
     #[inline(always)]
-    pub(crate) const fn bytes<const NUMBER: usize>(&self) -> &'a [u8] {
+    pub(crate) fn lying<const NUMBER: usize>(&self) -> Lying<'a> {
         const { assert!(TYPES[NUMBER].wire() == LENGTH_DELIMITED) };
-        if self.has::<NUMBER>() { self.bytes[NUMBER] } else { &[] }
+        #[expect(clippy::cast_possible_truncation, reason = "a length within a payload")]
+        let len = if self.has::<NUMBER>() { self.numbers[NUMBER] as usize } else { 0 };
+        Lying::new(len, self.rests[NUMBER])
+    }
+
+    /// The bytes of a length-delimited field, empty if it was not there.
+    #[inline(always)]
+    pub(crate) fn bytes<const NUMBER: usize>(&self) -> &'a [u8] {
+        self.lying::<NUMBER>().bytes()
     }
 
     /// A text field, if it was there.
@@ -171,7 +268,8 @@ impl<'a> Fields<'a> {
     pub(super) fn text<const NUMBER: usize>(&self) -> Option<&'a str> {
         const { assert!(TYPES[NUMBER].is_text()) };
         // Text has been checked when it was read.
-        self.has::<NUMBER>().then(|| core::str::from_utf8(self.bytes[NUMBER]).unwrap_or_default())
+        let text = || core::str::from_utf8(self.bytes::<NUMBER>()).unwrap_or_default();
+        self.has::<NUMBER>().then(text)
     }
 
     /// A number, if it was there.
@@ -200,14 +298,28 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// The number that begins `rest`, which ends where `message` does, and what is behind it; none if
+/// it takes more than eight bytes, or more than there are.
+#[inline(always)]
+fn usual_number<'a>(message: &[u8], rest: &'a [u8]) -> Option<(u64, &'a [u8])> {
+    let word = match (rest.first_chunk::<8>(), message.last_chunk::<8>()) {
+        (Some(word), _) => u64::from_le_bytes(*word),
+        (None, Some(last)) if !rest.is_empty() => {
+            u64::from_le_bytes(*last) >> (64 - 8 * rest.len())
+        }
+        _ => return None,
+    };
+    if word & 0x80 == 0 {
+        return Some((word & 0x7f, &rest[1..]));
+    }
+    let (value, len) = word_varint(word)?;
+    Some((value, rest.get(len..)?))
+}
+
 /// What is wrong with a number or a length above its limit.
 #[cold]
-fn too_much(number: usize, value: u64, reader: &Reader<'_>) -> DecodeError {
-    let of = TYPES[number];
-    if of.wire() == LENGTH_DELIMITED && value > reader.rest().len() as u64 {
-        return DecodeError::Truncated;
-    }
-    match of {
+const fn too_much(number: usize) -> DecodeError {
+    match TYPES[number] {
         Type::Time => DecodeError::Time,
         Type::Price => DecodeError::Price,
         Type::Id => DecodeError::Id,

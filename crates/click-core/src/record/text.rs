@@ -29,7 +29,8 @@ fn unprintable(block: &[u8; BLOCK]) -> u32 {
 #[cfg(not(target_arch = "x86_64"))]
 #[inline(always)]
 fn unprintable(block: &[u8; BLOCK]) -> u32 {
-    let mark = |marks, (place, byte): (usize, &u8)| marks | u32::from(!is_printable(*byte)) << place;
+    let mark =
+        |marks, (place, byte): (usize, &u8)| marks | u32::from(!is_printable(*byte)) << place;
     block.iter().enumerate().fold(0, mark)
 }
 

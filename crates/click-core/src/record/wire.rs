@@ -135,21 +135,14 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Up to eight bytes at once: finds the last one, then closes the gaps of a bit each.
+    /// Up to eight bytes at once.
     #[inline(always)]
     fn word_varint(&mut self) -> Result<u64, DecodeError> {
-        const STOPS: u64 = 0x8080_8080_8080_8080;
         let Some(word) = self.bytes.first_chunk::<8>() else { return self.long_varint() };
-        let word = u64::from_le_bytes(*word);
-        let stops = !word & STOPS;
-        if stops == 0 {
+        let Some((value, len)) = word_varint(u64::from_le_bytes(*word)) else {
             return self.long_varint();
-        }
-        let mut value = word & (stops ^ (stops - 1)) & !STOPS;
-        value = (value & 0x7f00_7f00_7f00_7f00) >> 1 | value & 0x007f_007f_007f_007f;
-        value = (value & 0xffff_0000_ffff_0000) >> 2 | value & 0x0000_ffff_0000_ffff;
-        value = (value & 0xffff_ffff_0000_0000) >> 4 | value & 0x0000_0000_ffff_ffff;
-        self.bytes = &self.bytes[stops.trailing_zeros() as usize / 8 + 1..];
+        };
+        self.bytes = &self.bytes[len..];
         Ok(value)
     }
 
@@ -169,6 +162,22 @@ impl<'a> Reader<'a> {
         }
         Err(if self.bytes.len() < 10 { DecodeError::Truncated } else { DecodeError::Malformed })
     }
+}
+
+/// The varint that begins a word, and how many of its bytes it takes; none if that is more than
+/// all: finds the last byte, then closes the gaps of a bit each.
+#[inline(always)]
+pub(super) const fn word_varint(word: u64) -> Option<(u64, usize)> {
+    const STOPS: u64 = 0x8080_8080_8080_8080;
+    let stops = !word & STOPS;
+    if stops == 0 {
+        return None;
+    }
+    let mut value = word & (stops ^ (stops - 1)) & !STOPS;
+    value = (value & 0x7f00_7f00_7f00_7f00) >> 1 | value & 0x007f_007f_007f_007f;
+    value = (value & 0xffff_0000_ffff_0000) >> 2 | value & 0x0000_ffff_0000_ffff;
+    value = (value & 0xffff_ffff_0000_0000) >> 4 | value & 0x0000_0000_ffff_ffff;
+    Some((value, stops.trailing_zeros() as usize / 8 + 1))
 }
 
 /// Appends a varint.

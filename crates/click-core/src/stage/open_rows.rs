@@ -190,6 +190,25 @@ impl OpenRows {
     pub(super) fn decide(&mut self, id: RowId, class: Class, sum: Micros, at: Millis) -> bool {
         let line = &mut self.lines[id as usize];
         line.pending -= u32::from(!planted(Bug::PendingNotCleared));
+        self.settle(id, class, sum, at)
+    }
+
+    /// Counts a click that is decided; true if the row had been published until then.
+    #[inline]
+    pub(super) fn count_decided(
+        &mut self,
+        id: RowId,
+        class: Class,
+        sum: Micros,
+        at: Millis,
+    ) -> bool {
+        self.lines[id as usize].measured += 1;
+        self.settle(id, class, sum, at)
+    }
+
+    #[inline]
+    fn settle(&mut self, id: RowId, class: Class, sum: Micros, at: Millis) -> bool {
+        let line = &mut self.lines[id as usize];
         line.decided = true;
         let first = line.change(at);
         if class == Class::V {

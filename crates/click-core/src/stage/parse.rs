@@ -12,6 +12,7 @@ use crate::record::{
 use crate::rules::{method, purpose};
 use crate::types::{Millis, Offset, Partition};
 use crate::verdict::Reasons;
+use crate::words::Lying;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -101,20 +102,32 @@ impl Chunk {
         self.records.len()
     }
 
+    /// Empties it, keeping its memory.
+    fn clear(&mut self) {
+        self.records.clear();
+        self.events.clear();
+        self.new_keys = Keys::default();
+        self.owners.clear();
+        self.trackers.clear();
+        self.policies = 0;
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
 }
 
-/// Parses consecutive records `(offset, append_time, payload)` of `partition`, about `expected`.
+/// Parses consecutive records `(offset, append_time, payload)` of `partition`; `spare` gives its
+/// memory.
+#[inline(never)]
 pub fn parse<'a>(
     keys: &KeyTable,
     partition: Partition,
-    expected: usize,
+    spare: Chunk,
     records: impl Iterator<Item = (Offset, Millis, &'a [u8])>,
 ) -> Chunk {
-    let mut parser = Parser::new(keys, partition, expected);
+    let mut parser = Parser::new(keys, partition, spare, records.size_hint().0);
     for (offset, append_time, payload) in records {
         parser.record(offset, append_time, payload);
     }
@@ -142,8 +155,8 @@ struct Asked<'a> {
 }
 
 impl<'k, 'a> Parser<'k, 'a> {
-    fn new(keys: &'k KeyTable, partition: Partition, records: usize) -> Self {
-        let mut chunk = Chunk::default();
+    fn new(keys: &'k KeyTable, partition: Partition, mut chunk: Chunk, records: usize) -> Self {
+        chunk.clear();
         chunk.records.reserve(records);
         chunk.events.reserve(records);
         let (fields, block) = (Fields::default(), Vec::with_capacity(BLOCK));
@@ -278,14 +291,14 @@ const fn number(index: usize) -> u32 {
 /// A click's facts, but for the numbers of its row keys.
 #[inline(always)]
 fn event(identity: &Identity, click: &Fields<'_>, partition: Partition, offset: Offset) -> Event {
-    let (click_id, issuer) = (click.bytes::<1>(), click.bytes::<3>());
-    let (user, ad) = (click.bytes::<4>(), click.bytes::<6>());
-    let issuer = if planted(Bug::ClaimIgnoresIssuer) { &[] } else { issuer };
-    let claimer = if planted(Bug::ClaimIgnoresUser) { &[] } else { user };
+    let (click_id, issuer) = (click.lying::<1>(), click.lying::<3>());
+    let (user, ad) = (click.lying::<4>(), click.lying::<6>());
+    let issuer = if planted(Bug::ClaimIgnoresIssuer) { Lying::NOTHING } else { issuer };
+    let claimer = if planted(Bug::ClaimIgnoresUser) { Lying::NOTHING } else { user };
     let source = source_of(identity, click);
     Event {
-        claim: identity.of([issuer, click_id, claimer]),
-        pair: if user.is_empty() { 0 } else { identity.of([user, ad]) },
+        claim: identity.of_parts(3, [issuer, click_id, claimer]),
+        pair: if user.is_empty() { 0 } else { identity.of_parts(2, [user, ad]) },
         facts: Facts {
             source,
             fold_time: Millis(0),
@@ -318,7 +331,7 @@ fn flags_of(click: &Fields<'_>) -> Flags {
     if purpose::is_not_a_person(click.bytes::<21>()) {
         flags |= Flags::PREFETCH;
     }
-    if !click.bytes::<4>().is_empty() {
+    if !click.lying::<4>().is_empty() {
         flags |= Flags::USER;
     }
     Flags(flags)

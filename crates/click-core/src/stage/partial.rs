@@ -55,6 +55,9 @@ pub trait Tally {
     /// The verdict of a click that has been counted, at `places`, became final at `at`.
     fn decide(&mut self, click: &Facts, places: Places, at: Millis);
 
+    /// The verdict of a click that has not been counted became final at `at`.
+    fn count_decided(&mut self, click: &Facts, at: Millis);
+
     /// First of two hints that a click will be counted soon.
     fn hint_key(&self, click: &Facts);
 
@@ -89,6 +92,12 @@ impl Tally for Partials {
                 partial.sum_micros += i128::from(sum.0);
             }
         }
+    }
+
+    #[inline]
+    fn count_decided(&mut self, click: &Facts, at: Millis) {
+        let places = self.count(click, at);
+        self.decide(click, places, at);
     }
 
     #[inline]

@@ -88,8 +88,12 @@ pub struct Drained<'a> {
     pub click: &'a mut dyn FnMut(&Event),
     /// Receives each record that no click comes of.
     pub dead: &'a mut Vec<DeadLetter>,
+    /// Receives the chunks that are done with, for their memory.
+    pub spare: &'a mut Vec<Chunk>,
 }
 
+/// Chunks that are kept for their memory.
+const MAX_SPARE_CHUNKS: usize = 16;
 const SWEEP_EVERY_MS: u64 = 3_600_000;
 
 impl Sequence {
@@ -223,6 +227,9 @@ impl Sequence {
                 }
                 self.take(record, events, trackers, &mut judge, out);
                 ahead.next += 1;
+            }
+            if out.spare.len() < MAX_SPARE_CHUNKS {
+                out.spare.push(ahead.chunk);
             }
         }
     }

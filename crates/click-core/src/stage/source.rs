@@ -42,7 +42,7 @@ pub struct SourceStage {
     waiting: VecDeque<Waiting>,
     /// Number of the first waiting click; numbers count up for ever.
     first: u64,
-    /// Clicks below this number have been counted as pending.
+    /// Clicks below this number have been counted, as pending if they still wait.
     counted: u64,
     /// By a hash of the source, number of the last click: chains of clicks hang off it.
     heads: Vec<u64>,
@@ -213,24 +213,48 @@ impl SourceStage {
         }
     }
 
-    /// Counts the clicks that are known at `to` and decides those that are final then; all clicks
+    /// Decides the clicks that are final at `to` and counts those that are known then; all clicks
     /// with a fold time below `to` have been taken.
     pub fn advance(&mut self, to: Millis, tally: &mut impl Tally, verdicts: &mut Vec<Verdict>) {
+        self.decide(to, tally, verdicts);
         self.count(to, tally);
+    }
+
+    /// Decides the clicks that are final at `to`, counted as pending before or not.
+    pub fn decide(&mut self, to: Millis, tally: &mut impl Tally, verdicts: &mut Vec<Verdict>) {
         let look_ahead = LOOK_AHEAD_MS - u64::from(planted(Bug::FinalTooSoon));
         let final_at = |waiting: &Waiting| waiting.click.fold_time.plus(look_ahead);
         while let Some(front) = self.waiting.front().filter(|front| final_at(front) <= to) {
-            if let Some(ahead) = self.waiting.get(AHEAD) {
-                tally.hint_places(ahead.places);
+            self.hint_decision(tally);
+            if self.first < self.counted {
+                tally.decide(&front.click, front.places, final_at(front));
+            } else {
+                tally.count_decided(&front.click, final_at(front));
             }
-            tally.decide(&front.click, front.places, final_at(front));
             verdicts.push(front.click.verdict());
             self.waiting.pop_front();
             self.first += 1;
         }
+        self.counted = self.counted.max(self.first);
     }
 
-    fn count(&mut self, to: Millis, tally: &mut impl Tally) {
+    /// Asks for the rows of clicks that will be decided soon.
+    #[inline]
+    fn hint_decision(&self, tally: &impl Tally) {
+        if let Some(ahead) = self.waiting.get(AHEAD) {
+            if ahead.places == NOWHERE {
+                tally.hint_row(&ahead.click);
+            } else {
+                tally.hint_places(ahead.places);
+            }
+        }
+        if let Some(ahead) = self.waiting.get(2 * AHEAD).filter(|ahead| ahead.places == NOWHERE) {
+            tally.hint_key(&ahead.click);
+        }
+    }
+
+    /// Counts the clicks that are known at `to` as pending.
+    pub fn count(&mut self, to: Millis, tally: &mut impl Tally) {
         let from = to_index(self.counted - self.first);
         let known_at = |click: &Facts| click.fold_time.plus(1);
         for place in from..self.waiting.len() {

@@ -14,6 +14,8 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 const BLOCK: usize = 32;
+/// Steps of the way to an entry: its table, its line, the entry.
+const STEPS: usize = 3;
 const SWEEP_EVERY_MS: u64 = 60_000;
 /// Dead entries are gone within this long, well before 32 bits of milliseconds wrap.
 const SWEEP_ROUND_MS: u64 = 24 * 3_600_000;
@@ -83,19 +85,38 @@ impl UserStage {
         }
     }
 
-    /// Decides D1 and D2 of clicks in fold order.
+    /// Decides D1 and D2 of clicks in fold order. What a block of them will look at is asked for
+    /// while the blocks before it are decided, a step of the way there at a time.
     pub fn apply(&mut self, events: &mut [Event], timeline: &Timeline, journal: &mut Journal) {
-        let mut probes = [Probes::default(); BLOCK];
-        for block in events.chunks_mut(BLOCK) {
-            self.hint(block, &mut probes);
-            let leaps = block.last().is_some_and(|last| self.is_long_unswept(last.facts.fold_time));
-            for (event, probes) in block.iter_mut().zip(&probes) {
-                if leaps {
-                    self.catch_up(event.facts.fold_time, timeline);
-                }
-                if !event.facts.reasons.any_stateless() || planted(Bug::InvalidClaims) {
-                    self.decide(event, probes, timeline, journal);
-                }
+        let mut probes = [[Probes::default(); BLOCK]; STEPS];
+        for number in 0..events.len().div_ceil(BLOCK) + STEPS - 1 {
+            self.probe(block(events, number), &mut probes[number % STEPS]);
+            if let Some(before) = number.checked_sub(1) {
+                let len = block(events, before).len();
+                self.hint_lines(&mut probes[before % STEPS][..len]);
+            }
+            if let Some(before) = number.checked_sub(2) {
+                let block = block(events, before);
+                self.decide_block(block, &mut probes[before % STEPS], timeline, journal);
+            }
+        }
+    }
+
+    fn decide_block(
+        &mut self,
+        block: &mut [Event],
+        probes: &mut [Probes; BLOCK],
+        timeline: &Timeline,
+        journal: &mut Journal,
+    ) {
+        self.hint_pages(&mut probes[..block.len()]);
+        let leaps = block.last().is_some_and(|last| self.is_long_unswept(last.facts.fold_time));
+        for (event, probes) in block.iter_mut().zip(probes) {
+            if leaps {
+                self.catch_up(event.facts.fold_time, timeline);
+            }
+            if !event.facts.reasons.any_stateless() || planted(Bug::InvalidClaims) {
+                self.decide(event, probes, timeline, journal);
             }
         }
     }
@@ -210,22 +231,29 @@ impl UserStage {
         }
     }
 
-    /// Asks for all that the block will look at, a step of the way there at a time.
+    /// Works out where a block's identities are looked for.
     #[inline]
-    fn hint(&self, block: &[Event], probes: &mut [Probes; BLOCK]) {
-        for (event, probes) in block.iter().zip(&mut *probes) {
+    fn probe(&self, block: &[Event], probes: &mut [Probes; BLOCK]) {
+        for (event, probes) in block.iter().zip(probes) {
             probes.claim = self.claims.probe(event.facts.user_group, event.claim);
             probes.pair = self.pairs.probe(event.facts.user_group, event.pair);
         }
-        let probes = &mut probes[..block.len()];
-        for probes in &*probes {
-            self.claims.hint_line(&probes.claim);
-            self.pairs.hint_line(&probes.pair);
+    }
+
+    #[inline]
+    fn hint_lines(&self, probes: &mut [Probes]) {
+        for probes in probes {
+            self.claims.hint_line(&mut probes.claim);
+            self.pairs.hint_line(&mut probes.pair);
         }
+    }
+
+    #[inline]
+    fn hint_pages(&self, probes: &mut [Probes]) {
         let mut candidates = false;
         for probes in &mut *probes {
-            probes.candidates = self.claims.hint_page(&probes.claim);
-            probes.candidates |= self.pairs.hint_page(&probes.pair);
+            probes.candidates = self.claims.hint_page(&mut probes.claim);
+            probes.candidates |= self.pairs.hint_page(&mut probes.pair);
             candidates |= probes.candidates;
         }
         if candidates {
@@ -289,6 +317,13 @@ impl UserStage {
         }
         journal.pairs.push(PairClick { group, identity: event.pair, fold_time: now, age_ms });
     }
+}
+
+/// Clicks of block `number`, none if there are no more.
+#[inline]
+fn block(events: &mut [Event], number: usize) -> &mut [Event] {
+    let len = events.len();
+    &mut events[(number * BLOCK).min(len)..((number + 1) * BLOCK).min(len)]
 }
 
 fn claim_alive(value: [u8; 4], now: Millis, timeline: &Timeline) -> bool {

@@ -211,6 +211,16 @@ impl Tally for WindowStage {
     }
 
     #[inline]
+    fn count_decided(&mut self, click: &Facts, at: Millis) {
+        let class = click.reasons.class();
+        for (slot, sum) in click.rows() {
+            let id = self.row(slot);
+            let first = self.rows.count_decided(id, class, sum, at.grid_ceil());
+            self.touch(id, first);
+        }
+    }
+
+    #[inline]
     fn hint_key(&self, click: &Facts) {
         self.rows.hint_key(click.ad_key);
         self.rows.hint_key(click.publisher_key);

@@ -51,7 +51,7 @@ impl Intake {
         let mut jobs: Vec<(Partition, usize, Chunk)> = Vec::new();
         for (number, batch) in (0..).zip(&self.batches) {
             let starts = (0..batch.len()).step_by(CHUNK_RECORDS);
-            jobs.extend(starts.map(|start| (Partition(number), start, Chunk::default())));
+            jobs.extend(starts.map(|start| (Partition(number), start, fold.spare_chunk())));
         }
         let parser = &*fold;
         threads.for_each(&mut jobs, |_, (partition, start, chunk)| {
@@ -60,7 +60,7 @@ impl Intake {
             let records = batch.iter().take(end).skip(*start);
             let records =
                 records.map(|(offset, time, payload)| (Offset(offset), Millis(time), payload));
-            *chunk = parser.parse(*partition, records);
+            *chunk = parser.parse(*partition, std::mem::take(chunk), records);
         });
         for (partition, _, chunk) in jobs {
             fold.push(partition, chunk);

@@ -173,7 +173,7 @@ impl Engine {
     }
 
     /// Rows in memory, as of the watermark.
-    pub fn for_each_open_row(&self, f: impl FnMut(Row)) {
+    pub fn for_each_open_row(&mut self, f: impl FnMut(Row)) {
         self.fold.for_each_open_row(f);
     }
 

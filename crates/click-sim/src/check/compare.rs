@@ -18,7 +18,8 @@ impl Run<'_> {
     }
 
     /// Compares the whole state as of W.
-    pub(super) fn look(&self) {
+    pub(super) fn look(&mut self) {
+        self.tell_live();
         let (w, history) = (self.fold.watermark().0, &self.world.history);
         self.look_at_positions();
         self.look_at_totals();

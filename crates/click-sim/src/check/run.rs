@@ -202,7 +202,8 @@ impl<'w> Run<'w> {
         let count = if self.style.batch == usize::MAX { most } else { 1 + self.dice.below(most) };
         let records = (from as u64..).zip(rest).take(count);
         let records = records.map(|(o, (time, bytes))| (Offset(o), Millis(*time), &bytes[..]));
-        let chunk = self.fold.parse(partition, records);
+        let spare = self.fold.spare_chunk();
+        let chunk = self.fold.parse(partition, spare, records);
         assert_eq!(chunk.len(), count, "each record is parsed to something");
         self.fold.push(partition, chunk);
         self.records_read += count;
@@ -254,6 +255,9 @@ impl<'w> Run<'w> {
         let effects = core::mem::take(&mut self.effects);
         self.take_effects(&effects);
         self.effects = effects;
+        if self.dice.percent(50) {
+            self.tell_live();
+        }
     }
 
     fn take_effects(&mut self, effects: &Effects) {
@@ -267,7 +271,11 @@ impl<'w> Run<'w> {
         let rows: Vec<_> = effects.rows.iter().map(|published| published.row.clone()).collect();
         assert_eq!(decode_rows(&encode_rows(rows.iter())).as_ref(), Ok(&rows), "rows as bytes");
         rows.iter().for_each(|row| told.take_row(row, world, w, &mut self.store));
-        let (mut touched, generation) = (Vec::new(), world.header.generation);
+    }
+
+    /// Lets the live view know what changed; until then the fold may put off its rows.
+    pub(super) fn tell_live(&mut self) {
+        let (mut touched, generation) = (Vec::new(), self.world.header.generation);
         self.fold.take_touched(|row, sealed| {
             assert_eq!(row.version.generation(), generation);
             touched.push((bridge::plain_row(&row), sealed));
@@ -276,6 +284,7 @@ impl<'w> Run<'w> {
     }
 
     fn take_checkpoint(&mut self) {
+        self.tell_live();
         let with_claims = self.dice.percent(50);
         self.seen.journals = self.journals.len();
         self.checkpoint = Some(Checkpoint {
