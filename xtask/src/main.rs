@@ -1,5 +1,5 @@
 //! Project tasks: `cargo xtask ci`, `tidy`, `setup`, and the proofs: `sim`, `planted`,
-//! `reliability`.
+//! `kills`, `reliability`.
 //!
 //! `ci` is the whole truth about a change and what `.ci/run` calls. Nothing here ships, and
 //! nothing here decides what a check means: it runs the tools in order and stops at the first
@@ -26,6 +26,8 @@ usage: cargo xtask TASK
                     --story S
   planted [--seconds N] [--save]
                     switch on each planted bug and see whether it is found
+  kills --cycles N [--save]
+                    kill the real binary N times under load and look for every click
   reliability       write the figures of docs/reliability.md
   setup             install what the tests need (idempotent; packages need root or sudo)
 ";
@@ -52,6 +54,7 @@ fn task() -> Result<()> {
         ["sim", "--seeds", rest @ ..] => proof::sim(&root, "seeds", rest),
         ["sim", "--story", rest @ ..] => proof::sim(&root, "story", rest),
         ["planted", rest @ ..] => proof::planted(&root, rest),
+        ["kills", "--cycles", rest @ ..] => proof::sim(&root, "kills", rest),
         ["reliability"] => proof::sim(&root, "report", &[]),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

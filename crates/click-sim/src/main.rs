@@ -5,6 +5,7 @@
 
 mod campaign;
 mod hunt;
+mod kills;
 mod report;
 mod results;
 
@@ -17,6 +18,8 @@ usage: click-sim TASK
                                 the last seed that was saved
   story S                       play one seed, tell what happens, and shorten it if it fails
   planted [--seconds N] [--save]  switch on each planted bug and see whether it is found
+  kills N [--save]              kill the real binary N times under load; a stopped run keeps the
+                                rounds that were saved
   report                        write the figures of docs/reliability.md from the saved results
 ";
 
@@ -49,6 +52,7 @@ fn run(arguments: &[String]) -> Result<bool, String> {
         }
         "story" => Ok(campaign::story(number(rest.first().copied())?)),
         "planted" => hunt::run(option(rest, "--seconds")?.unwrap_or(60), save),
+        "kills" => kills::run(number(rest.first().copied())?, save),
         "report" => report::write(),
         _ => Err(USAGE.into()),
     }

@@ -14,6 +14,8 @@ pub(crate) enum Kind {
     Simulation,
     /// Planted bugs; what failed is what was missed.
     Planted,
+    /// Kills of the real binary under load.
+    Kills,
 }
 
 /// One run.
@@ -66,12 +68,19 @@ pub(crate) fn next_seed() -> Result<u64, String> {
     Ok(ends.max().unwrap_or(0))
 }
 
-/// The commit that is checked out; changed files are said.
+/// The commit that is checked out; changed files are said, but for the results themselves: a run
+/// that goes on where another was stopped is of the same code.
 pub(crate) fn commit() -> Result<String, String> {
-    let described = Command::new("git")
-        .args(["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"])
-        .current_dir(path("."))
-        .output()
-        .map_err(|error| format!("git: {error}"))?;
-    Ok(String::from_utf8_lossy(&described.stdout).trim().to_owned())
+    let hash = git(&["rev-parse", "--short=12", "HEAD"])?;
+    let changed = git(&["status", "--porcelain", "-uno", "--", ".", ":!docs/reliability*"])?;
+    Ok(if changed.is_empty() { hash } else { format!("{hash}-dirty") })
+}
+
+fn git(arguments: &[&str]) -> Result<String, String> {
+    let asked = Command::new("git").args(arguments).current_dir(path(".")).output();
+    let asked = asked.map_err(|error| format!("git: {error}"))?;
+    if !asked.status.success() {
+        return Err(format!("git: {}", String::from_utf8_lossy(&asked.stderr).trim()));
+    }
+    Ok(String::from_utf8_lossy(&asked.stdout).trim().to_owned())
 }

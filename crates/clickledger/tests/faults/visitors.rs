@@ -17,6 +17,13 @@ impl Visitors {
         Visitors { dir: tempfile::tempdir().unwrap(), acknowledged: 0 }
     }
 
+    /// Clicks of a load that nothing cuts short.
+    pub fn all_of(seconds: f64) -> usize {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small")]
+        let all = (f64::from(RATE) * seconds) as usize;
+        all
+    }
+
     fn at(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -53,6 +60,8 @@ impl Visitors {
     pub fn end(&mut self, mut loading: Child) -> usize {
         loading.wait().unwrap();
         let lines = std::fs::read(self.at("journal")).unwrap_or_default();
+        // A load that never came to write one must not leave the journal of the one before it.
+        let _ = std::fs::remove_file(self.at("journal"));
         let all = std::fs::File::options().create(true).append(true).open(self.at("all"));
         std::io::Write::write_all(&mut all.unwrap(), &lines).unwrap();
         let added = lines.iter().filter(|byte| **byte == b'\n').count();
