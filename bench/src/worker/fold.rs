@@ -78,7 +78,7 @@ impl Bench {
         self.verdicts += self.effects.verdicts.len();
     }
 
-    fn answer(&self, args: &FoldArgs, bytes: usize, grown: u64, wall: Duration) -> Value {
+    fn answer(&mut self, args: &FoldArgs, bytes: usize, grown: u64, wall: Duration) -> Value {
         let mut tally = Tally::default();
         self.fold.for_each_open_row(|row| tally.add(&row));
         let (claims_bytes, pairs_bytes) = self.fold.dedup_memory();

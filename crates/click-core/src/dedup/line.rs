@@ -28,12 +28,12 @@ impl Line {
 
     /// Positions that it holds.
     #[inline]
-    pub(super) const fn count(&self) -> usize {
-        (self.0[0] & COUNT) as usize
+    pub(super) const fn count(&self) -> u8 {
+        self.0[0] & COUNT
     }
 
     pub(super) const fn is_full(&self) -> bool {
-        self.count() == PLACES
+        self.count() as usize == PLACES
     }
 
     /// Whether entries at home here went on to the next line.
@@ -49,7 +49,7 @@ impl Line {
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "split into 16 and 4 bits")]
     pub(super) fn push(&mut self, tag: u8, position: usize) {
-        let place = self.count();
+        let place = self.count() as usize;
         self.0[TAGS + place] = tag;
         let low = (position as u16).to_le_bytes();
         self.0[LOW + 2 * place..LOW + 2 * place + 2].copy_from_slice(&low);
@@ -98,7 +98,7 @@ impl Iterator for Candidates<'_> {
             let bit = self.marks.trailing_zeros() as usize;
             self.marks &= self.marks - 1;
             let place = bit / 8 + 8 * (bit % 8);
-            if place < self.line.count() {
+            if place < usize::from(self.line.count()) {
                 return Some(self.line.position(place));
             }
         }
@@ -133,7 +133,7 @@ mod tests {
             assert_eq!(line.is_full(), count == PLACES);
             assert!(!line.went_on());
             line.set_went_on();
-            assert!(line.went_on() && line.count() == count);
+            assert!(line.went_on() && usize::from(line.count()) == count);
         }
     }
 }

@@ -142,7 +142,7 @@ impl<const V: usize> Table<V> {
         if line.went_on() {
             crate::prefetch::read(&self.lines[self.after(home)]);
         } else if candidate.is_none() && !line.is_full() {
-            seen.absent = line.count() as u8 + 1;
+            seen.absent = line.count() + 1;
         }
         if let Some(position) = candidate {
             crate::prefetch::read(&self.pages[position / Self::PAGE_ENTRIES]);
@@ -170,7 +170,7 @@ impl<const V: usize> Table<V> {
     ) -> Option<&'p mut [u8; V]> {
         if seen.indexed == self.indexed
             && let Some(line) = self.lines.get(seen.home as usize)
-            && usize::from(seen.absent) == line.count() + 1
+            && seen.absent == line.count() + 1
         {
             let position = self.append(pool, id, &value);
             self.note(seen.home as usize, id.tag(), position);

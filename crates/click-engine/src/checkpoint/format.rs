@@ -4,7 +4,7 @@ use click_core::fold::SnapshotPart;
 use click_core::planted::{Bug, planted};
 use click_core::types::{Millis, Offset};
 
-const MAGIC: &[u8; 8] = b"CLKSTAT2";
+const MAGIC: &[u8; 8] = b"CLKSTAT3";
 const COMMON: u16 = u16::MAX;
 
 /// A run file and how much of it belongs to a checkpoint.
