@@ -28,6 +28,8 @@ usage: cargo xtask TASK
                     switch on each planted bug and see whether it is found
   kills --cycles N [--save]
                     kill the real binary N times under load and look for every click
+  fuzz --seconds N [--save]
+                    damage the inputs of all that parses and hold it to its promises
   reliability       write the figures of docs/reliability.md
   setup             install what the tests need (idempotent; packages need root or sudo)
 ";
@@ -55,6 +57,7 @@ fn task() -> Result<()> {
         ["sim", "--story", rest @ ..] => proof::sim(&root, "story", rest),
         ["planted", rest @ ..] => proof::planted(&root, rest),
         ["kills", "--cycles", rest @ ..] => proof::sim(&root, "kills", rest),
+        ["fuzz", "--seconds", rest @ ..] => proof::sim(&root, "fuzz", rest),
         ["reliability"] => proof::sim(&root, "report", &[]),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

@@ -6,6 +6,7 @@
 mod campaign;
 mod hunt;
 mod kills;
+mod mutations;
 mod report;
 mod results;
 
@@ -20,6 +21,8 @@ usage: click-sim TASK
   planted [--seconds N] [--save]  switch on each planted bug and see whether it is found
   kills N [--save]              kill the real binary N times under load; a stopped run keeps the
                                 rounds that were saved
+  fuzz SECONDS [--save]         damage the corpora's inputs and hold what parses to its promises
+  corpora                       write the inputs that the corpora begin with
   report                        write the figures of docs/reliability.md from the saved results
 ";
 
@@ -53,6 +56,8 @@ fn run(arguments: &[String]) -> Result<bool, String> {
         "story" => Ok(campaign::story(number(rest.first().copied())?)),
         "planted" => hunt::run(option(rest, "--seconds")?.unwrap_or(60), save),
         "kills" => kills::run(number(rest.first().copied())?, save),
+        "fuzz" => mutations::run(number(rest.first().copied())?, save),
+        "corpora" => mutations::seeds(),
         "report" => report::write(),
         _ => Err(USAGE.into()),
     }

@@ -35,6 +35,17 @@ is looked for in the ledger: it has to be there once. A round that fails counts 
 |---|---|---|---|
 ";
 
+const MUTATIONS: &str = "
+### Mutations of what is parsed
+
+Whole inputs with one to six kinds of damage each: what decodes is what was encoded, a link that
+verifies has been signed byte for byte, a damaged checkpoint is refused, an imported row decodes,
+nothing panics. Guided by chance, not by coverage.
+
+| mutations | commit | failed | by target |
+|---|---|---|---|
+";
+
 /// Writes the report; whether nothing failed.
 pub(crate) fn write() -> Result<bool, String> {
     let results = results::all()?;
@@ -58,6 +69,7 @@ fn render(results: &[Saved]) -> String {
     let mut out = String::from(HEAD);
     simulation(&mut out, results);
     kills(&mut out, results);
+    mutations(&mut out, results);
     planted(&mut out, results);
     out
 }
@@ -120,6 +132,27 @@ fn kills(out: &mut String, results: &[Saved]) {
         );
     }
     bound(out, &runs, "kills");
+}
+
+fn mutations(out: &mut String, results: &[Saved]) {
+    let runs: Vec<&Saved> = results.iter().filter(|run| run.kind == Kind::Mutations).collect();
+    if runs.is_empty() {
+        return;
+    }
+    out.push_str(MUTATIONS);
+    for run in &runs {
+        let targets: Vec<String> =
+            run.details.iter().map(|(target, trials)| format!("{target} {trials}")).collect();
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {} |",
+            run.trials,
+            run.commit,
+            run.failed,
+            targets.join(", ")
+        );
+    }
+    bound(out, &runs, "mutations");
 }
 
 fn detail(run: &Saved, name: &str) -> u64 {

@@ -16,6 +16,8 @@ pub(crate) enum Kind {
     Planted,
     /// Kills of the real binary under load.
     Kills,
+    /// Mutations of the corpora.
+    Mutations,
 }
 
 /// One run.
@@ -63,9 +65,17 @@ pub(crate) fn save(result: &Saved) -> Result<(), String> {
 
 /// Behind the last seed that was saved.
 pub(crate) fn next_seed() -> Result<u64, String> {
-    let simulated = |result: &Saved| result.kind == Kind::Simulation;
-    let ends = all()?.into_iter().filter(simulated).map(|result| result.from + result.trials);
-    Ok(ends.max().unwrap_or(0))
+    next_of(Kind::Simulation)
+}
+
+/// Behind the last mutation that was saved.
+pub(crate) fn next_mutation() -> Result<u64, String> {
+    next_of(Kind::Mutations)
+}
+
+fn next_of(kind: Kind) -> Result<u64, String> {
+    let of_kind = all()?.into_iter().filter(|result| result.kind == kind);
+    Ok(of_kind.map(|result| result.from + result.trials).max().unwrap_or(0))
 }
 
 /// The commit that is checked out; changed files are said, but for the results themselves: a run
