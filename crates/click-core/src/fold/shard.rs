@@ -122,9 +122,7 @@ impl Shard {
             self.source.decide(step.w, &mut self.window, &mut self.verdicts);
         }
     }
-}
 
-impl Shard {
     /// Counts a lone shard's waiting clicks, so that its rows are true as of `w`.
     pub(super) fn count_waiting(&mut self, w: Millis) {
         self.source.count(w, &mut self.window);

@@ -102,6 +102,11 @@ impl Chunk {
         self.records.len()
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
     /// Empties it, keeping its memory.
     fn clear(&mut self) {
         self.records.clear();
@@ -110,11 +115,6 @@ impl Chunk {
         self.owners.clear();
         self.trackers.clear();
         self.policies = 0;
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
     }
 }
 
