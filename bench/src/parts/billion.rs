@@ -7,12 +7,12 @@ use crate::measure::{Measure, available_memory, peak_resident};
 use crate::process::data_dir;
 use crate::report::{Report, progress};
 use crate::stats::Samples;
-use crate::worker::engine::{append, append_header, parts};
+use crate::worker::engine::{append, parts};
 use anyhow::{Result, ensure};
 use click_core::record::Record;
 use click_core::row::Row;
 use click_core::types::Millis;
-use click_engine::driver::{Engine, EngineConfig};
+use click_engine::driver::{Engine, EngineConfig, append_header};
 use click_engine::live::EngineStatus;
 use click_engine::log::{Commit, DiskLog, EventLog, LogOptions, Retention};
 use click_engine::store::{LedgerStore, StoreError};
@@ -142,7 +142,7 @@ pub fn run(args: &BillionArgs, report: &mut Report) -> Result<()> {
     let dir = tempfile::tempdir_in(data_dir()?)?;
     let log: Arc<dyn EventLog> =
         Arc::new(DiskLog::create(&dir.path().join("log"), &LogOptions::default())?);
-    append_header(&*log)?;
+    append_header(&*log)?.wait()?;
     let config = EngineConfig {
         threads: args.threads,
         // No ticks of the wall clock: the made-up clicks carry the time.

@@ -6,10 +6,10 @@ use crate::clicks::Clicks;
 use crate::measure::{Measure, peak_resident};
 use crate::tally::Tally;
 use anyhow::Result;
-use click_core::record::{Header, Kind, Record};
+use click_core::record::Record;
 use click_core::types::Millis;
 use click_engine::disk::RealDisk;
-use click_engine::driver::{Engine, EngineConfig, EngineParts};
+use click_engine::driver::{Engine, EngineConfig, EngineParts, append_header};
 use click_engine::log::{Commit, DiskLog, EventLog, LogError, LogOptions, SystemClock};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -50,23 +50,10 @@ pub fn append(
     }
 }
 
-/// The first record of a log.
-pub fn append_header(log: &dyn EventLog) -> Result<()> {
-    let header = Header {
-        log_id: log.log_id().0,
-        generation: log.generation(),
-        partitions: log.partitions(),
-    };
-    let kind = Kind::Header(header);
-    let record = Record { sent_at: None, transport: None, previous: None, kind };
-    log.append_at(0, 0, &record.to_bytes())?.wait()?;
-    Ok(())
-}
-
 /// The same clicks as those of the fold from memory, and a tick behind them.
 pub fn write_log(args: &LogArgs) -> Result<Value> {
     let log = DiskLog::create(&args.dir.join("log"), &LogOptions::default())?;
-    append_header(&log)?;
+    append_header(&log)?.wait()?;
     let mut clicks = Clicks::new(1, args.rate, 10);
     let (mut payload, mut newest, mut last, mut bytes) = (Vec::new(), None, 0, 0);
     for _ in 0..args.clicks {

@@ -18,7 +18,7 @@ const FIELDS: usize = 32;
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Type {
     Unknown,
-    Number(u64),
+    Number,
     Time,
     Price,
     Id,
@@ -29,7 +29,7 @@ enum Type {
 
 /// By field number.
 const TYPES: [Type; FIELDS] = {
-    let mut types = [Type::Number(u64::MAX); FIELDS];
+    let mut types = [Type::Number; FIELDS];
     types[0] = Type::Unknown;
     let ids = [1, 3, 4, 6, 7, 8, 9, 10, 11, 13];
     let mut at = 0;
@@ -53,7 +53,7 @@ impl Type {
     const fn wire(self) -> u64 {
         match self {
             Type::Unknown => u64::MAX,
-            Type::Number(_) | Type::Time | Type::Price => VARINT,
+            Type::Number | Type::Time | Type::Price => VARINT,
             Type::Id | Type::Text(_) | Type::Address | Type::Bytes(_) => LENGTH_DELIMITED,
         }
     }
@@ -62,7 +62,7 @@ impl Type {
     const fn most(self) -> u64 {
         match self {
             Type::Unknown => 0,
-            Type::Number(most) => most,
+            Type::Number => u64::MAX,
             Type::Time => MAX_TIME_MS,
             Type::Price => MAX_PRICE_MICROS,
             Type::Id => MAX_ID_BYTES as u64,
@@ -101,7 +101,7 @@ static RULES: [Rule; TAGS] = {
         let of = TYPES[number];
         let form = match of {
             Type::Unknown => Form::Rare,
-            Type::Number(_) | Type::Time | Type::Price => Form::Number,
+            Type::Number | Type::Time | Type::Price => Form::Number,
             Type::Id | Type::Text(_) => Form::Text,
             Type::Address | Type::Bytes(_) => Form::Bytes,
         };
@@ -179,12 +179,7 @@ impl<'a> Fields<'a> {
             Form::Text | Form::Bytes if behind & 0x80 == 0 => {
                 let value = &rest[begin + 1..];
                 let len = (behind & 0x7f) as usize;
-                let (bytes, behind) = value.split_at_checked(len).ok_or(DecodeError::Truncated)?;
-                if rule.form != Form::Text || !is_text(bytes, value) {
-                    unusual(number, bytes)?;
-                }
-                self.set_bytes(number, len, value);
-                Ok(behind)
+                self.bytes_at(rule.form, number, len, value)
             }
             Form::Number => {
                 let value = &rest[begin..];
@@ -206,10 +201,22 @@ impl<'a> Fields<'a> {
         self.seen |= 1 << number;
     }
 
+    /// Takes the first `len` bytes of `value`; returns what is behind them.
     #[inline(always)]
-    const fn set_bytes(&mut self, number: usize, len: usize, value: &'a [u8]) {
+    fn bytes_at(
+        &mut self,
+        form: Form,
+        number: usize,
+        len: usize,
+        value: &'a [u8],
+    ) -> Result<&'a [u8], DecodeError> {
+        let (bytes, behind) = value.split_at_checked(len).ok_or(DecodeError::Truncated)?;
+        if form != Form::Text || !is_text(bytes, value) {
+            unusual(number, bytes)?;
+        }
         (self.rests[number], self.numbers[number]) = (value, len as u64);
         self.seen |= 1 << number;
+        Ok(behind)
     }
 
     /// Reads any field.
@@ -235,12 +242,7 @@ impl<'a> Fields<'a> {
         if value > MOST[number] {
             return Err(too_much(number));
         }
-        let (bytes, behind) = rest.split_at(len);
-        if rule.form != Form::Text || !is_text(bytes, rest) {
-            unusual(number, bytes)?;
-        }
-        self.set_bytes(number, len, rest);
-        Ok(behind)
+        self.bytes_at(rule.form, number, len, rest)
     }
 
     #[inline(always)]
@@ -325,7 +327,7 @@ const fn too_much(number: usize) -> DecodeError {
         Type::Id => DecodeError::Id,
         Type::Address => DecodeError::Address,
         Type::Text(_) | Type::Bytes(_) => DecodeError::TooLong,
-        Type::Number(_) | Type::Unknown => DecodeError::Malformed,
+        Type::Number | Type::Unknown => DecodeError::Malformed,
     }
 }
 
@@ -339,6 +341,6 @@ fn unusual(number: usize, bytes: &[u8]) -> Result<(), DecodeError> {
             Ok(_) => Ok(()),
             Err(_) => Err(DecodeError::NotUtf8),
         },
-        Type::Number(_) | Type::Time | Type::Price | Type::Unknown => Err(DecodeError::Malformed),
+        Type::Number | Type::Time | Type::Price | Type::Unknown => Err(DecodeError::Malformed),
     }
 }
