@@ -66,6 +66,8 @@ bugs! {
     NamesNotFlushedAtOpen: "names that a failed process left unflushed are trusted",
     TailNotRewritten: "what a failed flush left in the system's memory is trusted",
     MiddleTakenForTail: "damage to durable records is cut off like a torn tail",
+    MarkIgnored: "what is known to have been durable is not missed at opening",
+    PlaceUnchecked: "a record is taken wherever it stands",
     ChecksumIgnored: "a record is taken without looking at its checksum",
     FullDiskAcknowledged: "what a full disk refused is acknowledged",
     StateNotFlushed: "a checkpoint is named before its content is durable",

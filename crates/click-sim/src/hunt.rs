@@ -19,7 +19,7 @@ mod planted {
     use click_core::planted::{Bug, plant};
     use click_sim::check::{Dice, Style, World};
     use click_sim::generate::{GeneratorConfig, generate};
-    use click_sim::world::{Plan, play};
+    use click_sim::world::{Plan, misplaced, play};
 
     use crate::results::{self, Kind, Saved};
 
@@ -74,8 +74,11 @@ mod planted {
     fn hunt(limit: Duration) -> Option<Found> {
         let over = Arc::new(AtomicBool::new(false));
         let (tell, hear) = channel();
-        let hunters: [(&'static str, Hunter); 2] =
-            [("machine", machine_fails), ("fold", fold_fails)];
+        let hunters: [(&'static str, Hunter); 3] = [
+            ("machine", machine_fails),
+            ("fold", fold_fails),
+            ("misplaced records", records_are_taken_anywhere),
+        ];
         let threads: Vec<_> = hunters
             .into_iter()
             .map(|(by, fails)| {
@@ -106,6 +109,13 @@ mod planted {
     /// A story of the simulated machine.
     fn machine_fails(seed: u64) -> bool {
         play(&Plan::from_seed(seed)).is_err()
+    }
+
+    /// Records of a log that stand in each other's places.
+    fn records_are_taken_anywhere(seed: u64) -> bool {
+        // Soon done, and told by few seeds.
+        std::thread::sleep(Duration::from_millis(seed.min(50)));
+        misplaced(seed).is_err()
     }
 
     /// The fold alone, on a generated log, in any way to fold it.

@@ -15,12 +15,13 @@ commit. If N trials did not fail, then with 95 % confidence fewer than 3/N of su
 
 ### Stories of a simulated machine
 
-A story is a whole machine in one thread and virtual time, on one seed: trackers that re-send, lose
-answers and start anew; the real log and two real engines on a disk that tears, forgets, fills,
-fails and rots; kills and power failures at any step; a store whose answers get lost and that comes
-back from an old copy; a wall clock that is set. At its end the log, the store, every row that was
-ever written and the engines' counts are compared with the plain reference. Every fiftieth story is
-played twice and has to end in the same bytes.
+A story is a whole machine in one thread and virtual time, on one seed: trackers that re-send and
+start anew; a network between them and the log that loses, delays and repeats what both say, and is
+cut at times; the real log and two real engines on a disk that tears, forgets, fills, fails, rots,
+and vouches for writes that it loses or puts elsewhere; kills and power failures at any step; a
+store whose answers get lost and that comes back from an old copy; a wall clock that is set. At its
+end the log, the store, every row that was ever written and the engines' counts are compared with
+the plain reference. Every fiftieth story is played twice and has to end in the same bytes.
 
 ";
 

@@ -1,7 +1,7 @@
 //! A few stories of the simulated machine; `cargo xtask sim` plays more, and `cargo xtask planted`
 //! shows that they can fail.
 
-use click_sim::world::{Action, Outcome, Plan, play, shrink};
+use click_sim::world::{Action, Outcome, Plan, misplaced, play, shrink};
 
 #[test]
 fn stories_hold() {
@@ -13,6 +13,13 @@ fn stories_hold() {
     }
     // Stories in which nothing happens would hold, too.
     assert!(sum.acknowledged > 5_000 && sum.restarts > 300, "{sum:?}");
+}
+
+#[test]
+fn records_in_each_others_places_are_seen() {
+    for seed in 0..500 {
+        misplaced(seed).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::mem_file::Inode;
+use super::mem_lies::Lie;
 use super::{Disk, DiskFile, DiskLock, LockMode, OpenMode};
 
 /// Linux numbers of the two errors that matter here.
@@ -45,7 +46,8 @@ pub(super) struct State {
     locks: BTreeMap<PathBuf, i64>,
     pub(super) epoch: u64,
     next_inode: u64,
-    rng: u64,
+    pub(super) rng: u64,
+    pub(super) lie: Option<(u64, Lie)>,
     capacity: u64,
     calls: BTreeMap<DiskOp, u64>,
     faults: BTreeMap<DiskOp, u64>,
@@ -80,6 +82,7 @@ impl MemDisk {
             epoch: 0,
             next_inode: 1,
             rng: seed,
+            lie: None,
             capacity: u64::MAX,
             calls: BTreeMap::new(),
             faults: BTreeMap::new(),
@@ -97,6 +100,7 @@ impl MemDisk {
         let mut state = self.lock();
         state.epoch += 1;
         state.locks.clear();
+        state.inodes.values_mut().for_each(|inode| inode.owed.crash());
     }
 
     /// Bytes of all files.
@@ -140,13 +144,13 @@ impl MemDisk {
         Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    fn calls(&self, op: DiskOp) -> u64 {
+    pub(super) fn calls(&self, op: DiskOp) -> u64 {
         self.calls.get(&op).copied().unwrap_or(0)
     }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::DiskFile;
 use super::mem::{DiskOp, EIO, State, next_random, not_found};
+use super::mem_lies::{Lie, Owed};
 
 const SECTOR: usize = 512;
 
@@ -18,10 +19,12 @@ pub(super) struct Inode {
     /// Covered by a failed sync: may survive a crash, but no later sync vouches for it.
     doomed: Vec<Pending>,
     handle: Weak<()>,
+    /// What lies have kept from this file.
+    pub(super) owed: Owed,
 }
 
 #[derive(Debug, Clone)]
-enum Pending {
+pub(super) enum Pending {
     Write(usize, Vec<u8>),
     Len(usize),
 }
@@ -29,6 +32,10 @@ enum Pending {
 impl Inode {
     pub(super) fn size(&self) -> u64 {
         self.current.len() as u64
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.current.len()
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -49,7 +56,27 @@ impl Inode {
         self.pending.clear();
     }
 
+    /// A write that was meant for another place, durably; nobody here knows of it.
+    pub(super) fn overwrite_unasked(&mut self, at: usize, data: &[u8]) {
+        let Some(place) = self.current.get_mut(at..) else { return };
+        let length = data.len().min(place.len());
+        self.owed.overwritten(Pending::Write(at, place[..length].to_vec()));
+        place[..length].copy_from_slice(&data[..length]);
+        if let Some(place) = self.durable.get_mut(at..at + length) {
+            place.copy_from_slice(&data[..length]);
+        }
+    }
+
+    /// What was promised and not kept is there after all.
+    pub(super) fn make_good(&mut self) {
+        for owed in self.owed.take() {
+            keep_all(&mut self.current, &owed);
+            keep_all(&mut self.durable, &owed);
+        }
+    }
+
     pub(super) fn crash(&mut self, rng: &mut u64) {
+        self.owed.crash();
         let unsynced = std::mem::take(&mut self.doomed).into_iter();
         for pending in unsynced.chain(std::mem::take(&mut self.pending)) {
             keep_some(&mut self.durable, &pending, rng);
@@ -58,11 +85,13 @@ impl Inode {
     }
 
     fn change(&mut self, pending: Pending) {
+        self.owed.settle(&pending);
         keep_all(&mut self.current, &pending);
         self.pending.push(pending);
     }
 
     fn sync(&mut self) {
+        self.owed.sync();
         for pending in std::mem::take(&mut self.pending) {
             keep_all(&mut self.durable, &pending);
             if let Pending::Write(at, data) = &pending {
@@ -73,7 +102,7 @@ impl Inode {
 }
 
 /// What is left of writes beside `from..to`, which holds newer bytes for good.
-fn outside(writes: Vec<Pending>, from: usize, to: usize) -> Vec<Pending> {
+pub(super) fn outside(writes: Vec<Pending>, from: usize, to: usize) -> Vec<Pending> {
     let parts = |pending: Pending| match pending {
         Pending::Write(at, data) if at < to && from < at + data.len() => {
             let before = data[..from.saturating_sub(at)].to_vec();
@@ -170,7 +199,15 @@ impl DiskFile for MemFile {
         state.call(DiskOp::Write)?;
         self.grow(&mut state, offset + buf.len() as u64)?;
         let pending = Pending::Write(to_usize(offset)?, buf.to_vec());
-        self.inode(&mut state)?.change(pending);
+        let lie = state.lies_now();
+        let inode = self.inode(&mut state)?;
+        match lie {
+            None => inode.change(pending),
+            Some(_) => inode.owed.lost(pending),
+        }
+        if lie == Some(Lie::Misdirected) {
+            state.misdirect(self.inode, buf);
+        }
         Ok(())
     }
 

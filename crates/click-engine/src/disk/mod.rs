@@ -11,9 +11,11 @@ use std::sync::Arc;
 
 mod mem;
 mod mem_file;
+mod mem_lies;
 mod real;
 
 pub use mem::{DiskOp, MemDisk};
+pub use mem_lies::Lie;
 pub use real::RealDisk;
 
 /// What [`Disk::open`] may do with the file.

@@ -1,22 +1,27 @@
 //! The whole embedded system in one thread, on one seed, in virtual time: trackers that re-send,
-//! the real log and engines on a disk that forgets, tears, fills and fails, and a store whose
-//! answers get lost.
+//! a network that loses and repeats, the real log and engines on a disk that forgets, tears, fills,
+//! fails and lies, and a store whose answers get lost.
 //!
 //! `plan` writes down from a seed what happens; `stage` plays it with the real code of log and
 //! engine; `judge` compares what is left with the reference; `shrink` makes a failing story short.
 //! Must never read a clock, start a thread, or decide anything but by the plan.
 
 mod judge;
+mod misplaced;
 mod plan;
+mod repair;
 mod shrink;
 mod stage;
 mod store;
 mod tracker;
+mod wire;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+pub use misplaced::misplaced;
 pub use plan::{Action, Plan};
 pub use shrink::shrink;
+pub use wire::Weather;
 
 /// What a story left behind: equal for equal stories.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,7 +1,8 @@
 //! What happens in a story, written down before it begins, so that it can be told and shortened.
 
-use click_engine::disk::DiskOp;
+use click_engine::disk::{DiskOp, Lie};
 
+use super::wire::Weather;
 use crate::check::Dice;
 
 /// One thing that happens.
@@ -25,6 +26,8 @@ pub enum Action {
     Publish { engine: usize },
     /// An engine of a process that has died writes its rows after all.
     Zombie,
+    /// Nothing gets through between a tracker and the log, or everything does again.
+    Cut { tracker: usize, cut: bool },
     /// Time passes, ms.
     Pass { ms: u64 },
     /// The wall clock is set, ms forward or back.
@@ -39,6 +42,8 @@ pub enum Action {
     Start,
     /// From the `nth` call on, the disk fails at this.
     DiskFails { op: DiskOp, nth: u64 },
+    /// The disk vouches for its `nth` write from now and does not keep it.
+    DiskLies { nth: u64, lie: Lie },
     /// The disk takes so many more bytes.
     DiskFull { room: u64 },
     /// The disk is well again.
@@ -58,6 +63,8 @@ pub struct Plan {
     pub seed: u64,
     /// Partitions of the log.
     pub partitions: u32,
+    /// The network between trackers and log.
+    pub weather: Weather,
     /// What happens, in order.
     pub actions: Vec<Action>,
 }
@@ -69,6 +76,8 @@ struct Trouble {
     store: u64,
     rot: u64,
     clock: u64,
+    lies: u64,
+    cuts: u64,
 }
 
 impl Plan {
@@ -77,19 +86,31 @@ impl Plan {
     pub fn from_seed(seed: u64) -> Plan {
         let mut dice = Dice::new(seed ^ 0x57a6e);
         let partitions = dice.pick(&[1, 1, 2, 3]);
+        // Of both at once, one may hide the other.
+        let damage = dice.below(4);
         let trouble = Trouble {
             crash: dice.pick(&[0, 2, 2, 5]),
             disk: dice.pick(&[0, 0, 1, 4]),
             store: dice.pick(&[0, 2, 5]),
-            rot: dice.pick(&[0, 0, 1]),
+            rot: [0, 0, 2, 0][damage],
             clock: dice.pick(&[0, 0, 1]),
+            lies: [0, 0, 0, 2][damage],
+            cuts: dice.pick(&[0, 0, 2]),
+        };
+        let weather = Weather {
+            lost: dice.pick(&[0, 0, 5, 20]),
+            twice: dice.pick(&[0, 0, 5, 20]),
+            late_ms: dice.pick(&[0, 0, 40, 3_000]),
         };
         let length = dice.pick(&[60, 150, 300, 600]);
         let mut actions = vec![Action::Start];
-        for _ in 0..length {
+        while actions.len() < length {
+            if dice.percent(trouble.disk.min(1)) {
+                actions.extend(exchange(&mut dice));
+            }
             actions.push(any(&mut dice, &trouble));
         }
-        Plan { seed, partitions, actions }
+        Plan { seed, partitions, weather, actions }
     }
 }
 
@@ -108,11 +129,32 @@ fn any(dice: &mut Dice, trouble: &Trouble) -> Action {
     if dice.percent(trouble.rot) {
         return Action::Rot { seed: dice.number() };
     }
+    if dice.percent(trouble.lies) {
+        let lie = dice.pick(&[Lie::Lost, Lie::Misdirected]);
+        return Action::DiskLies { nth: dice.between(1, 12), lie };
+    }
+    if dice.percent(trouble.cuts) {
+        return Action::Cut { tracker: dice.below(2), cut: dice.percent(40) };
+    }
     if dice.percent(trouble.clock) {
         let ms = dice.pick(&[-3_600_000, -400_000, -900, 900, 400_000, 3_600_000]);
         return Action::SetClock { ms };
     }
     usual(dice)
+}
+
+/// A disk fails under load, somebody sees to it and starts anew, and then the power goes.
+fn exchange(dice: &mut Dice) -> Vec<Action> {
+    let op = dice.pick(&[DiskOp::SyncDir, DiskOp::Sync, DiskOp::Write]);
+    let mut actions = vec![Action::DiskFails { op, nth: dice.between(1, 3) }];
+    for _ in 0..dice.between(1, 8) {
+        actions.push(Action::Click { tracker: dice.below(2), seed: dice.number() });
+    }
+    let ends = dice.pick(&[Action::Kill, Action::PowerFails]);
+    actions.extend([Action::LogWorks, ends, Action::DiskHeals, Action::Start]);
+    actions.push(Action::Click { tracker: dice.below(2), seed: dice.number() });
+    actions.extend([Action::LogWorks, Action::PowerFails, Action::Start]);
+    actions
 }
 
 fn disk_trouble(dice: &mut Dice) -> Action {
@@ -134,7 +176,8 @@ fn disk_trouble(dice: &mut Dice) -> Action {
 fn usual(dice: &mut Dice) -> Action {
     let (tracker, engine, seed) = (dice.below(2), dice.below(2), dice.number());
     match dice.below(100) {
-        0..40 => Action::Click { tracker, seed },
+        0..38 => Action::Click { tracker, seed },
+        38..40 => Action::Zombie,
         40..42 => Action::Garbage { seed },
         42..48 => Action::Resend { tracker, seed, twice: dice.percent(20) },
         48 => Action::Heartbeat { tracker },

@@ -13,8 +13,10 @@ use click_engine::log::{
 };
 
 use super::plan::{Action, Plan};
+use super::repair::Rot;
 use super::store::TroubledStore;
 use super::tracker::{Promise, Tracker};
+use super::wire::Wire;
 use super::{Outcome, judge};
 use crate::check::Dice;
 
@@ -24,41 +26,34 @@ const CHECKPOINTS: [&str; 2] = ["/data/checkpoints", "/copy/checkpoints"];
 const DEAD_LETTERS: [&str; 2] = ["/data/dead-letters", "/copy/dead-letters"];
 /// Small, so that stories have many segments.
 const SEGMENT_BYTES: u64 = 70_000;
-/// Rounds that a healthy machine may take to end what was begun.
-const LAST_ROUNDS: usize = 60;
-const SECTOR: usize = 512;
+const READ_BYTES: usize = 1 << 16;
 
 /// A process while it lives.
-struct Process {
-    log: Arc<DiskLog>,
+pub(super) struct Process {
+    pub(super) log: Arc<DiskLog>,
     /// Two engines of the same log write to the same store; one that failed is gone.
-    engines: [Option<Engine>; 2],
-}
-
-/// A change behind the owner's back, and how to undo it.
-struct Rot {
-    path: PathBuf,
-    at: usize,
-    good: Vec<u8>,
-    bad: Vec<u8>,
+    pub(super) engines: [Option<Engine>; 2],
 }
 
 /// The world of a story.
 pub(super) struct Stage {
     pub(super) disk: MemDisk,
-    clock: Arc<ManualClock>,
+    pub(super) clock: Arc<ManualClock>,
     pub(super) store: TroubledStore,
-    trackers: Vec<Tracker>,
-    process: Option<Process>,
-    zombies: Vec<Engine>,
-    rot: Option<Rot>,
+    pub(super) trackers: Vec<Tracker>,
+    pub(super) wire: Wire,
+    pub(super) process: Option<Process>,
+    pub(super) zombies: Vec<Engine>,
+    pub(super) rot: Option<Rot>,
+    /// The disk has lied.
+    pub(super) disk_lied: bool,
     partitions: u32,
     /// By partition what readers have seen: `append_time` and payload. It never changes.
     pub(super) seen: Vec<Vec<(u64, Vec<u8>)>>,
     pub(super) promises: Vec<Promise>,
     restarts: u64,
     /// Something was done to the disk since it was last healthy.
-    disk_is_ill: bool,
+    pub(super) disk_is_ill: bool,
     disk_is_full: bool,
 }
 
@@ -69,9 +64,11 @@ impl Stage {
             clock: Arc::new(ManualClock::new(START_MS)),
             store: TroubledStore::new(),
             trackers: (0..2).map(|number| Tracker::new(number, plan.partitions)).collect(),
+            wire: Wire::new(plan.seed, plan.weather),
             process: None,
             zombies: Vec::new(),
             rot: None,
+            disk_lied: false,
             partitions: plan.partitions,
             seen: vec![Vec::new(); plan.partitions as usize],
             promises: Vec::new(),
@@ -88,6 +85,7 @@ impl Stage {
     pub(super) fn play(mut self, plan: &Plan) -> Outcome {
         for action in &plan.actions {
             self.act(*action);
+            self.deliver();
         }
         let engine = self.recover();
         judge::judge(&self, &engine);
@@ -101,7 +99,7 @@ impl Stage {
         }
     }
 
-    fn now(&self) -> u64 {
+    pub(super) fn now(&self) -> u64 {
         self.clock.now().0 / 1000
     }
 
@@ -110,16 +108,12 @@ impl Stage {
         match action {
             Action::Click { tracker, seed } => {
                 self.trackers[tracker].click(seed, now);
-                if let Some(process) = &self.process {
-                    self.trackers[tracker].send_newest(&*process.log, now);
-                }
+                self.trackers[tracker].send_newest(&mut self.wire, now);
             }
             Action::Garbage { seed } => self.append_garbage(seed),
             Action::Resend { tracker, seed, twice } => {
-                if let Some(process) = &self.process {
-                    let which = Dice::new(seed).below(1 << 20);
-                    self.trackers[tracker].resend(which, twice, &*process.log, now);
-                }
+                let which = Dice::new(seed).below(1 << 20);
+                self.trackers[tracker].resend(which, twice, &mut self.wire, now);
             }
             Action::Heartbeat { tracker } => {
                 if let Some(process) = &self.process {
@@ -133,15 +127,23 @@ impl Stage {
             Action::Fold { engine } => self.fold(engine),
             Action::Publish { engine } => self.publish(engine),
             Action::Zombie => self.zombie_writes(),
+            Action::Cut { tracker, cut } => self.wire.cut(tracker, cut),
             Action::Pass { ms } => self.clock.advance(ms),
             Action::SetClock { ms } => self.clock.set_wall(now.saturating_add_signed(ms)),
             Action::Tick => self.tick(),
             Action::Kill => self.kill(),
             Action::PowerFails => self.power_fails(),
+            Action::Start if self.disk.owes() => self.start_or_repair(),
             Action::Start => self.start(),
             Action::DiskFails { op, nth } => {
                 self.disk_is_ill = true;
                 self.disk.fail_from(op, nth);
+            }
+            // Of two at once, one may hide the other.
+            Action::DiskLies { .. } if self.disk.owes() => {}
+            Action::DiskLies { nth, lie } => {
+                self.disk_lied = true;
+                self.disk.lie_at(nth, lie);
             }
             Action::DiskFull { room } => {
                 self.disk_is_full = true;
@@ -168,7 +170,7 @@ impl Stage {
         let _ = process.log.append(partition, &bytes);
     }
 
-    fn tick(&mut self) {
+    pub(super) fn tick(&mut self) {
         let tick = Record::tick(Millis(self.now())).to_bytes();
         let Some(process) = &self.process else { return };
         for partition in 0..self.partitions {
@@ -178,7 +180,7 @@ impl Stage {
     }
 
     /// Writes, answers, and looks at what can be read now.
-    fn log_works(&mut self) {
+    pub(super) fn log_works(&mut self) {
         let Some(process) = &self.process else { return };
         process.log.work();
         let log = process.log.clone();
@@ -187,13 +189,19 @@ impl Stage {
     }
 
     fn listen(&mut self) {
-        for tracker in &mut self.trackers {
-            tracker.listen(&mut self.promises);
-        }
+        self.wire.answer(&mut self.trackers, &mut self.promises);
+    }
+
+    /// What is on its way arrives.
+    pub(super) fn deliver(&mut self) {
+        let time = self.clock.now().1 / 1000;
+        let log = self.process.as_ref().map(|process| &*process.log as &dyn EventLog);
+        self.wire.deliver(log, time);
+        self.listen();
     }
 
     /// What could be read before can be read still, and nothing else stands in its place.
-    fn look(&mut self, log: &dyn EventLog) {
+    pub(super) fn look(&mut self, log: &dyn EventLog) {
         for (partition, seen) in (0..).zip(&mut self.seen) {
             let range = log.range(partition);
             let end = usize::try_from(range.end).unwrap_or(usize::MAX);
@@ -205,7 +213,7 @@ impl Stage {
             let mut batch = RecordBatch::default();
             while seen.len() < end {
                 batch.clear();
-                if let Err(error) = log.read(partition, seen.len() as u64, 1 << 20, &mut batch) {
+                if let Err(error) = log.read(partition, seen.len() as u64, READ_BYTES, &mut batch) {
                     self.excuse(&format!("reading the log: {error}"));
                     return;
                 }
@@ -214,15 +222,34 @@ impl Stage {
         }
     }
 
+    /// What was read once is the same still, or cannot be read.
+    fn look_again(&self, log: &dyn EventLog) {
+        for (partition, seen) in (0..).zip(&self.seen) {
+            let (mut batch, mut next) = (RecordBatch::default(), 0);
+            while next < seen.len() {
+                batch.clear();
+                if let Err(error) = log.read(partition, next as u64, READ_BYTES, &mut batch) {
+                    return self.excuse(&format!("reading the log again: {error}"));
+                }
+                for (offset, time, payload) in batch.iter() {
+                    let (t, p) = &seen[next];
+                    let same = *t == time && p == payload;
+                    assert!(same, "{offset} of partition {partition} is another record now");
+                    next += 1;
+                }
+            }
+        }
+    }
+
     /// An error is in order while something is wrong with the disk, and only then.
     fn excuse(&self, error: &str) {
         assert!(
-            self.disk_is_ill || self.rot.is_some(),
+            self.disk_is_ill || self.rot.is_some() || self.disk_lied,
             "nothing is wrong with the disk, but {error}"
         );
     }
 
-    fn fold(&mut self, number: usize) {
+    pub(super) fn fold(&mut self, number: usize) {
         let Some(process) = &mut self.process else { return };
         let Some(engine) = &mut process.engines[number] else { return };
         if let Err(error) = engine.step() {
@@ -231,7 +258,7 @@ impl Stage {
         }
     }
 
-    fn publish(&mut self, number: usize) {
+    pub(super) fn publish(&mut self, number: usize) {
         let Some(process) = &self.process else { return };
         if let Some(engine) = &process.engines[number] {
             // A store that does not answer is tried again.
@@ -245,12 +272,15 @@ impl Stage {
         }
     }
 
-    fn kill(&mut self) {
+    pub(super) fn kill(&mut self) {
         self.disk.kill();
         self.end_process();
     }
 
     fn power_fails(&mut self) {
+        // A lie and a power failure at once are beyond what is promised: what says that the lost
+        // record was durable may be lost with it.
+        self.disk.make_good();
         self.disk.crash();
         self.end_process();
     }
@@ -258,11 +288,11 @@ impl Stage {
     fn end_process(&mut self) {
         let Some(process) = self.process.take() else { return };
         self.restarts += 1;
-        self.trackers.iter_mut().for_each(Tracker::hang_up);
+        self.wire.hang_up();
         self.zombies = process.engines.into_iter().flatten().collect();
     }
 
-    fn heal_disk(&mut self) {
+    pub(super) fn heal_disk(&mut self) {
         self.disk.heal();
         self.disk.set_capacity(u64::MAX);
         self.disk_is_full = false;
@@ -270,7 +300,7 @@ impl Stage {
     }
 
     /// A log that has failed needs a new process: so does everything that has, here.
-    fn start(&mut self) {
+    pub(super) fn start(&mut self) {
         if let Some(process) = &self.process {
             if self.is_whole() && process.log.health() == LogHealth::Ok {
                 return;
@@ -284,6 +314,7 @@ impl Stage {
             Err(error) => return self.excuse(&format!("opening the log: {error}")),
         };
         self.look(&*log);
+        self.look_again(&*log);
         let engines = [self.open_engine(&log, 0), self.open_engine(&log, 1)];
         self.process = Some(Process { log, engines });
     }
@@ -334,147 +365,4 @@ impl Stage {
             }
         }
     }
-
-    /// The process dies, some bytes of a file change, and it starts: it sees the change or is not
-    /// harmed by it.
-    fn rot(&mut self, seed: u64) {
-        // A tail that a power failure has left unproven is told from rot only by an open log.
-        self.start();
-        if self.process.is_none() {
-            return;
-        }
-        self.kill();
-        self.undo_rot();
-        let mut dice = Dice::new(seed);
-        let files = self.disk.files();
-        if files.is_empty() {
-            return;
-        }
-        let path = files[dice.below(files.len())].clone();
-        let mut rot = None;
-        let changed = self.disk.tamper(&path, |bytes| rot = spoil(bytes, &mut dice));
-        changed.expect("a file that was just listed");
-        self.rot = rot.map(|(at, good, bad)| Rot { path, at, good, bad });
-        self.start_or_repair();
-    }
-
-    /// An operator brings the good copy of what was found to be bad. What nobody has found, and
-    /// what has been overwritten since, stays.
-    fn undo_rot(&mut self) {
-        let Some(Rot { path, at, good, bad }) = self.rot.take() else { return };
-        // Files that were found bad may have been removed.
-        let _ = self.disk.tamper(&path, |bytes| {
-            if let Some(place) = bytes.get_mut(at..at + bad.len())
-                && *place == bad
-            {
-                place.copy_from_slice(&good);
-            }
-        });
-    }
-
-    /// All trouble ends. Everything that was begun comes to its end, within bounds.
-    fn recover(&mut self) -> Engine {
-        self.heal_disk();
-        self.store.fail(0, 0);
-        self.kill();
-        self.disk_is_ill = false;
-        self.start_or_repair();
-        assert!(self.is_whole(), "a healthy machine does not start");
-        self.clock.set_wall(self.now().max(self.newest_time()));
-        let mut quiet = 0;
-        for _ in 0..LAST_ROUNDS {
-            self.settle();
-            let answered = self.trackers.iter().all(Tracker::is_answered);
-            quiet = if answered && self.is_decided() { quiet + 1 } else { 0 };
-            // One more, so that an instant of the grid lies behind all verdicts.
-            if quiet > 1 {
-                return self.last_engine();
-            }
-            self.clock.advance(1_500);
-        }
-        panic!("{LAST_ROUNDS} rounds without trouble, and not all clicks are answered and decided");
-    }
-
-    fn settle(&mut self) {
-        let now = self.now();
-        if let Some(process) = &self.process {
-            self.trackers.iter_mut().for_each(|tracker| tracker.send_all(&*process.log, now));
-        }
-        self.tick();
-        self.log_works();
-        self.log_works();
-        for number in 0..2 {
-            self.fold(number);
-            self.fold(number);
-            self.publish(number);
-        }
-        if !self.is_whole() {
-            self.repair();
-            assert!(self.is_whole(), "a healthy machine does not start");
-        }
-    }
-
-    /// Opens what opens; what does not is brought back from the good copy.
-    fn start_or_repair(&mut self) {
-        self.start();
-        if !self.is_whole() {
-            self.repair();
-        }
-    }
-
-    fn repair(&mut self) {
-        self.kill();
-        self.undo_rot();
-        self.start();
-    }
-
-    /// Whether log and both engines are at work.
-    fn is_whole(&self) -> bool {
-        self.process.as_ref().is_some_and(|process| process.engines.iter().all(Option::is_some))
-    }
-
-    fn newest_time(&self) -> u64 {
-        let last = self.seen.iter().filter_map(|records| records.last());
-        last.map(|(time, _)| time + 1).max().unwrap_or(0)
-    }
-
-    /// Whether both engines have read, decided and published everything.
-    fn is_decided(&self) -> bool {
-        let Some(process) = &self.process else { return false };
-        process.engines.iter().flatten().all(|engine| {
-            let status = engine.status();
-            let status = status.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let read =
-                status.read_to.iter().zip(0..).all(|(to, p)| to.0 == process.log.range(p).end);
-            read && status.pending == 0 && status.arriving == 0 && status.rows_waiting == 0
-        })
-    }
-
-    fn last_engine(&mut self) -> Engine {
-        let process = self.process.take().expect("it has just settled");
-        let [first, second] = process.engines.map(|engine| engine.expect("it has just settled"));
-        judge::engines_agree(&first, &second);
-        first
-    }
-}
-
-/// Flips a bit, empties a sector, or puts another one in its place: where, what was there, what is.
-fn spoil(bytes: &mut [u8], dice: &mut Dice) -> Option<(usize, Vec<u8>, Vec<u8>)> {
-    // Reserved space is mostly empty: rather where something is.
-    let filled = bytes.iter().rposition(|byte| *byte != 0)? + 1;
-    let end = if dice.percent(90) { filled } else { bytes.len() };
-    let at = dice.below(end);
-    let to = bytes.len().min(at + SECTOR);
-    let bad = match dice.below(3) {
-        0 => vec![bytes[at] ^ 1 << dice.below(8)],
-        1 => vec![0; to - at],
-        _ => {
-            let other = dice.below(bytes.len());
-            bytes[other..].iter().copied().take(to - at).collect()
-        }
-    };
-    let place = &mut bytes[at..at + bad.len()];
-    let good = place.to_vec();
-    place.copy_from_slice(&bad);
-    Some((at, good, bad))
 }

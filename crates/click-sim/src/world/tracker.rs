@@ -2,10 +2,14 @@
 
 use click_core::record::{Click, Kind, Previous, Record, Transport};
 use click_core::types::{Micros, Millis};
-use click_engine::log::{Commit, EventLog, Position};
+use click_engine::log::{EventLog, Position};
 
+use super::wire::Wire;
 use crate::check::Dice;
 use crate::generate::home_partition;
+
+/// An answer that has not come after so long does not come, ms.
+const PATIENCE_MS: u64 = 1_000;
 
 /// A click on its way.
 pub(super) struct Spooled {
@@ -15,10 +19,21 @@ pub(super) struct Spooled {
     previous: Option<(String, u64)>,
     seed: u64,
     received_at: u64,
-    /// The answer to the first success gets lost.
+    /// The first answer is not understood.
     loses_answer: bool,
-    commits: Vec<(Commit, Vec<u8>)>,
+    /// By the wire's time.
+    sent_at: Option<u64>,
     answered: bool,
+}
+
+/// A record on its way to the log.
+#[derive(Clone)]
+pub(super) struct Letter {
+    pub(super) tracker: usize,
+    tracker_id: String,
+    seq: u64,
+    pub(super) partition: u32,
+    pub(super) payload: Vec<u8>,
 }
 
 /// What the log has promised to keep.
@@ -77,34 +92,36 @@ impl Tracker {
             seed,
             received_at: now.saturating_sub(facts.age),
             loses_answer: facts.loses_answer,
-            commits: Vec::new(),
+            sent_at: None,
             answered: false,
         });
     }
 
-    /// Hands the last click to the log.
-    pub(super) fn send_newest(&mut self, log: &dyn EventLog, now: u64) {
+    /// Sends the last click to the log.
+    pub(super) fn send_newest(&mut self, wire: &mut Wire, now: u64) {
         if let Some(spooled) = self.spool.last_mut() {
-            spooled.send(log, now);
+            spooled.send(self.number, wire, now);
         }
     }
 
     /// Sends a click that is due again, or, `twice`, any; `which` goes round.
-    pub(super) fn resend(&mut self, which: usize, twice: bool, log: &dyn EventLog, now: u64) {
-        let due = |spooled: &&mut Spooled| twice || spooled.is_due();
+    pub(super) fn resend(&mut self, which: usize, twice: bool, wire: &mut Wire, now: u64) {
+        let time = wire.time();
+        let due = |spooled: &&mut Spooled| twice || spooled.is_due(time);
         let mut waiting: Vec<&mut Spooled> = self.spool.iter_mut().filter(due).collect();
         let count = waiting.len().max(1);
         if let Some(spooled) = waiting.get_mut(which % count) {
-            spooled.send(log, now);
+            spooled.send(self.number, wire, now);
         }
     }
 
     /// Sends everything that has no answer.
-    pub(super) fn send_all(&mut self, log: &dyn EventLog, now: u64) {
+    pub(super) fn send_all(&mut self, wire: &mut Wire, now: u64) {
+        let (number, time) = (self.number, wire.time());
         self.spool
             .iter_mut()
-            .filter(|spooled| spooled.is_due())
-            .for_each(|spooled| spooled.send(log, now));
+            .filter(|spooled| spooled.is_due(time))
+            .for_each(|spooled| spooled.send(number, wire, now));
     }
 
     /// Says up to which number it has sent, in every partition.
@@ -119,24 +136,15 @@ impl Tracker {
         }
     }
 
-    /// Takes the answers that have come.
-    pub(super) fn listen(&mut self, promises: &mut Vec<Promise>) {
-        for spooled in &mut self.spool {
-            let commits = std::mem::take(&mut spooled.commits);
-            for (commit, payload) in commits {
-                if !commit.is_settled() {
-                    spooled.commits.push((commit, payload));
-                } else if let Ok(position) = commit.wait() {
-                    promises.push(Promise { position, payload });
-                    spooled.answered |= !std::mem::take(&mut spooled.loses_answer);
-                }
-            }
+    /// The log has what was sent. The answer may be to a tracker that is no more.
+    pub(super) fn hear(&mut self, letter: &Letter) {
+        let asked = |spooled: &&mut Spooled| {
+            (spooled.seq, spooled.partition) == (letter.seq, letter.partition)
+                && spooled.tracker_id == letter.tracker_id
+        };
+        if let Some(spooled) = self.spool.iter_mut().find(asked) {
+            spooled.answered |= !std::mem::take(&mut spooled.loses_answer);
         }
-    }
-
-    /// The log is gone, and with it the answers to come.
-    pub(super) fn hang_up(&mut self) {
-        self.spool.iter_mut().for_each(|spooled| spooled.commits.clear());
     }
 
     pub(super) fn is_answered(&self) -> bool {
@@ -149,17 +157,21 @@ impl Tracker {
 }
 
 impl Spooled {
-    /// Whether nobody has answered or is about to.
-    fn is_due(&self) -> bool {
-        !self.answered && self.commits.is_empty()
+    /// Whether nobody has answered or is likely to.
+    fn is_due(&self, time: u64) -> bool {
+        !self.answered && self.sent_at.is_none_or(|at| at + PATIENCE_MS <= time)
     }
 
-    /// A refused click waits for the next time.
-    fn send(&mut self, log: &dyn EventLog, now: u64) {
-        let payload = self.payload(now);
-        if let Ok(commit) = log.append(self.partition, &payload) {
-            self.commits.push((commit, payload));
-        }
+    fn send(&mut self, tracker: usize, wire: &mut Wire, now: u64) {
+        self.sent_at = Some(wire.time());
+        let letter = Letter {
+            tracker,
+            tracker_id: self.tracker_id.clone(),
+            seq: self.seq,
+            partition: self.partition,
+            payload: self.payload(now),
+        };
+        wire.send(&letter);
     }
 
     fn payload(&self, now: u64) -> Vec<u8> {
@@ -236,5 +248,6 @@ impl Facts {
 
 /// So many words of any text: records of all sizes fill segments soon.
 fn filling(dice: &mut Dice, words: &[usize]) -> String {
-    (0..dice.pick(words)).map(|_| format!("{:016x}", dice.number())).collect()
+    let words = dice.pick(words);
+    format!("{:016x}", dice.number()).repeat(words)
 }
