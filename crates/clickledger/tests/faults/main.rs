@@ -6,4 +6,6 @@
 mod disk;
 mod kill;
 mod server;
+mod slow;
+mod strace;
 mod visitors;

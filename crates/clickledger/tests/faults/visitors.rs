@@ -10,11 +10,13 @@ const RATE: u32 = 2000;
 pub struct Visitors {
     dir: tempfile::TempDir,
     pub acknowledged: usize,
+    /// How many of them wait for an answer at most.
+    pub connections: u32,
 }
 
 impl Visitors {
     pub fn new() -> Visitors {
-        Visitors { dir: tempfile::tempdir().unwrap(), acknowledged: 0 }
+        Visitors { dir: tempfile::tempdir().unwrap(), acknowledged: 0, connections: 32 }
     }
 
     /// Clicks of a load that nothing cuts short.
@@ -44,7 +46,8 @@ impl Visitors {
     /// Begins to click.
     pub fn begin(&self, server: &Server, seconds: f64) -> Child {
         Command::new(BIN)
-            .args(["load", "--connections", "32", "--rate", &RATE.to_string()])
+            .args(["load", "--connections", &self.connections.to_string()])
+            .args(["--rate", &RATE.to_string()])
             .args(["--seconds", &seconds.to_string(), "--links"])
             .arg(self.at("links"))
             .arg("--journal")
@@ -54,6 +57,13 @@ impl Visitors {
             .stderr(Stdio::null())
             .spawn()
             .unwrap()
+    }
+
+    /// A link that no load comes to: more are made than are clicked.
+    pub fn spare_link(&self) -> String {
+        let links = std::fs::read_to_string(self.at("links")).unwrap();
+        let (_, target) = links.lines().next_back().unwrap().split_once("http://t").unwrap();
+        target.to_owned()
     }
 
     /// Waits for their end; returns how many clicks were acknowledged.
@@ -77,4 +87,19 @@ impl Visitors {
         assert!(verified.status.success(), "{}", said(&verified));
         said(&verified).trim().to_owned()
     }
+
+    /// A trial ends: the server starts again without the fault, and all is there. `cargo xtask
+    /// faults` reads the line.
+    pub fn end_trial(&self, fault: &str, data: &Path) {
+        let server = Server::start(data);
+        assert!(server.becomes_ready(), "not ready without the fault: {}", server.readiness());
+        server.stop();
+        let report = self.verify(data);
+        println!("trial of {fault} held, {} acknowledged: {report}", self.acknowledged);
+    }
+}
+
+/// Says that a trial begins; one that does not hold has failed.
+pub fn begin_trial(fault: &str) {
+    println!("trial of {fault} begins");
 }
