@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "a test says what it saw")]
 
 mod disk;
+mod failing;
 mod kill;
 mod server;
 mod slow;

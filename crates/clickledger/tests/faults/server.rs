@@ -51,6 +51,18 @@ impl Server {
         Some(server)
     }
 
+    /// Whether it ends by itself, in time.
+    pub fn ends(&mut self) -> bool {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            if self.child.try_wait().unwrap().is_some() {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        false
+    }
+
     pub fn kill(self) {
         drop(self);
     }

@@ -1,4 +1,4 @@
-//! Visitors who click at 2,000 a second on links of their own, and remember what was acknowledged.
+//! Visitors who click on links of their own, and remember what was acknowledged.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,13 +10,15 @@ const RATE: u32 = 2000;
 pub struct Visitors {
     dir: tempfile::TempDir,
     pub acknowledged: usize,
+    /// Clicks a second.
+    pub rate: u32,
     /// How many of them wait for an answer at most.
     pub connections: u32,
 }
 
 impl Visitors {
     pub fn new() -> Visitors {
-        Visitors { dir: tempfile::tempdir().unwrap(), acknowledged: 0, connections: 32 }
+        Visitors { dir: tempfile::tempdir().unwrap(), acknowledged: 0, rate: RATE, connections: 32 }
     }
 
     /// Clicks of a load that nothing cuts short.
@@ -32,7 +34,7 @@ impl Visitors {
 
     /// Makes links enough for so long.
     pub fn mint(&self, data: &Path, seconds: f64) {
-        let count = (f64::from(RATE) * seconds * 1.1).ceil().to_string();
+        let count = (f64::from(self.rate) * seconds * 1.1).ceil().to_string();
         let minted = Command::new(BIN)
             .args(["link", "--base", "http://t", "--ad", "ad", "--to", "https://e.example/"])
             .args(["--count", &count, "--data"])
@@ -47,7 +49,7 @@ impl Visitors {
     pub fn begin(&self, server: &Server, seconds: f64) -> Child {
         Command::new(BIN)
             .args(["load", "--connections", &self.connections.to_string()])
-            .args(["--rate", &RATE.to_string()])
+            .args(["--rate", &self.rate.to_string()])
             .args(["--seconds", &seconds.to_string(), "--links"])
             .arg(self.at("links"))
             .arg("--journal")
