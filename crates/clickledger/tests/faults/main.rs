@@ -6,6 +6,7 @@
 mod disk;
 mod failing;
 mod kill;
+mod memory;
 mod server;
 mod slow;
 mod strace;

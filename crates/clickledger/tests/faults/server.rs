@@ -38,24 +38,38 @@ impl Server {
             .arg("--data")
             .arg(data)
             .env("RUST_LOG", "off")
+            .env("RUST_BACKTRACE", "0")
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = lines.next().and_then(Result::ok);
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         let mut server = Server { child, url: String::new() };
-        let line = line?;
+        let (sender, first) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            // Nobody waits for it any more if it came too late.
+            let _ = sender.send(lines.next());
+            lines.for_each(drop);
+        });
+        let line = first.recv_timeout(PATIENCE).expect("a server starts or ends in time")?;
         let url = line.split_whitespace().nth(1).unwrap();
         url.strip_suffix("/c?...").unwrap().clone_into(&mut server.url);
-        std::thread::spawn(move || lines.for_each(drop));
         Some(server)
+    }
+
+    pub fn id(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// Whether it ends by itself, in time.
     pub fn ends(&mut self) -> bool {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
-            if self.child.try_wait().unwrap().is_some() {
+            if self.has_ended() {
                 return true;
             }
             std::thread::sleep(Duration::from_millis(20));
@@ -68,7 +82,7 @@ impl Server {
     }
 
     pub fn stop(mut self) {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        kill_process(self.id(), Signal::TERM).unwrap();
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
             if let Some(status) = self.child.try_wait().unwrap() {
