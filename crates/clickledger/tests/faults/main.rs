@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "a test says what it saw")]
 
+mod clock;
 mod disk;
 mod failing;
 mod kill;
