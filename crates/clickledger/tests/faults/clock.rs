@@ -80,7 +80,7 @@ impl Stage {
     }
 
     /// A server with a true clock has everything, once, and time did not go back.
-    fn end(self) {
+    fn end(mut self) {
         let data = self.data();
         let server = Server::start(&data);
         println!("with the true clock: {}", last_line(&server.readiness()));

@@ -10,6 +10,8 @@ const RATE: u32 = 2000;
 pub struct Visitors {
     dir: tempfile::TempDir,
     pub acknowledged: usize,
+    /// Those of trials that have ended.
+    told: usize,
     /// Clicks a second.
     pub rate: u32,
     /// How many of them wait for an answer at most.
@@ -18,7 +20,13 @@ pub struct Visitors {
 
 impl Visitors {
     pub fn new() -> Visitors {
-        Visitors { dir: tempfile::tempdir().unwrap(), acknowledged: 0, rate: RATE, connections: 32 }
+        Visitors {
+            dir: tempfile::tempdir().unwrap(),
+            acknowledged: 0,
+            told: 0,
+            rate: RATE,
+            connections: 32,
+        }
     }
 
     /// Clicks of a load that nothing cuts short.
@@ -91,7 +99,7 @@ impl Visitors {
     }
 
     /// A trial ends: the server starts again without the fault, and all is there.
-    pub fn end_trial(&self, fault: &str, data: &Path) {
+    pub fn end_trial(&mut self, fault: &str, data: &Path) {
         let server = Server::start(data);
         assert!(server.becomes_ready(), "not ready without the fault: {}", server.readiness());
         server.stop();
@@ -99,9 +107,10 @@ impl Visitors {
     }
 
     /// A trial ends: all is there. `cargo xtask faults` reads the line.
-    pub fn verify_trial(&self, fault: &str, data: &Path) {
+    pub fn verify_trial(&mut self, fault: &str, data: &Path) {
         let report = self.verify(data);
-        println!("trial of {fault} held, {} acknowledged: {report}", self.acknowledged);
+        let of_trial = self.acknowledged - std::mem::replace(&mut self.told, self.acknowledged);
+        println!("trial of {fault} held, {of_trial} acknowledged: {report}");
     }
 }
 
