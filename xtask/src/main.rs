@@ -1,5 +1,5 @@
 //! Project tasks: `cargo xtask ci`, `tidy`, `setup`, and the proofs: `sim`, `planted`,
-//! `kills`, `reliability`.
+//! `kills`, `faults`, `reliability`.
 //!
 //! `ci` is the whole truth about a change and what `.ci/run` calls. Nothing here ships, and
 //! nothing here decides what a check means: it runs the tools in order and stops at the first
@@ -28,6 +28,8 @@ usage: cargo xtask TASK
                     switch on each planted bug and see whether it is found
   kills --cycles N [--save]
                     kill the real binary N times under load and look for every click
+  faults --rounds N [--save]
+                    play every real fault of the real binary N times under load
   fuzz --seconds N [--save]
                     damage the inputs of all that parses and hold it to its promises
   reliability       write the figures of docs/reliability.md
@@ -57,6 +59,7 @@ fn task() -> Result<()> {
         ["sim", "--story", rest @ ..] => proof::sim(&root, "story", rest),
         ["planted", rest @ ..] => proof::planted(&root, rest),
         ["kills", "--cycles", rest @ ..] => proof::sim(&root, "kills", rest),
+        ["faults", "--rounds", rest @ ..] => proof::sim(&root, "faults", rest),
         ["fuzz", "--seconds", rest @ ..] => proof::sim(&root, "fuzz", rest),
         ["reliability"] => proof::sim(&root, "report", &[]),
         ["help" | "--help" | "-h"] => {

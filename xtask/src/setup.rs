@@ -17,7 +17,7 @@ struct Tool {
     needed_for: &'static str,
 }
 
-const TOOLS: [Tool; 8] = [
+const TOOLS: [Tool; 10] = [
     Tool {
         questions: &["chromium --version", "google-chrome --version"],
         packages: &["chromium"],
@@ -49,6 +49,16 @@ const TOOLS: [Tool; 8] = [
         needed_for: "the test of HTTPS",
     },
     Tool { questions: &["curl --version"], packages: &["curl"], needed_for: "the test of HTTPS" },
+    Tool {
+        questions: &["strace -V"],
+        packages: &["strace"],
+        needed_for: "the tests of slow and failing disks",
+    },
+    Tool {
+        questions: &["faketime --version"],
+        packages: &["faketime"],
+        needed_for: "the test of clocks that are set",
+    },
     Tool { questions: &["git --version"], packages: &["git"], needed_for: "`cargo xtask tidy`" },
 ];
 

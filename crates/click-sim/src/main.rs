@@ -4,6 +4,7 @@
 #![expect(clippy::print_stderr, reason = "progress, and why it failed")]
 
 mod campaign;
+mod faults;
 mod hunt;
 mod kills;
 mod mutations;
@@ -21,6 +22,7 @@ usage: click-sim TASK
   planted [--seconds N] [--save]  switch on each planted bug and see whether it is found
   kills N [--save]              kill the real binary N times under load; a stopped run keeps the
                                 rounds that were saved
+  faults N [--save]             play every real fault of the real binary N times under load
   fuzz SECONDS [--save]         damage the corpora's inputs and hold what parses to its promises
   corpora                       write the inputs that the corpora begin with
   report                        write the figures of docs/reliability.md from the saved results
@@ -56,6 +58,7 @@ fn run(arguments: &[String]) -> Result<bool, String> {
         "story" => Ok(campaign::story(number(rest.first().copied())?)),
         "planted" => hunt::run(option(rest, "--seconds")?.unwrap_or(60), save),
         "kills" => kills::run(number(rest.first().copied())?, save),
+        "faults" => faults::run(number(rest.first().copied())?, save),
         "fuzz" => mutations::run(number(rest.first().copied())?, save),
         "corpora" => mutations::seeds(),
         "report" => report::write(),

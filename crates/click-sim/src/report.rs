@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::results::{self, Kind, Saved};
+use crate::results::{self, Fault, Kind, Saved};
 
 const FILE: &str = "docs/reliability.md";
 
@@ -34,6 +34,18 @@ is looked for in the ledger: it has to be there once. A round that fails counts 
 
 | kills | commit | failed | acknowledged clicks |
 |---|---|---|---|
+";
+
+const FAULTS: &str = "
+### Real faults
+
+The real server under a load over real sockets, while something real fails under it: a file system
+that fills up or whose device fails, flushes that are slow, system calls that fail on the log, on
+checkpoints or on the ledger, memory that runs out, a clock that is set by an hour. Then it is
+started without the fault, and every click that was ever acknowledged has to be there once.
+
+| fault | trials | commit | failed | acknowledged clicks | bound 3/N |
+|---|---|---|---|---|---|
 ";
 
 const MUTATIONS: &str = "
@@ -70,6 +82,7 @@ fn render(results: &[Saved]) -> String {
     let mut out = String::from(HEAD);
     simulation(&mut out, results);
     kills(&mut out, results);
+    faults(&mut out, results);
     mutations(&mut out, results);
     planted(&mut out, results);
     out
@@ -98,20 +111,26 @@ fn simulation(out: &mut String, results: &[Saved]) {
     bound(out, &runs, "stories");
 }
 
-/// What failed was a defect and is mended: its run says nothing of the code since.
 fn bound(out: &mut String, runs: &[&Saved], trials_are: &str) {
-    let since = runs.iter().rposition(|run| run.failed > 0).map_or(0, |last| last + 1);
-    let trials: u64 = runs[since..].iter().map(|run| run.trials).sum();
-    if trials > 0 {
-        #[expect(clippy::cast_precision_loss, reason = "a bound for people")]
-        let bound = 3.0 / trials as f64;
-        let _ = writeln!(
-            out,
-            "\nSince the last failure {trials} {trials_are}: the bound 3/N is {bound:.1e}."
-        );
+    let trials = trials_since(runs);
+    let _ = if trials > 0 {
+        let bound = bound_of(trials);
+        writeln!(out, "\nSince the last failure {trials} {trials_are}: the bound 3/N is {bound}.")
     } else {
-        let _ = writeln!(out, "\nThe last of them failed: no bound.");
-    }
+        writeln!(out, "\nThe last of them failed: no bound.")
+    };
+}
+
+/// What failed was a defect and is mended: its run says nothing of the code since.
+fn trials_since(runs: &[&Saved]) -> u64 {
+    let since = runs.iter().rposition(|run| run.failed > 0).map_or(0, |last| last + 1);
+    runs[since..].iter().map(|run| run.trials).sum()
+}
+
+fn bound_of(trials: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "a bound for people")]
+    let bound = 3.0 / trials as f64;
+    if trials > 0 { format!("{bound:.1e}") } else { "none".into() }
 }
 
 /// A line per commit: rounds are saved one by one.
@@ -133,6 +152,33 @@ fn kills(out: &mut String, results: &[Saved]) {
         );
     }
     bound(out, &runs, "kills");
+}
+
+/// A line per kind and commit; the bound is that of all trials of the kind since one failed.
+fn faults(out: &mut String, results: &[Saved]) {
+    let is_fault = |run: &&Saved| matches!(run.kind, Kind::Fault(_));
+    let all: Vec<&Saved> = results.iter().filter(is_fault).collect();
+    if all.is_empty() {
+        return;
+    }
+    out.push_str(FAULTS);
+    for (fault, name) in Fault::ALL {
+        let of_kind = |run: &&&Saved| run.kind == Kind::Fault(fault);
+        let runs: Vec<&Saved> = all.iter().filter(of_kind).copied().collect();
+        let commits: Vec<&[&Saved]> =
+            runs.chunk_by(|one, next| one.commit == next.commit).collect();
+        for (at, rounds) in commits.iter().enumerate() {
+            let sum = |of: fn(&Saved) -> u64| rounds.iter().map(|run| of(run)).sum::<u64>();
+            let (trials, failed) = (sum(|run| run.trials), sum(|run| run.failed));
+            let clicks = sum(|run| detail(run, "acknowledged clicks"));
+            let last = at + 1 == commits.len();
+            let bound = if last { bound_of(trials_since(&runs)) } else { String::new() };
+            let (name, commit) = (name.replace('-', " "), &rounds[0].commit);
+            let _ =
+                writeln!(out, "| {name} | {trials} | {commit} | {failed} | {clicks} | {bound} |");
+        }
+    }
+    bound(out, &all, "trials");
 }
 
 fn mutations(out: &mut String, results: &[Saved]) {

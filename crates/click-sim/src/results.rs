@@ -18,6 +18,36 @@ pub(crate) enum Kind {
     Kills,
     /// Mutations of the corpora.
     Mutations,
+    /// Real faults of the real binary under load.
+    Fault(Fault),
+}
+
+/// A kind of real fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Fault {
+    FullDisk,
+    FailingDevice,
+    SlowDisk,
+    FailingLog,
+    FailingCheckpoint,
+    FailingLedger,
+    MemoryLimit,
+    ClockStep,
+}
+
+impl Fault {
+    /// All, by the name that the tests say.
+    pub(crate) const ALL: [(Fault, &str); 8] = [
+        (Fault::FullDisk, "full-disk"),
+        (Fault::FailingDevice, "failing-device"),
+        (Fault::SlowDisk, "slow-disk"),
+        (Fault::FailingLog, "failing-log"),
+        (Fault::FailingCheckpoint, "failing-checkpoint"),
+        (Fault::FailingLedger, "failing-ledger"),
+        (Fault::MemoryLimit, "memory-limit"),
+        (Fault::ClockStep, "clock-step"),
+    ];
 }
 
 /// One run.

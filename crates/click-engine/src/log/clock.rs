@@ -4,8 +4,8 @@
 //!
 //! Must never go backwards, and never read a clock other than the one it was given.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -23,12 +23,12 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> (u64, u64) {
-        let read = |id| {
-            let time = clock_gettime(id);
-            let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-            seconds * 1_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0) / 1_000
-        };
-        (read(ClockId::Realtime), read(ClockId::Boottime))
+        // The C library's, as the tracker's clock is: what sets one of them sets both.
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let boot = clock_gettime(ClockId::Boottime);
+        let seconds = u64::try_from(boot.tv_sec).unwrap_or(0);
+        let boot = seconds * 1_000_000 + u64::try_from(boot.tv_nsec).unwrap_or(0) / 1_000;
+        (u64::try_from(wall.as_micros()).unwrap_or(u64::MAX), boot)
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
-use click_core::record::{Kind as RecordKind, Record};
+use click_core::record::{Kind as RecordKind, Record, Transport};
 use click_core::row::{Row, RowKey};
 use click_core::types::{Minute, Offset, Partition};
 use click_core::verdict::Reasons;
@@ -27,6 +27,8 @@ pub struct Refolded {
     verdicts: Vec<(Partition, Offset, Reasons)>,
     /// Newest version of each row, if asked for.
     pub rows: Option<HashMap<RowId, Row>>,
+    /// Measured clicks without a final verdict: log time has not come so far.
+    pub waiting: u64,
 }
 
 impl RefoldSink for Refolded {
@@ -47,8 +49,9 @@ impl Refolded {
     pub fn fold(log: &dyn EventLog, threads: usize, with_rows: bool) -> Result<Refolded> {
         let spinner = progress::spinner("folding");
         let rows = with_rows.then(HashMap::new);
-        let mut refolded = Refolded { verdicts: Vec::new(), rows };
-        refold(log, threads, &mut refolded)?;
+        let mut refolded = Refolded { rows, ..Refolded::default() };
+        let summary = refold(log, threads, &mut refolded)?;
+        refolded.waiting = summary.pending + summary.arriving;
         spinner.finish_and_clear();
         refolded.verdicts.sort_unstable_by_key(|(partition, offset, _)| (*partition, *offset));
         Ok(refolded)
@@ -79,7 +82,43 @@ impl Refolded {
         }
         Ok(())
     }
+
+    /// Hands out the click id and the transport identity of every click in the log without a final
+    /// verdict: those that wait, and those that were sent again.
+    pub fn for_each_other(
+        &self,
+        log: &dyn EventLog,
+        take: &mut dyn FnMut(&str, Identity),
+    ) -> Result<()> {
+        let mut judged = self.verdicts.iter().map(|(p, o, _)| (*p, *o)).peekable();
+        let mut batch = RecordBatch::new();
+        for partition in 0..log.partitions() {
+            let mut range = log.range(partition);
+            while !range.is_empty() {
+                batch.clear();
+                log.read(partition, range.start, READ_BYTES, &mut batch)?;
+                for (offset, _, payload) in &batch {
+                    range.start = offset + 1;
+                    let place = (Partition(partition), Offset(offset));
+                    if judged.next_if_eq(&place).is_some() {
+                        continue;
+                    }
+                    // What cannot be decoded is a dead letter and no click.
+                    let Ok(record) = Record::decode(payload) else { continue };
+                    if let RecordKind::Click(click) = record.kind {
+                        let of = |t: Transport<'_>| (t.tracker_id.to_owned(), t.epoch, t.seq);
+                        let unnamed = || (String::new(), u64::from(partition), offset);
+                        take(click.click_id, record.transport.map_or_else(unnamed, of));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
 }
+
+/// Tracker, epoch and number; without them a record's partition and offset.
+pub type Identity = (String, u64, u64);
 
 /// Writes `partition,offset,click_id,class,reasons`.
 pub fn write<W: Write>(

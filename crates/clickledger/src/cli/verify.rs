@@ -1,9 +1,10 @@
 //! `clickledger verify`: every acknowledged click is in the ledger, exactly once.
 //!
 //! The log is folded again; a click that was sent again by its sender (same transport identity) is
-//! one measured click, while a link that was clicked twice is two.
+//! one measured click, while a link that was clicked twice is two. A click that is in the log at an
+//! instant that log time has not reached is not lost: it is said to wait.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,10 +12,11 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Args;
 use click_core::row::Row;
+use click_engine::log::EventLog;
 use click_engine::store::{LedgerReader, Scan, View};
 
 use super::data::{DataDir, threads};
-use super::verdicts::{Refolded, RowId};
+use super::verdicts::{Identity, Refolded, RowId};
 use crate::out;
 
 /// Most ids that are named in the report.
@@ -53,6 +55,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
         }
         Ok(())
     })?;
+    let waiting = find_waiting(&log, &refolded, &mut seen)?;
     let (rows, differ) = compare(&reader, refolded.rows.unwrap_or_default())?;
     let lost: Vec<_> = named(&seen, |acknowledged, found| found < acknowledged);
     let double: Vec<_> = named(&seen, |acknowledged, found| found > acknowledged);
@@ -66,8 +69,39 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
         double.len(),
         differ.len()
     ));
+    if waiting > 0 {
+        out::note(format_args!(
+            "{waiting} of them wait in the log for their instant: its clock was ahead of today's"
+        ));
+    }
     let good = lost.is_empty() && double.is_empty() && differ.is_empty();
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Acknowledged clicks that are in the log, but at an instant of log time that has not come: they
+/// count as found. That is so after the system's clock was far ahead and was set back.
+fn find_waiting(log: &dyn EventLog, refolded: &Refolded, seen: &mut Seen) -> Result<u64> {
+    let missing = |(acknowledged, found): &(u64, u64)| acknowledged.saturating_sub(*found);
+    if refolded.waiting == 0 || seen.values().all(|counts| missing(counts) == 0) {
+        return Ok(0);
+    }
+    let mut others: HashMap<String, BTreeSet<Identity>> = HashMap::new();
+    refolded.for_each_other(log, &mut |click_id, identity| {
+        if seen.get(click_id).is_some_and(|counts| missing(counts) > 0) {
+            others.entry(click_id.to_owned()).or_default().insert(identity);
+        }
+    })?;
+    let mut waiting = 0;
+    for (click_id, identities) in others {
+        if let Some(counts) = seen.get_mut(&click_id) {
+            // No more than the fold itself knows of: what it has dropped is lost.
+            let left = refolded.waiting.saturating_sub(waiting);
+            let here = missing(counts).min(identities.len() as u64).min(left);
+            counts.1 += here;
+            waiting += here;
+        }
+    }
+    Ok(waiting)
 }
 
 type Seen = HashMap<String, (u64, u64)>;

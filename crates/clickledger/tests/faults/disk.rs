@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::server::Server;
-use super::visitors::Visitors;
+use super::visitors::{Visitors, begin_trial};
 
 const MIB: u64 = 1 << 20;
+const FULL: &str = "full-disk";
+const FAILING: &str = "failing-device";
 
 /// A file system in a file, in a file system in memory. Unmounted when dropped.
 struct Small {
@@ -111,6 +113,7 @@ fn click_until_it_fails(visitors: &mut Visitors, server: &Server, data: &Path) {
 fn a_full_disk_loses_nothing_and_is_taken_up_again() {
     let Some(small) = Small::mount(48 * MIB, 96 * MIB) else { return };
     let (data, ballast) = (small.root().join("data"), small.root().join("ballast"));
+    begin_trial(FULL);
     let mut visitors = Visitors::new();
     // The first start makes the keys that links are signed with.
     Server::start(&data).kill();
@@ -122,14 +125,14 @@ fn a_full_disk_loses_nothing_and_is_taken_up_again() {
     assert!(server.becomes_ready(), "not ready though there is room: {}", server.readiness());
     assert!(click(&mut visitors, &server, &data, 1.0) > 0);
     server.kill();
-    Server::start(&data).kill();
-    println!("{}", visitors.verify(&data));
+    visitors.end_trial(FULL, &data);
 }
 
 #[test]
 fn a_failing_device_loses_nothing_that_was_acknowledged() {
     let Some(small) = Small::mount(256 * MIB, 16 * MIB) else { return };
     let data = small.root().join("data");
+    begin_trial(FAILING);
     let mut visitors = Visitors::new();
     Server::start(&data).kill();
     let server = Server::start(&data);
@@ -140,6 +143,5 @@ fn a_failing_device_loses_nothing_that_was_acknowledged() {
     assert!(server.becomes_ready(), "not ready on a whole device: {}", server.readiness());
     assert!(click(&mut visitors, &server, &data, 1.0) > 0);
     server.kill();
-    Server::start(&data).kill();
-    println!("{}", visitors.verify(&data));
+    visitors.end_trial(FAILING, &data);
 }

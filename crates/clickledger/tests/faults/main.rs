@@ -3,7 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "a test says what it saw")]
 
+mod clock;
 mod disk;
+mod failing;
 mod kill;
+mod memory;
 mod server;
+mod slow;
+mod strace;
 mod visitors;

@@ -11,6 +11,8 @@ use rustix::process::{Pid, Signal, kill_process};
 pub const BIN: &str = env!("CARGO_BIN_EXE_clickledger");
 /// Most time that a start, a clean stop or a recovery may take.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Most time that an answer may take.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// Killed when dropped.
 pub struct Server {
@@ -20,21 +22,59 @@ pub struct Server {
 
 impl Server {
     pub fn start(data: &Path) -> Server {
-        let mut child = Command::new(BIN)
+        Server::start_by(Command::new(BIN), data)
+    }
+
+    /// Started by a command that has become the server, or is it: the process id is the server's.
+    pub fn start_by(command: Command, data: &Path) -> Server {
+        Server::try_start(command, data).expect("a server that starts says where it is")
+    }
+
+    /// `None` if it ended before it took requests.
+    pub fn try_start(mut command: Command, data: &Path) -> Option<Server> {
+        let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0", "--set"])
             .arg("engine.checkpoint_interval_ms=150")
             .arg("--data")
             .arg(data)
             .env("RUST_LOG", "off")
+            .env("RUST_BACKTRACE", "0")
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = lines.next().expect("a server that starts says where it is").unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let mut server = Server { child, url: String::new() };
+        let (sender, first) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            // Nobody waits for it any more if it came too late.
+            let _ = sender.send(lines.next());
+            lines.for_each(drop);
+        });
+        let line = first.recv_timeout(PATIENCE).expect("a server starts or ends in time")?;
         let url = line.split_whitespace().nth(1).unwrap();
-        let url = url.strip_suffix("/c?...").unwrap().to_owned();
-        std::thread::spawn(move || lines.for_each(drop));
-        Server { child, url }
+        url.strip_suffix("/c?...").unwrap().clone_into(&mut server.url);
+        Some(server)
+    }
+
+    pub fn id(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Whether it ends by itself, in time.
+    pub fn ends(&mut self) -> bool {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            if self.has_ended() {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        false
     }
 
     pub fn kill(self) {
@@ -42,7 +82,7 @@ impl Server {
     }
 
     pub fn stop(mut self) {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        kill_process(self.id(), Signal::TERM).unwrap();
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -56,10 +96,17 @@ impl Server {
 
     /// The answer of `/readyz`; empty if there is none.
     pub fn readiness(&self) -> String {
+        self.ask("GET", "/readyz")
+    }
+
+    /// The whole answer; empty if there is none.
+    pub fn ask(&self, method: &str, target: &str) -> String {
         let ask = || -> std::io::Result<String> {
             let mut stream = TcpStream::connect(self.url.trim_start_matches("http://"))?;
-            stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-            stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n")?;
+            stream.set_read_timeout(Some(ANSWER))?;
+            let head = format!("{method} {target} HTTP/1.1\r\nHost: t\r\nUser-Agent: test");
+            let end = "\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            stream.write_all(format!("{head}{end}").as_bytes())?;
             let mut answer = String::new();
             stream.read_to_string(&mut answer)?;
             Ok(answer)

@@ -1,4 +1,4 @@
-//! Visitors who click at 2,000 a second on links of their own, and remember what was acknowledged.
+//! Visitors who click on links of their own, and remember what was acknowledged.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,11 +10,23 @@ const RATE: u32 = 2000;
 pub struct Visitors {
     dir: tempfile::TempDir,
     pub acknowledged: usize,
+    /// Those of trials that have ended.
+    told: usize,
+    /// Clicks a second.
+    pub rate: u32,
+    /// How many of them wait for an answer at most.
+    pub connections: u32,
 }
 
 impl Visitors {
     pub fn new() -> Visitors {
-        Visitors { dir: tempfile::tempdir().unwrap(), acknowledged: 0 }
+        Visitors {
+            dir: tempfile::tempdir().unwrap(),
+            acknowledged: 0,
+            told: 0,
+            rate: RATE,
+            connections: 32,
+        }
     }
 
     /// Clicks of a load that nothing cuts short.
@@ -30,7 +42,7 @@ impl Visitors {
 
     /// Makes links enough for so long.
     pub fn mint(&self, data: &Path, seconds: f64) {
-        let count = (f64::from(RATE) * seconds * 1.1).ceil().to_string();
+        let count = (f64::from(self.rate) * seconds * 1.1).ceil().to_string();
         let minted = Command::new(BIN)
             .args(["link", "--base", "http://t", "--ad", "ad", "--to", "https://e.example/"])
             .args(["--count", &count, "--data"])
@@ -44,7 +56,8 @@ impl Visitors {
     /// Begins to click.
     pub fn begin(&self, server: &Server, seconds: f64) -> Child {
         Command::new(BIN)
-            .args(["load", "--connections", "32", "--rate", &RATE.to_string()])
+            .args(["load", "--connections", &self.connections.to_string()])
+            .args(["--rate", &self.rate.to_string()])
             .args(["--seconds", &seconds.to_string(), "--links"])
             .arg(self.at("links"))
             .arg("--journal")
@@ -54,6 +67,13 @@ impl Visitors {
             .stderr(Stdio::null())
             .spawn()
             .unwrap()
+    }
+
+    /// A link that no load comes to: more are made than are clicked.
+    pub fn spare_link(&self) -> String {
+        let links = std::fs::read_to_string(self.at("links")).unwrap();
+        let (_, target) = links.lines().next_back().unwrap().split_once("http://t").unwrap();
+        target.to_owned()
     }
 
     /// Waits for their end; returns how many clicks were acknowledged.
@@ -77,4 +97,24 @@ impl Visitors {
         assert!(verified.status.success(), "{}", said(&verified));
         said(&verified).trim().to_owned()
     }
+
+    /// A trial ends: the server starts again without the fault, and all is there.
+    pub fn end_trial(&mut self, fault: &str, data: &Path) {
+        let server = Server::start(data);
+        assert!(server.becomes_ready(), "not ready without the fault: {}", server.readiness());
+        server.stop();
+        self.verify_trial(fault, data);
+    }
+
+    /// A trial ends: all is there. `cargo xtask faults` reads the line.
+    pub fn verify_trial(&mut self, fault: &str, data: &Path) {
+        let report = self.verify(data);
+        let of_trial = self.acknowledged - std::mem::replace(&mut self.told, self.acknowledged);
+        println!("trial of {fault} held, {of_trial} acknowledged: {report}");
+    }
+}
+
+/// Says that a trial begins; one that does not hold has failed.
+pub fn begin_trial(fault: &str) {
+    println!("trial of {fault} begins");
 }
