@@ -133,6 +133,12 @@ impl Reasons {
         self.0 & Self::STATELESS != 0
     }
 
+    /// Those that the record alone decides.
+    #[must_use]
+    pub const fn stateless(self) -> Reasons {
+        Reasons(self.0 & Self::STATELESS)
+    }
+
     /// The primary class: the first reason in table order, `V` without reasons.
     pub const fn class(self) -> Class {
         if self.0 == 0 {

@@ -1,5 +1,6 @@
-//! How clicks are kept: log, store, checkpoint, driver, import. Holds no billing or fraud rule.
+//! How clicks are kept: log, store, checkpoint, driver, import, archive. Holds no billing or fraud rule.
 
+pub mod archive;
 pub mod checkpoint;
 pub mod disk;
 pub mod driver;

@@ -11,5 +11,6 @@ pub mod bridge;
 pub mod check;
 pub mod fuzz;
 pub mod generate;
+pub mod given_log;
 pub mod reference;
 pub mod world;

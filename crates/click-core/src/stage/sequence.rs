@@ -17,6 +17,17 @@ use crate::types::{Millis, Minute, Offset, Partition};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+/// A record's fold time, after a record of the same partition with that of `previous` (SPEC §3).
+#[inline]
+pub fn fold_time(previous: Millis, append_time: Millis, sent_at: Option<Millis>) -> Millis {
+    let capped = match sent_at {
+        Some(_) if planted(Bug::SkewNotCapped) => append_time,
+        Some(sent_at) => append_time.min(sent_at.plus(SKEW_ALLOWANCE_MS)),
+        None => append_time,
+    };
+    previous.max(capped)
+}
+
 /// A record that no click came of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
@@ -165,12 +176,7 @@ impl Sequence {
     /// Takes the next records of the partition and gives them their fold times.
     pub fn push(&mut self, mut chunk: Chunk, table: &mut KeyTable) {
         for record in &mut chunk.records {
-            let capped = match record.sent_at.get() {
-                Some(_) if planted(Bug::SkewNotCapped) => record.time,
-                Some(sent_at) => record.time.min(sent_at.plus(SKEW_ALLOWANCE_MS)),
-                None => record.time,
-            };
-            self.read_time = self.read_time.max(capped);
+            self.read_time = fold_time(self.read_time, record.time, record.sent_at.get());
             record.time = self.read_time;
         }
         if let Some(last) = chunk.records.last() {

@@ -5,6 +5,7 @@
 
 mod config;
 mod dead_letters;
+mod follow;
 mod intake;
 mod outbox;
 mod parallel;
@@ -110,14 +111,8 @@ impl Engine {
         if w <= self.fold.watermark() {
             return Ok(false);
         }
-        self.effects.clear();
         let publish = self.is_publish_due();
-        self.fold.advance(w, publish, &self.threads, &mut self.effects);
-        for journal in &self.effects.journals {
-            self.journalled += journal.claims.len() as u64;
-            let result = self.runs.append(journal);
-            result.map_err(|source| EngineError::Io { what: "journal of claims", source })?;
-        }
+        self.fold_to(w, publish)?;
         let dead = &self.effects.dead_letters;
         // What does not fit stays in the click log, and is counted.
         let result = unless_full(self.dead_letters.write(&*self.log, dead));
@@ -127,6 +122,18 @@ impl Engine {
             self.outbox.put(rows, w.grid_floor(), self.config.publish_mode);
         }
         Ok(true)
+    }
+
+    /// Folds up to `w`, and journals what the dedup set remembers of it.
+    fn fold_to(&mut self, w: Millis, publish: bool) -> Result<(), EngineError> {
+        self.effects.clear();
+        self.fold.advance(w, publish, &self.threads, &mut self.effects);
+        for journal in &self.effects.journals {
+            self.journalled += journal.claims.len() as u64;
+            let result = self.runs.append(journal);
+            result.map_err(|source| EngineError::Io { what: "journal of claims", source })?;
+        }
+        Ok(())
     }
 
     /// Rows are published once per interval, and whenever nothing is left to read.

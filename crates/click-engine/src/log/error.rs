@@ -47,6 +47,8 @@ pub enum LogError {
     ReadOnly,
     #[error("the log has been closed")]
     Closed,
+    #[error("archive: {reason}")]
+    Archive { reason: Arc<str> },
     #[error("{what} {path}: {message}")]
     Io { what: &'static str, path: Arc<str>, kind: io::ErrorKind, message: Arc<str> },
 }
@@ -54,6 +56,11 @@ pub enum LogError {
 const FIX: &str = "restore this file from a copy of the log; do not delete it";
 
 impl LogError {
+    /// An archive that is read as a log cannot be read.
+    pub fn archive(reason: &str) -> Self {
+        LogError::Archive { reason: reason.into() }
+    }
+
     /// Wraps a system error with what was being done to which path.
     pub fn io(what: &'static str, path: &Path, error: &io::Error) -> Self {
         LogError::Io {

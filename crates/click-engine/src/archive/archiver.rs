@@ -1,0 +1,446 @@
+//! Writing the archive: an engine of its own folds the log span by span; once all verdicts of a
+//! span are final its files are written, then the manifest that names them, and only then the
+//! engine's checkpoint. Whatever dies in between, the next start does the same again.
+//! Must never name in a manifest what the object store has not confirmed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use click_core::limits::LOOK_AHEAD_MS;
+use click_core::policy::Timeline;
+use click_core::record::{Kind, Record};
+use click_core::stage::sequence::fold_time;
+use click_core::stage::source::Verdict;
+use click_core::types::{Millis, Partition};
+
+use super::files::{Span, folder};
+use super::manifest::{FORMAT, Manifest, Range};
+use super::objects::Objects;
+use super::span::{Open, open_span, sweep};
+use super::{ArchiveError, sha256_hex};
+use crate::disk::Disk;
+use crate::driver::{Engine, EngineConfig, EngineParts};
+use crate::log::{Clock, EventLog, RecordBatch};
+
+const HOUR_MS: u64 = 3_600_000;
+const READ_BYTES: usize = 1 << 20;
+
+/// Settings of the archive.
+#[derive(Clone, Debug)]
+pub struct ArchiveConfig {
+    /// Threads of the archive's fold.
+    pub threads: usize,
+    /// Spans end at multiples of this, ms; it divides an hour.
+    pub interval_ms: u64,
+    /// Most rows of a file; a span that has more is ended as soon as may be.
+    pub rows_per_file: usize,
+}
+
+impl Default for ArchiveConfig {
+    fn default() -> ArchiveConfig {
+        ArchiveConfig { threads: 1, interval_ms: 60_000, rows_per_file: 250_000 }
+    }
+}
+
+/// What an archiver is made of.
+pub struct ArchiveParts {
+    /// The log.
+    pub log: Arc<dyn EventLog>,
+    /// The file system of the archiver's checkpoints.
+    pub disk: Arc<dyn Disk>,
+    /// Used by the engine for nothing that decides.
+    pub clock: Arc<dyn Clock>,
+    /// Directory of the archiver's own checkpoints.
+    pub checkpoints: PathBuf,
+    /// Where the archive is kept.
+    pub objects: Arc<dyn Objects>,
+}
+
+/// What a step did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// There may be more to do at once.
+    Worked,
+    /// Everything that can be archived is.
+    Idle,
+}
+
+/// How far an archive goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Archived {
+    /// Everything with `fold_time` below it is archived.
+    pub until: Millis,
+    /// How many manifests there are.
+    pub manifests: u64,
+}
+
+/// Writes the archive of one log.
+pub struct Archiver {
+    engine: Engine,
+    log: Arc<dyn EventLog>,
+    objects: Arc<dyn Objects>,
+    config: ArchiveConfig,
+    /// The span that is being folded.
+    span: Open,
+    /// Where it may end next: at first this and then a second later is folded.
+    target: Millis,
+    /// Behind its records, once everything below the target is folded.
+    ends: Option<Vec<u64>>,
+    verdicts: Vec<Verdict>,
+    /// The span has any up to the target.
+    has_records: bool,
+}
+
+impl Archiver {
+    /// Goes on where the newest whole checkpoint of the archiver left off.
+    ///
+    /// # Errors
+    /// If log, checkpoint and archive do not belong together, or cannot be read.
+    pub fn open(parts: ArchiveParts, config: ArchiveConfig) -> Result<Archiver, ArchiveError> {
+        if config.interval_ms == 0 || !HOUR_MS.is_multiple_of(config.interval_ms) {
+            let text = format!("an interval of {} ms does not divide an hour", config.interval_ms);
+            return Err(ArchiveError::Mismatch(text));
+        }
+        let ArchiveParts { log, disk, clock, checkpoints, objects } = parts;
+        let engine_parts = EngineParts {
+            log: log.clone(),
+            disk,
+            clock,
+            dead_letters: checkpoints.join("dead-letters"),
+            checkpoints,
+            store: None,
+            sink: None,
+        };
+        let engine_config = EngineConfig {
+            threads: config.threads,
+            checkpoint_interval: Duration::MAX,
+            checkpoint_claims: u64::MAX,
+            ..EngineConfig::default()
+        };
+        let (engine, _) = Engine::open(engine_parts, engine_config)?;
+        let span = open_span(&*log, &*objects, engine.watermark())?;
+        let target = span.from;
+        sweep(&*objects)?;
+        let archiver = Archiver {
+            engine,
+            log,
+            objects,
+            config,
+            span,
+            target,
+            ends: None,
+            verdicts: Vec::new(),
+            has_records: false,
+        };
+        Ok(archiver)
+    }
+
+    /// One bounded unit of work.
+    ///
+    /// # Errors
+    /// `Objects` may be tried again by another step; anything else is final.
+    pub fn step(&mut self) -> Result<Progress, ArchiveError> {
+        if self.target == self.span.from && !self.set_target()? {
+            let read = self.engine.read_more()?;
+            return Ok(if read > 0 { Progress::Worked } else { Progress::Idle });
+        }
+        if self.ends.is_none() {
+            return self.fold_records();
+        }
+        let decided = Millis(self.target.0 + LOOK_AHEAD_MS - 1);
+        if self.engine.watermark() < decided {
+            return self.fold(decided);
+        }
+        self.end_span()
+    }
+
+    /// Archives everything that is final, down to an odd end; the next start takes it from there.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step).
+    pub fn finish(mut self) -> Result<Archived, ArchiveError> {
+        while self.step()? == Progress::Worked {}
+        let until = Millis((self.engine.watermark().0 + 1).saturating_sub(LOOK_AHEAD_MS));
+        if until > self.span.from {
+            self.verdicts.retain(|verdict| verdict.fold_time < until);
+            let ends = self.ends_at(until)?;
+            self.name_span(until, &ends)?;
+        }
+        Ok(Archived { until: self.span.from, manifests: self.span.number })
+    }
+
+    /// Per partition the first offset that is at or beyond an instant, by the log itself.
+    fn ends_at(&self, until: Millis) -> Result<Vec<u64>, ArchiveError> {
+        let mut batch = RecordBatch::default();
+        let mut ends = Vec::new();
+        for range in &self.span.ranges {
+            let (mut next, mut folded) = (range.to, Millis(range.fold_time));
+            let end = self.log.range(range.partition).end;
+            'records: while next < end {
+                batch.clear();
+                self.log.read(range.partition, next, READ_BYTES, &mut batch)?;
+                for (offset, time, payload) in batch.iter() {
+                    let sent_at = Record::decode(payload).ok().and_then(|record| record.sent_at);
+                    folded = fold_time(folded, Millis(time), sent_at);
+                    if folded >= until {
+                        break 'records;
+                    }
+                    next = offset + 1;
+                }
+            }
+            ends.push(next);
+        }
+        Ok(ends)
+    }
+
+    /// Per partition the offset below which the archive no longer needs the log.
+    pub fn floors(&self) -> Vec<u64> {
+        self.engine.floors()
+    }
+
+    /// Everything with `fold_time` below it is archived.
+    pub fn archived_until(&self) -> Millis {
+        self.span.from
+    }
+
+    /// W of the archive's engine.
+    pub fn watermark(&self) -> Millis {
+        self.engine.watermark()
+    }
+
+    /// Where the span may end at the earliest; false while nothing has been read to tell.
+    fn set_target(&mut self) -> Result<bool, ArchiveError> {
+        if let Some(manifest) = self.existing()? {
+            self.target = Millis(manifest.until);
+            self.span.is_named = true;
+            return Ok(true);
+        }
+        let starts: Vec<u64> = self.span.ranges.iter().map(|range| range.to).collect();
+        let Some(next) = self.next_time(&starts)? else { return Ok(false) };
+        self.target = self.interval_end(next.max(self.engine.watermark()));
+        Ok(true)
+    }
+
+    fn interval_end(&self, at: Millis) -> Millis {
+        Millis((at.0 / self.config.interval_ms + 1) * self.config.interval_ms)
+    }
+
+    /// `fold_time` of the first record at these offsets or behind, but for a header that has no
+    /// time of its own.
+    fn next_time(&self, offsets: &[u64]) -> Result<Option<Millis>, ArchiveError> {
+        let (mut first, mut batch) = (None, RecordBatch::default());
+        for (range, offset) in self.span.ranges.iter().zip(offsets) {
+            batch.clear();
+            self.log.read(range.partition, *offset, READ_BYTES / 16, &mut batch)?;
+            let mut folded = Millis(range.fold_time);
+            let times = batch.iter().map(|(_, time, payload)| {
+                let sent_at = Record::decode(payload).ok().and_then(|record| record.sent_at);
+                folded = fold_time(folded, Millis(time), sent_at);
+                folded
+            });
+            let own = times.into_iter().find(|time| *time > Millis(0));
+            first = first.into_iter().chain(own).min();
+        }
+        Ok(first)
+    }
+
+    fn fold_records(&mut self) -> Result<Progress, ArchiveError> {
+        if self.engine.watermark() < self.target {
+            let progress = self.fold(self.target)?;
+            if self.engine.watermark() < self.target {
+                return Ok(progress);
+            }
+        }
+        let positions = self.engine.positions();
+        self.ends = Some(positions.into_iter().map(|offset| offset.0).collect());
+        Ok(Progress::Worked)
+    }
+
+    fn fold(&mut self, ceiling: Millis) -> Result<Progress, ArchiveError> {
+        let step = self.engine.step_to(ceiling, &mut self.verdicts)?;
+        let worked = step.records > 0 || step.advanced;
+        Ok(if worked { Progress::Worked } else { Progress::Idle })
+    }
+
+    /// Everything below the target is final: the span ends here, or goes on for another interval.
+    fn end_span(&mut self) -> Result<Progress, ArchiveError> {
+        if self.is_end()? {
+            self.publish()?;
+        } else {
+            let next = match self.ends.take() {
+                Some(ends) => self.next_time(&ends)?.unwrap_or_default(),
+                None => Millis(0),
+            };
+            // Over hours in which nobody said anything, but no file is of two hours.
+            let far = self.interval_end(next.max(self.engine.watermark()));
+            let hour_ends = Millis((self.target.0 / HOUR_MS + 1) * HOUR_MS);
+            self.target = if self.has_records { far.min(hour_ends) } else { far };
+        }
+        Ok(Progress::Worked)
+    }
+
+    fn is_end(&mut self) -> Result<bool, ArchiveError> {
+        if self.span.is_named {
+            return Ok(true);
+        }
+        let ends = self.ends.as_deref().unwrap_or_default();
+        self.has_records = self.span.ranges.iter().zip(ends).any(|(range, end)| range.to < *end);
+        if !self.has_records {
+            return Ok(false);
+        }
+        if self.target.0.is_multiple_of(HOUR_MS) || self.verdicts.len() >= self.config.rows_per_file
+        {
+            return Ok(true);
+        }
+        let next = self.target.plus(self.config.interval_ms);
+        let is_live = self.engine.possible_watermark() < next;
+        Ok(is_live && self.has_content()?)
+    }
+
+    /// Whether anything but the passing of time has been recorded.
+    fn has_content(&self) -> Result<bool, ArchiveError> {
+        let Some(ends) = &self.ends else { return Ok(false) };
+        if !self.verdicts.is_empty() {
+            return Ok(true);
+        }
+        let mut batch = RecordBatch::default();
+        for (range, end) in self.span.ranges.iter().zip(ends) {
+            let mut next = range.to;
+            while next < *end {
+                batch.clear();
+                self.log.read(range.partition, next, READ_BYTES, &mut batch)?;
+                for (offset, _, payload) in batch.iter().take_while(|record| record.0 < *end) {
+                    next = offset + 1;
+                    let kind = Record::decode(payload).map(|record| record.kind);
+                    if !matches!(kind, Ok(Kind::Tick | Kind::Heartbeat { .. })) {
+                        return Ok(true);
+                    }
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    fn existing(&self) -> Result<Option<Manifest>, ArchiveError> {
+        let number = self.span.number;
+        let Some(bytes) = self.objects.get(&Manifest::name(number))? else { return Ok(None) };
+        let (manifest, _) = Manifest::decode(number, &bytes)?;
+        let name = Manifest::name(number);
+        if manifest.log_id != self.log.log_id().to_string() {
+            return Err(ArchiveError::damaged(&name, "is of another log"));
+        }
+        Ok(Some(manifest))
+    }
+
+    fn publish(&mut self) -> Result<(), ArchiveError> {
+        let Some(ends) = self.ends.take() else { return Ok(()) };
+        // Kept for another try if the object store does not answer.
+        self.ends = Some(ends.clone());
+        self.name_span(self.target, &ends)?;
+        (self.target, self.ends) = (self.span.from, None);
+        Ok(self.engine.checkpoint_now()?)
+    }
+
+    /// Files, then the manifest that names them.
+    fn name_span(&mut self, until: Millis, ends: &[u64]) -> Result<(), ArchiveError> {
+        self.verdicts.sort_unstable();
+        let manifest = match self.existing()? {
+            Some(manifest) => self.adopt(manifest, until, ends)?,
+            None => self.write(until, ends)?,
+        };
+        self.span = Open {
+            number: manifest.number + 1,
+            previous: sha256_hex(&manifest.encode()),
+            from: Millis(manifest.until),
+            ranges: manifest.ranges,
+            is_named: false,
+        };
+        self.verdicts.clear();
+        Ok(())
+    }
+
+    /// Somebody has archived this span: the same one, or something is wrong.
+    fn adopt(
+        &self,
+        manifest: Manifest,
+        until: Millis,
+        ends: &[u64],
+    ) -> Result<Manifest, ArchiveError> {
+        let same = manifest.until == until.0
+            && manifest.previous == self.span.previous
+            && manifest.by_class == by_class(&self.verdicts)
+            && manifest.ranges.iter().map(|range| range.to).eq(ends.iter().copied());
+        if same {
+            return Ok(manifest);
+        }
+        Err(ArchiveError::Mismatch(format!(
+            "{} tells of other records or verdicts than the log has: run `clickledger audit`",
+            Manifest::name(manifest.number)
+        )))
+    }
+
+    fn write(&self, until: Millis, ends: &[u64]) -> Result<Manifest, ArchiveError> {
+        let timeline: &Timeline = self.engine.policies();
+        let policy_id =
+            |index| timeline.get(index).map(|p| p.policy_id.clone()).unwrap_or_default();
+        let span = Span {
+            log: &*self.log,
+            objects: &*self.objects,
+            folder: folder(Millis(until.0 - 1))?,
+            rows_per_file: self.config.rows_per_file,
+            policy_id: &policy_id,
+        };
+        let (mut ranges, mut files) = (Vec::new(), Vec::new());
+        for (before, end) in self.span.ranges.iter().zip(ends) {
+            let mut range = Range { from: before.to, to: *end, ..before.clone() };
+            let own = |partition: u32| {
+                self.verdicts.partition_point(|v| v.partition < Partition(partition))
+            };
+            let judged = &self.verdicts[own(range.partition)..own(range.partition + 1)];
+            files.extend(span.write(&mut range, judged)?);
+            ranges.push(range);
+        }
+        let manifest = Manifest {
+            format: FORMAT,
+            log_id: self.log.log_id().to_string(),
+            generation: self.log.generation(),
+            number: self.span.number,
+            previous: self.span.previous.clone(),
+            from: self.span.from.0,
+            until: until.0,
+            ranges,
+            files,
+            by_class: by_class(&self.verdicts),
+        };
+        self.confirm(&manifest)?;
+        let name = Manifest::name(manifest.number);
+        if self.objects.put_new(&name, &manifest.encode())? {
+            return Ok(manifest);
+        }
+        // Another archiver was first: its manifest is the truth.
+        match self.existing()? {
+            Some(theirs) => self.adopt(theirs, until, ends),
+            None => Err(ArchiveError::damaged(&name, "is there and is not")),
+        }
+    }
+
+    /// Looks at what the object store has of each file before a manifest names it.
+    fn confirm(&self, manifest: &Manifest) -> Result<(), ArchiveError> {
+        for file in &manifest.files {
+            if self.objects.length(&file.name)? != Some(file.bytes) {
+                let reason = "was written, but is not there in its length".to_owned();
+                return Err(ArchiveError::Objects { name: file.name.clone(), reason });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn by_class(verdicts: &[Verdict]) -> std::collections::BTreeMap<String, u64> {
+    let mut counts = std::collections::BTreeMap::new();
+    for verdict in verdicts {
+        *counts.entry(verdict.reasons.class().code().to_owned()).or_insert(0) += 1;
+    }
+    counts
+}

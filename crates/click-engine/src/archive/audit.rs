@@ -1,0 +1,377 @@
+//! The audit: everything is computed again from the archive alone, and compared with what was
+//! archived, what the store serves, and what the log still holds. Tolerance zero.
+//! Must never take a number from what it checks.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use click_core::fold::encode_rows;
+use click_core::limits::LOOK_AHEAD_MS;
+use click_core::record::{Kind, Record};
+use click_core::row::{Row, RowKey};
+use click_core::stage::source::Verdict;
+use click_core::types::{Minute, Offset, Partition};
+use click_core::verdict::{CLASSES, Class, Reasons};
+
+use super::reader::{Archive, ArchiveLog};
+use super::verdicts::{self, Archived, codes};
+use super::{ArchiveError, clicks, sha256_hex};
+use crate::driver::{RefoldSink, RefoldSummary, refold};
+use crate::log::{EventLog, RecordBatch};
+use crate::store::{LedgerReader, Scan, View};
+
+const READ_BYTES: usize = 4 << 20;
+/// Differences that are named; more are counted.
+const NAMED: usize = 100;
+
+/// Something that is not as it has to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// What it concerns: a file, a click's position, or a row.
+    pub what: String,
+    /// What is there, and what has to be.
+    pub how: String,
+}
+
+/// What an audit found.
+#[derive(Clone, Debug, Default)]
+pub struct Audit {
+    /// Manifests and files that were held to their hashes.
+    pub manifests: u64,
+    /// Files that were held to their hashes.
+    pub files: u64,
+    /// What the fold of the archive counted.
+    pub summary: RefoldSummary,
+    /// Final clicks by class, in table order.
+    pub by_class: [u64; CLASSES],
+    /// Archived verdicts that were compared.
+    pub verdicts: u64,
+    /// Archived verdicts of the last second, which later records may bear on.
+    pub undecided: u64,
+    /// Rows that were compared with the store.
+    pub rows: u64,
+    /// Rows of the store that are newer than the archive.
+    pub newer_rows: u64,
+    /// Records that were compared with the log.
+    pub log_records: u64,
+    /// SHA-256 over all rows with their versions, sorted by key.
+    pub result: String,
+    /// Those that are named.
+    pub differences: Vec<Difference>,
+    /// How many there are.
+    pub differ: u64,
+}
+
+impl Audit {
+    fn differs(&mut self, what: impl Into<String>, how: impl Into<String>) {
+        self.differ += 1;
+        if self.differences.len() < NAMED {
+            self.differences.push(Difference { what: what.into(), how: how.into() });
+        }
+    }
+}
+
+type RowId = (Arc<RowKey>, Minute, Option<Minute>);
+
+/// What the archive comes to.
+#[derive(Default)]
+struct Folded {
+    verdicts: Vec<Verdict>,
+    rows: HashMap<RowId, Row>,
+}
+
+impl RefoldSink for Folded {
+    fn verdict(&mut self, verdict: &Verdict) {
+        self.verdicts.push(*verdict);
+    }
+
+    fn row(&mut self, row: &Row) {
+        self.rows.insert((row.key.clone(), row.minute, row.posted_minute), row.clone());
+    }
+}
+
+/// Audits an archive; against a store and a log where there are any. `wanted` says which rows are
+/// compared.
+///
+/// # Errors
+/// If there is no archive, its manifests contradict each other, or a store or log cannot be read.
+/// What is damaged or differs is no error but a difference.
+pub fn audit(
+    archive: Archive,
+    store: Option<&dyn LedgerReader>,
+    log: Option<&dyn EventLog>,
+    threads: usize,
+    wanted: &dyn Fn(&Row) -> bool,
+) -> Result<Audit, ArchiveError> {
+    let mut audit = Audit { manifests: archive.manifests().len() as u64, ..Audit::default() };
+    check_files(&archive, &mut audit)?;
+    if audit.differ > 0 {
+        return Ok(audit);
+    }
+    let archive = archive.into_log();
+    let mut folded = Folded::default();
+    audit.summary = refold(&archive, threads, &mut folded)?;
+    folded.verdicts.sort_unstable();
+    for verdict in &folded.verdicts {
+        audit.by_class[verdict.reasons.class() as usize] += 1;
+    }
+    compare_verdicts(archive.archive(), &folded.verdicts, &mut audit)?;
+    if let Some(log) = log {
+        compare_log(&archive, log, &mut audit)?;
+    }
+    audit.result = result(&folded.rows);
+    if let Some(store) = store {
+        compare_rows(&archive, &folded, store, wanted, &mut audit)?;
+    }
+    Ok(audit)
+}
+
+/// Each file that a manifest names is there and is what it was.
+fn check_files(archive: &Archive, audit: &mut Audit) -> Result<(), ArchiveError> {
+    for file in archive.files(clicks::NAME).chain(archive.files(verdicts::NAME)) {
+        audit.files += 1;
+        match archive.read(file) {
+            Ok(_) => {}
+            Err(ArchiveError::Damaged { name, reason }) => audit.differs(name, reason),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// The archived verdicts are those that the records come to.
+fn compare_verdicts(
+    archive: &Archive,
+    folded: &[Verdict],
+    audit: &mut Audit,
+) -> Result<(), ArchiveError> {
+    let mut files: Vec<_> = archive.files(verdicts::NAME).collect();
+    files.sort_by_key(|file| (file.partition, file.from));
+    let mut rest = folded.iter().peekable();
+    for file in files {
+        for archived in archive.verdicts(file)? {
+            let at = (archived.partition, archived.offset);
+            while let Some(missed) = rest.next_if(|v| (v.partition, v.offset) < at) {
+                let how = format!("is {}, but no verdict is archived", told(missed.reasons));
+                audit.differs(position(missed.partition, missed.offset), how);
+            }
+            let Some(own) = rest.next_if(|v| (v.partition, v.offset) == at) else {
+                note_unknown(audit, &archived);
+                continue;
+            };
+            audit.verdicts += 1;
+            if own.reasons != archived.reasons || own.policy != archived.policy {
+                let how = format!(
+                    "is {} by policy {}, archived as {} by policy {}",
+                    told(own.reasons),
+                    own.policy,
+                    told(archived.reasons),
+                    archived.policy
+                );
+                audit.differs(position(at.0, at.1), how);
+            }
+        }
+    }
+    for missed in rest {
+        let how = format!("is {}, but no verdict is archived", told(missed.reasons));
+        audit.differs(position(missed.partition, missed.offset), how);
+    }
+    Ok(())
+}
+
+/// A verdict without a click that the fold has decided: of the last second, or of no click.
+fn note_unknown(audit: &mut Audit, archived: &Archived) {
+    let is_recent = archived.fold_time.plus(LOOK_AHEAD_MS) > audit.summary.watermark;
+    if is_recent && audit.undecided < audit.summary.pending + audit.summary.arriving {
+        audit.undecided += 1;
+        return;
+    }
+    let what = position(archived.partition, archived.offset);
+    audit.differs(what, "has an archived verdict, but is no measured click");
+}
+
+fn position(partition: Partition, offset: Offset) -> String {
+    format!("partition {} offset {}", partition.0, offset.0)
+}
+
+fn told(reasons: Reasons) -> String {
+    if reasons == Reasons::NONE { "V".to_owned() } else { codes(reasons) }
+}
+
+/// What the log still holds is what was archived.
+fn compare_log(
+    archive: &ArchiveLog,
+    log: &dyn EventLog,
+    audit: &mut Audit,
+) -> Result<(), ArchiveError> {
+    if log.log_id() != archive.log_id() || log.partitions() != archive.partitions() {
+        audit.differs("the log", "is another one than the archive's");
+        return Ok(());
+    }
+    for partition in 0..log.partitions() {
+        let (kept, archived) = (log.range(partition), archive.range(partition));
+        if kept.end < archived.end {
+            let how = format!("ends at {}, archived are records to {}", kept.end, archived.end);
+            audit.differs(format!("partition {partition} of the log"), how);
+        }
+        let mut next = kept.start.min(archived.end);
+        let end = archived.end.min(kept.end);
+        let (mut ours, mut theirs) = (RecordBatch::default(), RecordBatch::default());
+        while next < end {
+            ours.clear();
+            theirs.clear();
+            log.read(partition, next, READ_BYTES, &mut ours)?;
+            archive.read(partition, next, READ_BYTES, &mut theirs)?;
+            for (kept, archived) in ours.iter().zip(theirs.iter()).take_while(|(k, _)| k.0 < end) {
+                audit.log_records += 1;
+                next = kept.0 + 1;
+                if kept != archived {
+                    let what = position(Partition(partition), Offset(kept.0));
+                    audit.differs(what, difference(kept, archived));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How an archived record differs from the log's, for people.
+fn difference(kept: (u64, u64, &[u8]), archived: (u64, u64, &[u8])) -> String {
+    let name = |payload: &[u8]| match Record::decode(payload).map(|record| record.kind) {
+        Ok(Kind::Click(click)) => {
+            format!("click {} on ad {} at {} micros", click.click_id, click.ad_id, click.price.0)
+        }
+        Ok(kind) => format!("{kind:?}").split(['(', ' ']).next().unwrap_or_default().to_owned(),
+        Err(error) => error.code().to_owned(),
+    };
+    if kept.1 != archived.1 {
+        return format!("append_time {} in the log, {} in the archive", kept.1, archived.1);
+    }
+    format!("{} in the log, {} in the archive", name(kept.2), name(archived.2))
+}
+
+/// The hash of the result: of all rows as the archive has them.
+fn result(rows: &HashMap<RowId, Row>) -> String {
+    let mut sorted: Vec<&Row> = rows.values().collect();
+    sorted.sort_by(|a, b| {
+        (&a.key, a.minute, a.posted_minute).cmp(&(&b.key, b.minute, b.posted_minute))
+    });
+    sha256_hex(&encode_rows(sorted.into_iter()))
+}
+
+/// The rows that are served are those that the records come to.
+fn compare_rows(
+    archive: &ArchiveLog,
+    folded: &Folded,
+    store: &dyn LedgerReader,
+    wanted: &dyn Fn(&Row) -> bool,
+    audit: &mut Audit,
+) -> Result<(), ArchiveError> {
+    let w = audit.summary.watermark;
+    let mut missing: HashMap<&RowId, &Row> =
+        folded.rows.iter().filter(|(_, row)| wanted(row)).collect();
+    let mut found = Vec::new();
+    for view in [View::Ad, View::Publisher] {
+        store.scan(&Scan::all(view), &mut |row| {
+            if !wanted(&row) {
+                return true;
+            }
+            let id = (row.key.clone(), row.minute, row.posted_minute);
+            let expected = missing.remove(&id);
+            if row.version.at() > w {
+                audit.newer_rows += 1;
+                return true;
+            }
+            audit.rows += 1;
+            if !expected.is_some_and(|expected| agree(&row, expected)) {
+                found.push((row, expected.cloned()));
+            }
+            true
+        })?;
+    }
+    let lost = missing.into_values().filter(|row| row.counts.measured != row.counts.pending);
+    let lost: Vec<Row> = lost.cloned().collect();
+    for (row, expected) in found {
+        let how = row_difference(&row, expected.as_ref());
+        let clicks = explain(archive, folded, &row)?;
+        audit.differs(row_name(&row), format!("{how}; {clicks}"));
+    }
+    for row in lost {
+        let clicks = explain(archive, folded, &row)?;
+        audit.differs(row_name(&row), format!("is not in the store; {clicks}"));
+    }
+    Ok(())
+}
+
+/// A row may lag behind by clicks that are pending: these are not written for themselves.
+fn agree(stored: &Row, expected: &Row) -> bool {
+    let decided = |row: &Row| (row.counts.by_class, row.counts.sum_micros);
+    stored.counts.conserved()
+        && (stored == expected
+            || stored.version < expected.version && decided(stored) == decided(expected))
+}
+
+fn row_name(row: &Row) -> String {
+    let late = row.posted_minute.map_or(String::new(), |m| format!(" posted in minute {}", m.0));
+    match &*row.key {
+        RowKey::Ad { ad_id, currency, campaign_id, advertiser_id } => format!(
+            "row of ad {ad_id:?} campaign {campaign_id:?} advertiser {advertiser_id:?} {currency} \
+             minute {}{late}",
+            row.minute.0
+        ),
+        RowKey::Publisher { publisher_id, placement_id, currency } => format!(
+            "row of publisher {publisher_id:?} placement {placement_id:?} {currency} minute \
+             {}{late}",
+            row.minute.0
+        ),
+    }
+}
+
+fn row_difference(stored: &Row, expected: Option<&Row>) -> String {
+    let Some(expected) = expected else { return "is in the store, but no click is of it".into() };
+    let (have, want) = (&stored.counts, &expected.counts);
+    let mut parts = Vec::new();
+    let mut say = |name: &str, have: String, want: String| {
+        if have != want {
+            parts.push(format!("{name} {have} instead of {want}"));
+        }
+    };
+    say("measured", have.measured.to_string(), want.measured.to_string());
+    say("pending", have.pending.to_string(), want.pending.to_string());
+    for class in Class::ALL {
+        say(class.code(), have.of(class).to_string(), want.of(class).to_string());
+    }
+    say("sum", have.sum_micros.to_string(), want.sum_micros.to_string());
+    say("version", stored.version.0.to_string(), expected.version.0.to_string());
+    parts.join(", ")
+}
+
+/// The clicks that a row should count, as far as they can be named.
+fn explain(archive: &ArchiveLog, folded: &Folded, row: &Row) -> Result<String, ArchiveError> {
+    let mut clicks = Vec::new();
+    let mut batch = RecordBatch::default();
+    for verdict in &folded.verdicts {
+        if verdict.fold_time.minute() < row.minute || clicks.len() > 5 {
+            continue;
+        }
+        batch.clear();
+        archive.read(verdict.partition.0, verdict.offset.0, 1, &mut batch)?;
+        let Some((_, _, payload)) = batch.get(0) else { continue };
+        let Ok(Record { kind: Kind::Click(click), .. }) = Record::decode(payload) else { continue };
+        let click_time = click.received_at.min(verdict.fold_time);
+        let of_row = match &*row.key {
+            RowKey::Ad { ad_id, .. } => click.ad_id == ad_id,
+            RowKey::Publisher { publisher_id, placement_id, .. } => {
+                (click.publisher_id, click.placement_id) == (publisher_id, placement_id)
+            }
+        };
+        if of_row && click_time.minute() == row.minute {
+            clicks.push(format!("{} ({})", click.click_id, told(verdict.reasons)));
+        }
+    }
+    Ok(match clicks.len() {
+        0 => "no click of it is archived".to_owned(),
+        1..=5 => format!("its clicks: {}", clicks.join(", ")),
+        _ => format!("its first clicks: {}", clicks.join(", ")),
+    })
+}

@@ -1,0 +1,133 @@
+//! The files of one partition over one span: reads its records again, and writes them and their
+//! verdicts as Parquet, cut at so many rows. Equal records and verdicts give equal bytes.
+
+use click_core::record::Record;
+use click_core::stage::sequence::fold_time;
+use click_core::stage::source::Verdict;
+use click_core::types::Millis;
+
+use super::clicks::{self, Place};
+use super::manifest::{FileEntry, Range};
+use super::objects::Objects;
+use super::table::Table;
+use super::{ArchiveError, sha256_hex, verdicts};
+use crate::log::{EventLog, RecordBatch};
+
+const READ_BYTES: usize = 8 << 20;
+
+/// What the files of a span are made of.
+pub(super) struct Span<'a> {
+    pub(super) log: &'a dyn EventLog,
+    pub(super) objects: &'a dyn Objects,
+    /// Folder of the span's hour, such as `day=2026-11-25/hour=19`.
+    pub(super) folder: String,
+    pub(super) rows_per_file: usize,
+    /// Name of a policy by its index.
+    pub(super) policy_id: &'a dyn Fn(u32) -> String,
+}
+
+/// The hour that an instant lies in, as folders.
+pub(super) fn folder(at: Millis) -> Result<String, ArchiveError> {
+    let ms = i64::try_from(at.0).unwrap_or(i64::MAX);
+    let time = jiff::Timestamp::from_millisecond(ms)
+        .map_err(|error| ArchiveError::Mismatch(format!("no such time: {error}")))?;
+    Ok(time.to_zoned(jiff::tz::TimeZone::UTC).strftime("day=%Y-%m-%d/hour=%H").to_string())
+}
+
+impl Span<'_> {
+    /// Writes the records of `range`, whose `fold_time` is that of the record before it until this
+    /// returns; `judged` are their verdicts in order.
+    pub(super) fn write(
+        &self,
+        range: &mut Range,
+        mut judged: &[Verdict],
+    ) -> Result<Vec<FileEntry>, ArchiveError> {
+        let (mut files, mut batch) = (Vec::new(), RecordBatch::default());
+        let mut next = range.from;
+        let mut part = Part::new(range.partition, next);
+        while next < range.to {
+            batch.clear();
+            self.log.read(range.partition, next, READ_BYTES, &mut batch)?;
+            for (offset, time, payload) in batch.iter().take_while(|record| record.0 < range.to) {
+                let sent_at = Record::decode(payload).ok().and_then(|record| record.sent_at);
+                let folded = fold_time(Millis(range.fold_time), Millis(time), sent_at);
+                range.fold_time = folded.0;
+                let own = judged.first().filter(|verdict| verdict.offset.0 == offset);
+                judged = &judged[usize::from(own.is_some())..];
+                let append_time = Millis(time);
+                let place =
+                    Place { partition: range.partition, offset, append_time, fold_time: folded };
+                part.put(place, payload, own, self.policy_id);
+                next = offset + 1;
+                if part.clicks.rows() >= self.rows_per_file {
+                    let full = std::mem::replace(&mut part, Part::new(range.partition, next));
+                    self.keep(full, next, &mut files)?;
+                }
+            }
+        }
+        self.keep(part, next, &mut files)?;
+        match judged {
+            [] => Ok(files),
+            [verdict, ..] => Err(ArchiveError::Mismatch(format!(
+                "partition {}: a verdict of offset {}, which is no click of this span",
+                range.partition, verdict.offset.0
+            ))),
+        }
+    }
+
+    fn keep(&self, part: Part, to: u64, files: &mut Vec<FileEntry>) -> Result<(), ArchiveError> {
+        let Part { partition, from, clicks, verdicts } = part;
+        let datasets =
+            [(clicks::NAME, clicks, Some(clicks::LOOKED_UP)), (verdicts::NAME, verdicts, None)];
+        for (dataset, table, looked_up) in datasets {
+            let rows = table.rows() as u64;
+            if rows == 0 {
+                continue;
+            }
+            let folder = &self.folder;
+            let name = format!("{dataset}/{folder}/p{partition:04}-{from:020}-{to:020}.parquet");
+            let made = table.into_parquet(looked_up);
+            let bytes = made.map_err(|error| ArchiveError::damaged(&name, error))?;
+            self.objects.put(&name, &bytes)?;
+            files.push(FileEntry {
+                name,
+                dataset: dataset.to_owned(),
+                partition,
+                from,
+                to,
+                rows,
+                bytes: bytes.len() as u64,
+                sha256: sha256_hex(&bytes),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Tables that are being filled.
+struct Part {
+    partition: u32,
+    from: u64,
+    clicks: Table,
+    verdicts: Table,
+}
+
+impl Part {
+    fn new(partition: u32, from: u64) -> Part {
+        let (clicks, verdicts) = (Table::new(clicks::COLUMNS), Table::new(verdicts::COLUMNS));
+        Part { partition, from, clicks, verdicts }
+    }
+
+    fn put(
+        &mut self,
+        place: Place,
+        payload: &[u8],
+        judged: Option<&Verdict>,
+        policy_id: &dyn Fn(u32) -> String,
+    ) {
+        clicks::put(&mut self.clicks, place, payload, judged.map(|verdict| verdict.reasons));
+        if let Some(verdict) = judged {
+            verdicts::put(&mut self.verdicts, verdict, &policy_id(verdict.policy));
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The archive: every record of the log and every final verdict as Parquet on object storage, in
+//! files named by the positions they hold, of which manifests say what exists (SPEC §7).
+//!
+//! [`Archiver`] writes it: an engine of its own that reads the log at its own pace, so that
+//! acknowledging and folding never wait for it. [`Archive`] reads it back, [`ArchiveLog`] as a log.
+//! Must never name a file in a manifest that is not there, or change one that is named.
+//! Formats: `docs/formats/archive.md`.
+
+mod archiver;
+mod audit;
+mod clicks;
+mod files;
+mod manifest;
+mod objects;
+mod reader;
+mod rebuild;
+mod span;
+mod table;
+mod verdicts;
+
+pub use archiver::{ArchiveConfig, ArchiveParts, Archived, Archiver, Progress};
+pub use audit::{Audit, Difference, audit};
+pub use manifest::{FileEntry, Manifest, Range};
+pub use objects::{DiskObjects, Objects};
+pub use reader::{Archive, ArchiveLog};
+pub use rebuild::restore_log;
+
+use crate::driver::EngineError;
+use crate::log::LogError;
+use crate::store::StoreError;
+
+/// Why the archive cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// The object store did not do it; whoever asked may ask again.
+    #[error("object store, {name}: {reason}")]
+    Objects {
+        /// Name of the object.
+        name: String,
+        /// What the store said.
+        reason: String,
+    },
+    /// Something is not what a manifest says.
+    #[error("{name}: {reason}")]
+    Damaged {
+        /// Name of the object.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Archive and log, or archive and archiver, contradict each other.
+    #[error("{0}")]
+    Mismatch(String),
+    /// The log cannot be read.
+    #[error("log: {0}")]
+    Log(#[from] LogError),
+    /// The archive's own engine failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl ArchiveError {
+    fn damaged(name: &str, reason: impl std::fmt::Display) -> ArchiveError {
+        ArchiveError::Damaged { name: name.to_owned(), reason: reason.to_string() }
+    }
+}
+
+/// SHA-256 of some bytes, in lower-case hex.
+fn sha256_hex(bytes: &[u8]) -> String {
+    use sha2::Digest;
+    use std::fmt::Write;
+    let mut hex = String::with_capacity(64);
+    for byte in sha2::Sha256::digest(bytes) {
+        // Writing to a string cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
+}

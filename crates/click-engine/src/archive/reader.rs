@@ -1,0 +1,294 @@
+//! Reading the archive: the chain of manifests first, then files, each held to its hash before a
+//! row of it is believed. [`ArchiveLog`] gives the records back as the log that they came from.
+//! Must never return a row of a file that no manifest names.
+
+use std::ops::Range as Offsets;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::manifest::{FOLDER, FileEntry, Manifest};
+use super::objects::Objects;
+use super::table::Rows;
+use super::verdicts::Archived;
+use super::{ArchiveError, clicks, sha256_hex, verdicts};
+use crate::log::{Commit, EventLog, LogError, LogHealth, LogId, RecordBatch, Retention};
+
+/// The whole archive of a log, as its manifests tell of it.
+pub struct Archive {
+    objects: Arc<dyn Objects>,
+    manifests: Vec<Manifest>,
+    log_id: LogId,
+}
+
+/// Number of the newest manifest; `None` if there is none.
+pub(super) fn newest_number(objects: &dyn Objects) -> Result<Option<u64>, ArchiveError> {
+    Ok(objects.list(FOLDER)?.iter().filter_map(|name| number(name)).max())
+}
+
+fn number(name: &str) -> Option<u64> {
+    name.strip_prefix(FOLDER)?.strip_prefix('/')?.strip_suffix(".json")?.parse().ok()
+}
+
+impl Archive {
+    /// Reads all manifests.
+    ///
+    /// # Errors
+    /// `Damaged` if one is missing, or not what the one behind it says; `Mismatch` if there is no
+    /// archive.
+    pub fn open(objects: Arc<dyn Objects>) -> Result<Archive, ArchiveError> {
+        let Some(newest) = newest_number(&*objects)? else {
+            return Err(ArchiveError::Mismatch("there is no archive here: no manifest".into()));
+        };
+        let (mut manifests, mut previous): (Vec<Manifest>, _) = (Vec::new(), String::new());
+        for number in 0..=newest {
+            let name = Manifest::name(number);
+            let bytes = objects.get(&name)?;
+            let bytes = bytes.ok_or_else(|| ArchiveError::damaged(&name, "is missing"))?;
+            let (manifest, hash) = Manifest::decode(number, &bytes)?;
+            check_chain(&name, &manifest, manifests.last(), &previous)?;
+            manifests.push(manifest);
+            previous = hash;
+        }
+        let log_id = manifests.first().and_then(|manifest| log_id(&manifest.log_id));
+        let log_id = log_id.ok_or_else(|| ArchiveError::damaged(FOLDER, "bad log id"))?;
+        Ok(Archive { objects, manifests, log_id })
+    }
+
+    /// All manifests, in order.
+    pub fn manifests(&self) -> &[Manifest] {
+        &self.manifests
+    }
+
+    /// Files of a dataset, in the order of manifests.
+    pub(super) fn files(&self, dataset: &str) -> impl Iterator<Item = &FileEntry> {
+        let files = self.manifests.iter().flat_map(|manifest| &manifest.files);
+        files.filter(move |file| file.dataset == dataset)
+    }
+
+    /// The bytes of a file, held to what its manifest says.
+    pub(super) fn read(&self, file: &FileEntry) -> Result<Vec<u8>, ArchiveError> {
+        let bytes = self.objects.get(&file.name)?;
+        let bytes = bytes.ok_or_else(|| ArchiveError::damaged(&file.name, "is missing"))?;
+        if bytes.len() as u64 != file.bytes {
+            let reason = format!("has {} bytes instead of {}", bytes.len(), file.bytes);
+            return Err(ArchiveError::damaged(&file.name, reason));
+        }
+        if sha256_hex(&bytes) != file.sha256 {
+            return Err(ArchiveError::damaged(&file.name, "was changed: its SHA-256 differs"));
+        }
+        Ok(bytes)
+    }
+
+    /// The verdicts of a file, in order of position.
+    pub(super) fn verdicts(&self, file: &FileEntry) -> Result<Vec<Archived>, ArchiveError> {
+        let damaged = |reason| ArchiveError::damaged(&file.name, reason);
+        let rows = Rows::from_parquet(verdicts::COLUMNS, self.read(file)?).map_err(damaged)?;
+        let verdicts = rows.iter().map(|mut row| verdicts::get(&mut row).map_err(damaged));
+        verdicts.collect()
+    }
+
+    /// The records of a file: append time and payload by offset, from its first one on.
+    fn records(&self, file: &FileEntry) -> Result<Vec<(u64, Vec<u8>)>, ArchiveError> {
+        let damaged = |reason: String| ArchiveError::damaged(&file.name, reason);
+        let rows = Rows::from_parquet(clicks::COLUMNS, self.read(file)?).map_err(damaged)?;
+        let mut records = Vec::with_capacity(rows.len());
+        for (offset, mut row) in (file.from..).zip(rows.iter()) {
+            let (place, payload) = clicks::get(&mut row).map_err(damaged)?;
+            if (place.partition, place.offset) != (file.partition, offset) {
+                return Err(damaged(format!("has no record of offset {offset} in its place")));
+            }
+            records.push((place.append_time.0, payload));
+        }
+        let rows = records.len() as u64;
+        if rows != file.to - file.from || rows != file.rows {
+            let said = (file.to - file.from, file.rows);
+            let text =
+                format!("has {rows} records, {} by its name, {} by its manifest", said.0, said.1);
+            return Err(damaged(text));
+        }
+        Ok(records)
+    }
+
+    /// As the log that it was written from.
+    pub fn into_log(self) -> ArchiveLog {
+        let partitions = self.partitions() as usize;
+        ArchiveLog { archive: self, held: (0..partitions).map(|_| Mutex::new(None)).collect() }
+    }
+
+    /// Partitions of the log.
+    pub fn partitions(&self) -> u32 {
+        let ranges = self.manifests.first().map_or(0, |manifest| manifest.ranges.len());
+        u32::try_from(ranges).unwrap_or(u32::MAX)
+    }
+
+    /// Everything with `fold_time` below it is in the archive.
+    pub fn until(&self) -> u64 {
+        self.manifests.last().map_or(0, |manifest| manifest.until)
+    }
+
+    fn end(&self, partition: u32) -> u64 {
+        let last = self.manifests.last();
+        let range = last.and_then(|manifest| manifest.ranges.get(partition as usize));
+        range.map_or(0, |range| range.to)
+    }
+
+    /// The file that holds a record.
+    fn file_of(&self, partition: u32, offset: u64) -> Option<&FileEntry> {
+        let ends = |manifest: &Manifest| manifest.ranges[partition as usize].to;
+        let at = self.manifests.partition_point(|manifest| ends(manifest) <= offset);
+        self.manifests.get(at)?.files.iter().find(|file| {
+            file.dataset == clicks::NAME
+                && file.partition == partition
+                && (file.from..file.to).contains(&offset)
+        })
+    }
+}
+
+/// A manifest goes on where the one before it ended, and knows it by its hash.
+fn check_chain(
+    name: &str,
+    manifest: &Manifest,
+    before: Option<&Manifest>,
+    hash: &str,
+) -> Result<(), ArchiveError> {
+    if manifest.previous != hash {
+        let reason = "does not follow the manifest before it: one of the two was changed";
+        return Err(ArchiveError::damaged(name, reason));
+    }
+    let follows = match before {
+        None => manifest.from == 0 && manifest.ranges.iter().all(|range| range.from == 0),
+        Some(before) => {
+            manifest.from == before.until
+                && manifest.log_id == before.log_id
+                && manifest.ranges.len() == before.ranges.len()
+                && manifest.ranges.iter().zip(&before.ranges).all(|(r, b)| r.from == b.to)
+        }
+    };
+    let named = |file: &FileEntry| {
+        let range = manifest.ranges.get(file.partition as usize);
+        range.is_some_and(|r| r.from <= file.from && file.from <= file.to && file.to <= r.to)
+    };
+    let numbered = (0..).zip(&manifest.ranges).all(|(n, range)| range.partition == n);
+    if follows && numbered && manifest.files.iter().all(named) {
+        return Ok(());
+    }
+    Err(ArchiveError::damaged(name, "does not go on where the one before it ends"))
+}
+
+fn log_id(hex: &str) -> Option<LogId> {
+    let number = u128::from_str_radix(hex, 16).ok()?;
+    (hex.len() == 32).then_some(LogId(number.to_be_bytes()))
+}
+
+/// Records of a file, kept while a reader goes through them.
+type Held = (u64, Vec<(u64, Vec<u8>)>);
+
+/// The archive as a log that nobody appends to.
+pub struct ArchiveLog {
+    archive: Archive,
+    /// By partition the file that was read last.
+    held: Vec<Mutex<Option<Held>>>,
+}
+
+impl ArchiveLog {
+    /// The archive behind it.
+    pub fn archive(&self) -> &Archive {
+        &self.archive
+    }
+
+    fn unreadable(error: &ArchiveError) -> LogError {
+        LogError::archive(&error.to_string())
+    }
+}
+
+impl EventLog for ArchiveLog {
+    fn log_id(&self) -> LogId {
+        self.archive.log_id
+    }
+
+    fn generation(&self) -> u16 {
+        self.archive.manifests.first().map_or(0, |manifest| manifest.generation)
+    }
+
+    fn partitions(&self) -> u32 {
+        self.archive.partitions()
+    }
+
+    fn append(&self, _: u32, _: &[u8]) -> Result<Commit, LogError> {
+        Err(LogError::ReadOnly)
+    }
+
+    fn append_at(&self, _: u32, _: u64, _: &[u8]) -> Result<Commit, LogError> {
+        Err(LogError::ReadOnly)
+    }
+
+    fn append_batch(&self, _: u32, _: &[&[u8]]) -> Result<Commit, LogError> {
+        Err(LogError::ReadOnly)
+    }
+
+    fn read(
+        &self,
+        partition: u32,
+        from: u64,
+        max_bytes: usize,
+        batch: &mut RecordBatch,
+    ) -> Result<(), LogError> {
+        let end = self.archive.end(partition);
+        if from > end {
+            return Err(LogError::BeyondEnd { partition, from, end });
+        }
+        let (mut next, mut left) = (from, max_bytes);
+        let held = self.held.get(partition as usize);
+        let held =
+            held.ok_or(LogError::NoPartition { partition, partitions: self.partitions() })?;
+        let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
+        while next < end {
+            let has = |held: &Held| (held.0..held.0 + held.1.len() as u64).contains(&next);
+            if !held.as_ref().is_some_and(has) {
+                let file = self.archive.file_of(partition, next);
+                let lost = || LogError::archive(&format!("no file has offset {next}"));
+                let file = file.ok_or_else(lost)?;
+                let records = self.archive.records(file);
+                *held = Some((file.from, records.map_err(|e| Self::unreadable(&e))?));
+            }
+            let Some((first, records)) = held.as_ref() else { break };
+            let skip = usize::try_from(next - first).unwrap_or(usize::MAX);
+            for (time, payload) in records.iter().skip(skip) {
+                if next > from && payload.len() > left {
+                    return Ok(());
+                }
+                left = left.saturating_sub(payload.len());
+                batch.push(next, *time, payload);
+                next += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn range(&self, partition: u32) -> Offsets<u64> {
+        0..self.archive.end(partition)
+    }
+
+    fn last_append_time(&self, partition: u32) -> u64 {
+        let end = self.archive.end(partition);
+        let mut batch = RecordBatch::default();
+        let last = end.checked_sub(1).map(|last| self.read(partition, last, 1, &mut batch));
+        last.and(batch.last()).map_or(0, |(_, time, _)| time)
+    }
+
+    fn wait(&self, ends: &[u64], _: Duration) -> bool {
+        (0..).zip(ends).any(|(partition, end)| self.archive.end(partition) > *end)
+    }
+
+    fn health(&self) -> LogHealth {
+        LogHealth::Ok
+    }
+
+    fn truncate_before(&self, _: u32, _: u64) -> Result<u64, LogError> {
+        Err(LogError::ReadOnly)
+    }
+
+    fn retain(&self, _: &Retention, _: &[u64]) -> Result<(), LogError> {
+        Err(LogError::ReadOnly)
+    }
+}
