@@ -1,5 +1,5 @@
-//! How clicks are kept: log, store, checkpoint, driver, import, archive. Holds no billing rule and no
-//! fraud rule.
+//! How clicks are kept: log, store, checkpoint, driver, import, archive. Holds no billing rule
+//! and no fraud rule.
 
 pub mod archive;
 pub mod checkpoint;

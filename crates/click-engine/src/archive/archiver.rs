@@ -162,7 +162,8 @@ impl Archiver {
     pub fn finish(mut self) -> Result<Archived, ArchiveError> {
         while self.step()? == Progress::Worked {}
         let until = Millis((self.engine.watermark().0 + 1).saturating_sub(LOOK_AHEAD_MS));
-        if until > self.span.from {
+        // A span that has a manifest ends where that says, when log time has come there.
+        if until > self.span.from && !self.span.is_named {
             self.verdicts.retain(|verdict| verdict.fold_time < until);
             let ends = self.ends_at(until)?;
             self.name_span(until, &ends)?;

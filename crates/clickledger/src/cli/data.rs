@@ -11,7 +11,7 @@ use click_core::record::Record;
 use click_core::types::Millis;
 use click_engine::disk::RealDisk;
 use click_engine::driver::{Engine, EngineConfig, EngineParts};
-use click_engine::log::{Clock, DiskLog, EventLog, LogError, LogOptions, SystemClock};
+use click_engine::log::{Clock, DiskLog, EventLog, LogError, LogOptions, RecordBatch, SystemClock};
 use click_engine::store::{LedgerStore, SqliteReader, SqliteStore};
 
 /// Rounds of ticks after which a log whose clock stands still is taken as it is.
@@ -42,6 +42,15 @@ impl DataDir {
 
     pub fn dead_letters(&self) -> PathBuf {
         self.root.join("dead-letters")
+    }
+
+    /// The archive: as asked for, else inside the data directory.
+    pub fn archive(&self, asked: Option<&Path>) -> PathBuf {
+        asked.map_or_else(|| self.root.join("archive"), Path::to_path_buf)
+    }
+
+    pub fn archive_checkpoints(&self) -> PathBuf {
+        self.root.join("archive-checkpoints")
     }
 
     pub fn database(&self) -> PathBuf {
@@ -158,6 +167,28 @@ impl DataDir {
         Ok(())
     }
 
+    /// Appends two ticks, a second and two seconds behind everything, unless they are the end
+    /// already: then all clicks can be archived, with verdicts that the archive alone decides. Log
+    /// time goes on by these two seconds only, whatever the wall clock says.
+    pub fn close(&self) -> Result<()> {
+        self.check_exists()?;
+        let log = self.open_log()?;
+        let partitions = 0..log.partitions();
+        let ends: Vec<_> =
+            partitions.clone().map(|p| closing_ticks(&log, p)).collect::<Result<_>>()?;
+        if ends.iter().all(|end| end.is_some() && *end == ends[0]) {
+            return Ok(());
+        }
+        let newest = partitions.clone().map(|p| log.last_append_time(p)).max().unwrap_or(0);
+        for partition in partitions {
+            for step in [1, 2] {
+                let at = Millis(newest).plus(step * LOOK_AHEAD_MS);
+                log.append_at(partition, at.0, &Record::tick(at).to_bytes())?.wait()?;
+            }
+        }
+        Ok(())
+    }
+
     fn check_exists(&self) -> Result<()> {
         if !self.log().is_dir() {
             bail!("{} holds no ledger: import a file or start a server first", self.root.display());
@@ -172,6 +203,23 @@ impl DataDir {
         builder.recursive(true).mode(0o700);
         builder.create(&self.root).with_context(|| format!("cannot create {}", self.root.display()))
     }
+}
+
+/// The time of the ticks that [`DataDir::close`] has appended, if they are the partition's end.
+fn closing_ticks(log: &DiskLog, partition: u32) -> Result<Option<u64>> {
+    let range = log.range(partition);
+    let mut batch = RecordBatch::new();
+    let from = range.end.saturating_sub(2).max(range.start);
+    log.read(partition, from, 1 << 20, &mut batch)?;
+    let ticks: Vec<u64> = batch
+        .iter()
+        .filter(|(_, time, payload)| *payload == Record::tick(Millis(*time)).to_bytes())
+        .map(|(_, time, _)| time)
+        .collect();
+    Ok(match ticks.as_slice() {
+        [first, second] if first + LOOK_AHEAD_MS == *second => Some(*first),
+        _ => None,
+    })
 }
 
 /// Whether a server (or another command) has the log open.

@@ -1,12 +1,16 @@
 //! The command line: what can be asked, and which function answers. Exit codes: 0 done, 1 failed or
 //! a check found a difference, 2 asked for wrongly.
 
+pub mod archive;
+mod audit;
 pub mod data;
+mod explain;
 mod import;
 mod key;
 pub mod link;
 mod policy;
 mod progress;
+mod replay;
 mod rows;
 mod show;
 mod table;
@@ -39,6 +43,10 @@ enum Command {
     Policy(policy::PolicyArgs),
     Verify(verify::VerifyArgs),
     Load(load::LoadArgs),
+    Archive(archive::ArchiveArgs),
+    Audit(audit::AuditArgs),
+    Explain(explain::ExplainArgs),
+    Replay(replay::ReplayArgs),
 }
 
 /// Parses the command line and runs the command.
@@ -64,6 +72,10 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Policy(args) => policy::run(args)?,
         Command::Load(args) => load::run(args)?,
         Command::Verify(args) => return verify::run(args),
+        Command::Archive(args) => archive::run(args)?,
+        Command::Audit(args) => return audit::run(args),
+        Command::Explain(args) => explain::run(args)?,
+        Command::Replay(args) => replay::run(args)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -227,6 +227,7 @@ pub(super) fn reason(error: &LogError) -> &'static str {
         | LogError::Exists { .. }
         | LogError::Options { .. }
         | LogError::ReadOnly
+        | LogError::Archive { .. }
         | LogError::Io { .. } => "log_error",
     }
 }

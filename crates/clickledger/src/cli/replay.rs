@@ -1,0 +1,53 @@
+//! `clickledger replay`: log and ledger again, from the archive alone.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use click_engine::archive::restore_log;
+use click_engine::log::{EventLog, LogOptions};
+
+use super::data::{DataDir, threads};
+use super::{archive, progress};
+use crate::out;
+
+/// Write log and ledger again from the archive, where both are lost.
+///
+/// The log has the same identity, records and times as the lost one, so that a server can go on
+/// with it. What the archive had not yet, about the last second or minute, is not in it: trackers
+/// that still have it send it again.
+#[derive(Args, Debug)]
+pub struct ReplayArgs {
+    /// The archive.
+    #[arg(long, value_name = "DIR")]
+    archive: PathBuf,
+    /// Data directory to be made; it must not hold a log.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Threads of the fold [default: all cores]; changes no result.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    threads: usize,
+}
+
+/// Runs the command.
+pub fn run(args: &ReplayArgs) -> Result<()> {
+    let data = DataDir::new(&args.data);
+    if data.log().is_dir() {
+        bail!("{} holds a log already: name another directory", args.data.display());
+    }
+    let archive = archive::read(&args.archive)?.into_log();
+    data.create()?;
+    let total = (0..archive.partitions()).map(|partition| archive.range(partition).end).sum();
+    let bar = progress::bar("records", total, false);
+    let restored = restore_log(&archive, &data.log(), &LogOptions::default(), &mut |more| {
+        bar.inc(more);
+    });
+    let records = restored.with_context(|| args.archive.display().to_string())?;
+    bar.finish_and_clear();
+    let spinner = progress::spinner("folding");
+    data.catch_up(Arc::new(data.open_log()?), threads(args.threads))?;
+    spinner.finish_and_clear();
+    out::line(format_args!("{records} records are in {} again", data.log().display()));
+    Ok(())
+}
