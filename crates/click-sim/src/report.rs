@@ -39,7 +39,8 @@ const MUTATIONS: &str = "
 ### Mutations of what is parsed
 
 Whole inputs with one to six kinds of damage each: what decodes is what was encoded, a link that
-verifies has been signed byte for byte, a damaged checkpoint is refused, an imported row decodes,
+verifies has been signed byte for byte, a damaged checkpoint is refused, a damaged log gives only
+records that were written, an imported row decodes, what a hosted stage takes the next one can take,
 nothing panics. Guided by chance, not by coverage.
 
 | mutations | commit | failed | by target |

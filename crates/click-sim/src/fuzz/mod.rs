@@ -7,6 +7,8 @@
 
 mod mutate;
 mod seeds;
+mod segments;
+mod stages;
 mod targets;
 
 pub use targets::{TARGETS, Target};
