@@ -1,5 +1,5 @@
 //! Project tasks: `cargo xtask ci`, `tidy`, `setup`, and the proofs: `sim`, `planted`,
-//! `kills`, `reliability`.
+//! `kills`, `fuzz`, `sanitize`, `reliability`.
 //!
 //! `ci` is the whole truth about a change and what `.ci/run` calls. Nothing here ships, and
 //! nothing here decides what a check means: it runs the tools in order and stops at the first
@@ -9,6 +9,7 @@
 
 mod ci;
 mod proof;
+mod sanitize;
 mod setup;
 mod shell;
 mod tidy;
@@ -30,6 +31,8 @@ usage: cargo xtask TASK
                     kill the real binary N times under load and look for every click
   fuzz --seconds N [--save]
                     damage the inputs of all that parses and hold it to its promises
+  sanitize          run unsafe code and parsers under AddressSanitizer, in a build of its own;
+                    not a part of ci
   reliability       write the figures of docs/reliability.md
   setup             install what the tests need (idempotent; packages need root or sudo)
 ";
@@ -58,6 +61,7 @@ fn task() -> Result<()> {
         ["planted", rest @ ..] => proof::planted(&root, rest),
         ["kills", "--cycles", rest @ ..] => proof::sim(&root, "kills", rest),
         ["fuzz", "--seconds", rest @ ..] => proof::sim(&root, "fuzz", rest),
+        ["sanitize"] => sanitize::run(&root),
         ["reliability"] => proof::sim(&root, "report", &[]),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
