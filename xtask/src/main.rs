@@ -31,6 +31,8 @@ usage: cargo xtask TASK
                     kill the real binary N times under load and look for every click
   fuzz --seconds N [--save]
                     damage the inputs of all that parses and hold it to its promises
+  fuzz --guided --seconds N [--target T] [--save]
+                    the same, guided by coverage, N seconds for each target; a build of its own
   sanitize          run unsafe code and parsers under AddressSanitizer, in a build of its own;
                     not a part of ci
   reliability       write the figures of docs/reliability.md
@@ -60,6 +62,7 @@ fn task() -> Result<()> {
         ["sim", "--story", rest @ ..] => proof::sim(&root, "story", rest),
         ["planted", rest @ ..] => proof::planted(&root, rest),
         ["kills", "--cycles", rest @ ..] => proof::sim(&root, "kills", rest),
+        ["fuzz", "--guided", rest @ ..] => proof::guided(&root, rest),
         ["fuzz", "--seconds", rest @ ..] => proof::sim(&root, "fuzz", rest),
         ["sanitize"] => sanitize::run(&root),
         ["reliability"] => proof::sim(&root, "report", &[]),

@@ -4,6 +4,7 @@
 #![expect(clippy::print_stderr, reason = "progress, and why it failed")]
 
 mod campaign;
+mod guided;
 mod hunt;
 mod kills;
 mod mutations;
@@ -22,6 +23,7 @@ usage: click-sim TASK
   kills N [--save]              kill the real binary N times under load; a stopped run keeps the
                                 rounds that were saved
   fuzz SECONDS [--save]         damage the corpora's inputs and hold what parses to its promises
+  guided SECONDS [--target T] [--save]  the same, guided by coverage, so long for each of them
   corpora                       write the inputs that the corpora begin with
   report                        write the figures of docs/reliability.md from the saved results
 ";
@@ -57,6 +59,7 @@ fn run(arguments: &[String]) -> Result<bool, String> {
         "planted" => hunt::run(option(rest, "--seconds")?.unwrap_or(60), save),
         "kills" => kills::run(number(rest.first().copied())?, save),
         "fuzz" => mutations::run(number(rest.first().copied())?, save),
+        "guided" => guided::run(number(rest.first().copied())?, word(rest, "--target"), save),
         "corpora" => mutations::seeds(),
         "report" => report::write(),
         _ => Err(USAGE.into()),
@@ -69,8 +72,11 @@ fn number(word: Option<&str>) -> Result<u64, String> {
 }
 
 fn option(words: &[&str], name: &str) -> Result<Option<u64>, String> {
-    match words.iter().position(|word| *word == name) {
-        Some(place) => number(words.get(place + 1).copied()).map(Some),
-        None => Ok(None),
-    }
+    word(words, name).map(|word| number(Some(word))).transpose()
+}
+
+/// The word behind `name`.
+fn word<'a>(words: &[&'a str], name: &str) -> Option<&'a str> {
+    let place = words.iter().position(|word| *word == name)?;
+    words.get(place + 1).copied()
 }

@@ -47,6 +47,16 @@ nothing panics. Guided by chance, not by coverage.
 |---|---|---|---|
 ";
 
+const GUIDED: &str = "
+### Mutations guided by coverage
+
+The same promises, with libFuzzer choosing what to damage by the branches that it reaches. An edge
+is a branch that some input took.
+
+| executions | commit | broken promises | seconds | edges by target |
+|---|---|---|---|---|
+";
+
 /// Writes the report; whether nothing failed.
 pub(crate) fn write() -> Result<bool, String> {
     let results = results::all()?;
@@ -71,6 +81,7 @@ fn render(results: &[Saved]) -> String {
     simulation(&mut out, results);
     kills(&mut out, results);
     mutations(&mut out, results);
+    guided(&mut out, results);
     planted(&mut out, results);
     out
 }
@@ -154,6 +165,30 @@ fn mutations(out: &mut String, results: &[Saved]) {
         );
     }
     bound(out, &runs, "mutations");
+}
+
+fn guided(out: &mut String, results: &[Saved]) {
+    let runs: Vec<&Saved> = results.iter().filter(|run| run.kind == Kind::Guided).collect();
+    if runs.is_empty() {
+        return;
+    }
+    out.push_str(GUIDED);
+    for run in &runs {
+        let edges = |(name, edges): &(String, u64)| {
+            Some(format!("{} {edges}", name.strip_suffix(" edges")?))
+        };
+        let targets: Vec<String> = run.details.iter().filter_map(edges).collect();
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {:.0} | {} |",
+            run.trials,
+            run.commit,
+            run.failed,
+            run.seconds,
+            targets.join(", ")
+        );
+    }
+    bound(out, &runs, "executions");
 }
 
 fn detail(run: &Saved, name: &str) -> u64 {
