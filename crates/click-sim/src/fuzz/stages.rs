@@ -1,5 +1,5 @@
 //! The hosted stages: batches, policies and snapshots. Any bytes end in an error or in a state
-//! that can be handed on: what a stage hands out the next one takes, and its snapshot is taken
+//! that can be handed on: what a stage makes of a log the next one takes, and its snapshot is taken
 //! again as the same.
 //!
 //! An input's first byte says what the others are, its second the key group of a snapshot.
@@ -24,20 +24,28 @@ const IN_TURN: &str = "in turn";
 const OUR_OWN: &str = "what the stage before handed out, or a snapshot of ours";
 
 /// Reads an input of one kind.
-type Take = fn(u8, &[u8]) -> Result<(), HostError>;
+type Take = fn(Told<'_>, &[u8]) -> Result<(), HostError>;
+
+/// What the stages of a trial are told besides.
+#[derive(Clone, Copy)]
+struct Told<'a> {
+    /// Key group whose snapshots are looked at.
+    group: u8,
+    policies: Option<&'a [u8]>,
+}
 
 /// By the input's first byte.
 const KINDS: [Take; 13] = [
-    |group, bytes| sequence(None, bytes, group),
-    |group, bytes| users(user(None)?, bytes, group),
-    |group, bytes| sources(source(None)?, bytes, group),
-    |group, bytes| windows(window(None)?, bytes, group),
-    |group, bytes| sequence(Some(bytes), &[], group),
-    |group, bytes| users(user(Some((group, bytes)))?, &[], group),
-    |group, bytes| sources(source(Some((group, bytes)))?, &[], group),
-    |group, bytes| windows(window(Some((group, bytes)))?, &[], group),
-    |_, bytes| policies(bytes),
-    |group, bytes| journal(bytes, group),
+    |told, bytes| sequence(None, bytes, told),
+    |told, bytes| users(user(None, told)?, bytes, told),
+    |told, bytes| sources(source(None, told)?, bytes, told),
+    |told, bytes| windows(window(None, told)?, bytes, told),
+    |told, bytes| sequence(Some(bytes), &[], told),
+    |told, bytes| users(user(Some(bytes), told)?, &[], told),
+    |told, bytes| sources(source(Some(bytes), told)?, &[], told),
+    |told, bytes| windows(window(Some(bytes), told)?, &[], told),
+    |told, bytes| policies(bytes, told),
+    |told, bytes| journal(bytes, told),
     |_, bytes| decode_verdicts(bytes).map(drop),
     |_, bytes| decode_dead_letters(bytes).map(drop),
     |_, bytes| decode_published(bytes).map(drop),
@@ -45,10 +53,11 @@ const KINDS: [Take; 13] = [
 
 pub(super) fn check(bytes: &[u8]) -> bool {
     let Some(([kind, group], bytes)) = bytes.split_first_chunk::<2>() else { return false };
-    KINDS[usize::from(*kind) % KINDS.len()](*group % GROUPS.end, bytes).is_ok()
+    let told = Told { group: *group % GROUPS.end, policies: None };
+    KINDS[usize::from(*kind) % KINDS.len()](told, bytes).is_ok()
 }
 
-fn sequence(snapshot: Option<&[u8]>, records: &[u8], group: u8) -> Result<(), HostError> {
+fn sequence(snapshot: Option<&[u8]>, records: &[u8], told: Told<'_>) -> Result<(), HostError> {
     let mut host = SequenceHost::open(header(), Partition(0), snapshot)?;
     let is_kept = |host: &SequenceHost| {
         let kept = host.snapshot();
@@ -63,11 +72,8 @@ fn sequence(snapshot: Option<&[u8]>, records: &[u8], group: u8) -> Result<(), Ho
     let out = host.advance(w).expect(IN_TURN);
     decode_dead_letters(&out.dead_letters).expect(OUR_OWN);
     is_kept(&host);
-    let mut next = user(None)?;
-    if let Some(policies) = &announced.policies {
-        next.learn(policies).expect(OUR_OWN);
-    }
-    users(next, &joined(&out.clicks), group).expect(OUR_OWN);
+    let told = Told { policies: announced.policies.as_deref(), ..told };
+    users(user(None, told).expect(OUR_OWN), &joined(&out.clicks), told).expect(OUR_OWN);
     Ok(())
 }
 
@@ -76,22 +82,34 @@ fn joined(batches: &Routed) -> Vec<u8> {
     batches.iter().flat_map(|(_, batch)| batch.iter().copied()).collect()
 }
 
-fn user(snapshot: Option<(u8, &[u8])>) -> Result<UserHost, HostError> {
-    UserHost::open(header(), groups(snapshot), None, snapshot.as_slice())
+/// Damaged clicks are taken if their fields are possible one by one. Where these contradict each
+/// other, or the clicks were counted before, it is the window stage that notices, and refuses.
+fn noticed_at_last(taken: Result<(), HostError>) -> Result<(), HostError> {
+    assert!(matches!(taken, Ok(()) | Err(HostError::Contradiction)), "{OUR_OWN}: {taken:?}");
+    taken
 }
 
-/// All of them at the beginning, the snapshot's own behind it.
-fn groups(snapshot: Option<(u8, &[u8])>) -> Range<u8> {
-    snapshot.map_or(GROUPS, |(group, _)| group..group + 1)
+fn user(snapshot: Option<&[u8]>, told: Told<'_>) -> Result<UserHost, HostError> {
+    let (groups, snapshot) = opened(snapshot, told);
+    UserHost::open(header(), groups, told.policies, snapshot.as_slice())
 }
 
-fn users(mut host: UserHost, clicks: &[u8], group: u8) -> Result<(), HostError> {
+/// All groups at the beginning, the snapshot's own behind it.
+fn opened<'a>(
+    snapshot: Option<&'a [u8]>,
+    Told { group, .. }: Told<'_>,
+) -> (Range<u8>, Option<(u8, &'a [u8])>) {
+    let groups = if snapshot.is_some() { group..group + 1 } else { GROUPS };
+    (groups, snapshot.map(|bytes| (group, bytes)))
+}
+
+fn users(mut host: UserHost, clicks: &[u8], told: Told<'_>) -> Result<(), HostError> {
     host.apply(clicks)?;
     let mut decided = Vec::new();
     for w in [half_way(), END] {
-        let kept = host.snapshot(group, true).expect("its group");
-        let again = user(Some((group, &kept))).expect(OUR_OWN);
-        assert_eq!(again.snapshot(group, true).as_ref(), Ok(&kept), "the same state");
+        let kept = host.snapshot(told.group, true).expect("its group");
+        let again = user(Some(&kept), told).expect(OUR_OWN);
+        assert_eq!(again.snapshot(told.group, true).as_ref(), Ok(&kept), "the same state");
         let out = host.advance(w);
         // Empty if the stage was there already.
         if !out.journal.is_empty() {
@@ -99,23 +117,22 @@ fn users(mut host: UserHost, clicks: &[u8], group: u8) -> Result<(), HostError> 
         }
         decided.extend(joined(&out.clicks));
     }
-    sources(source(None)?, &decided, group).expect(OUR_OWN);
-    Ok(())
+    noticed_at_last(sources(source(None, told)?, &decided, told))
 }
 
-fn source(snapshot: Option<(u8, &[u8])>) -> Result<SourceHost, HostError> {
-    SourceHost::open(header(), groups(snapshot), None, snapshot.as_slice())
+fn source(snapshot: Option<&[u8]>, told: Told<'_>) -> Result<SourceHost, HostError> {
+    let (groups, snapshot) = opened(snapshot, told);
+    SourceHost::open(header(), groups, told.policies, snapshot.as_slice())
 }
 
-fn sources(mut host: SourceHost, clicks: &[u8], group: u8) -> Result<(), HostError> {
-    // What a snapshot holds was counted before, for a window stage that is not here.
-    let counted_before = host.snapshot(group).expect("its group").len() > size_of::<u64>();
+fn sources(mut host: SourceHost, clicks: &[u8], told: Told<'_>) -> Result<(), HostError> {
+    let group = told.group;
     host.apply(clicks)?;
     let mut counts = Vec::new();
     for w in [half_way(), END] {
         let kept = host.snapshot(group).expect("its group");
         // What waits is put in order by then.
-        let again = |kept: &[u8]| source(Some((group, kept))).expect(OUR_OWN).snapshot(group);
+        let again = |kept: &[u8]| source(Some(kept), told).expect(OUR_OWN).snapshot(group);
         let in_order = again(&kept).expect("its group");
         assert_eq!(in_order.len(), kept.len(), "as many clicks");
         assert_eq!(again(&in_order).as_ref(), Ok(&in_order), "the same state");
@@ -123,40 +140,39 @@ fn sources(mut host: SourceHost, clicks: &[u8], group: u8) -> Result<(), HostErr
         decode_verdicts(&out.verdicts).expect(OUR_OWN);
         counts.extend(joined(&out.counts));
     }
-    let taken = windows(window(None)?, &counts, group);
-    assert!(taken.is_ok() || counted_before && taken == Err(HostError::Contradiction), "{OUR_OWN}");
-    Ok(())
+    noticed_at_last(windows(window(None, told)?, &counts, told))
 }
 
-fn window(snapshot: Option<(u8, &[u8])>) -> Result<WindowHost, HostError> {
-    WindowHost::open(header(), groups(snapshot), None, snapshot.as_slice())
+fn window(snapshot: Option<&[u8]>, told: Told<'_>) -> Result<WindowHost, HostError> {
+    let (groups, snapshot) = opened(snapshot, told);
+    WindowHost::open(header(), groups, told.policies, snapshot.as_slice())
 }
 
-fn windows(mut host: WindowHost, counts: &[u8], group: u8) -> Result<(), HostError> {
+fn windows(mut host: WindowHost, counts: &[u8], told: Told<'_>) -> Result<(), HostError> {
     host.apply(counts)?;
     for w in [half_way(), END] {
-        let kept = host.snapshot(group).expect("its group");
-        let again = window(Some((group, &kept))).expect(OUR_OWN);
-        assert_eq!(again.snapshot(group).as_ref(), Ok(&kept), "the same state");
+        let kept = host.snapshot(told.group).expect("its group");
+        let again = window(Some(&kept), told).expect(OUR_OWN);
+        assert_eq!(again.snapshot(told.group).as_ref(), Ok(&kept), "the same state");
         let rows = decode_published(&host.advance(w)?).expect(OUR_OWN);
         assert!(rows.iter().all(|row| row.row.counts.conserved()), "classes and pending add up");
     }
     Ok(())
 }
 
-fn policies(bytes: &[u8]) -> Result<(), HostError> {
+fn policies(bytes: &[u8], told: Told<'_>) -> Result<(), HostError> {
     let mut host = SequenceHost::open(header(), Partition(0), None)?;
     host.learn(bytes)?;
-    user(None)?.learn(bytes).expect("what another stage took");
+    user(None, told)?.learn(bytes).expect("what another stage took");
     let again = SequenceHost::open(header(), Partition(0), Some(&host.snapshot()));
     assert_eq!(again.expect(OUR_OWN).timeline(), host.timeline(), "the same policies");
     Ok(())
 }
 
-fn journal(bytes: &[u8], group: u8) -> Result<(), HostError> {
-    let mut host = user(None)?;
+fn journal(bytes: &[u8], told: Told<'_>) -> Result<(), HostError> {
+    let mut host = user(None, told)?;
     host.restore_journal(bytes)?;
-    users(host, &[], group)
+    users(host, &[], told)
 }
 
 /// A batch of every kind, and snapshots in the middle of the log.
@@ -167,9 +183,10 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         put_record(&mut records, Offset(offset), Millis(*time), payload);
     }
     sequence.apply(&records).expect("whole records");
-    let mut user = user(None).expect("a beginning");
-    let mut source = source(None).expect("a beginning");
-    let mut window = window(None).expect("a beginning");
+    let told = Told { group: 0, policies: None };
+    let mut user = user(None, told).expect("a beginning");
+    let mut source = source(None, told).expect("a beginning");
+    let mut window = window(None, told).expect("a beginning");
     let mut seeds = vec![(0, 0, records)];
     for w in [half_way(), sequence.watermark()] {
         let announced = sequence.announce(w).expect(IN_TURN);
