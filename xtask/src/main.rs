@@ -1,5 +1,5 @@
 //! Project tasks: `cargo xtask ci`, `tidy`, `setup`, and the proofs: `sim`, `planted`,
-//! `kills`, `faults`, `reliability`.
+//! `kills`, `faults`, `fuzz`, `sanitize`, `reliability`.
 //!
 //! `ci` is the whole truth about a change and what `.ci/run` calls. Nothing here ships, and
 //! nothing here decides what a check means: it runs the tools in order and stops at the first
@@ -9,6 +9,7 @@
 
 mod ci;
 mod proof;
+mod sanitize;
 mod setup;
 mod shell;
 mod tidy;
@@ -32,6 +33,10 @@ usage: cargo xtask TASK
                     play every real fault of the real binary N times under load
   fuzz --seconds N [--save]
                     damage the inputs of all that parses and hold it to its promises
+  fuzz --guided --seconds N [--target T] [--save]
+                    the same, guided by coverage, N seconds for each target; a build of its own
+  sanitize          run unsafe code and parsers under AddressSanitizer, in a build of its own;
+                    not a part of ci
   reliability       write the figures of docs/reliability.md
   setup             install what the tests need (idempotent; packages need root or sudo)
 ";
@@ -60,7 +65,9 @@ fn task() -> Result<()> {
         ["planted", rest @ ..] => proof::planted(&root, rest),
         ["kills", "--cycles", rest @ ..] => proof::sim(&root, "kills", rest),
         ["faults", "--rounds", rest @ ..] => proof::sim(&root, "faults", rest),
+        ["fuzz", "--guided", rest @ ..] => proof::guided(&root, rest),
         ["fuzz", "--seconds", rest @ ..] => proof::sim(&root, "fuzz", rest),
+        ["sanitize"] => sanitize::run(&root),
         ["reliability"] => proof::sim(&root, "report", &[]),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

@@ -2,6 +2,7 @@
 //! words, since their numbers mean nothing elsewhere.
 
 use crate::keys::{KeyId, KeyTable, well_formed};
+use crate::planted::{Bug, planted};
 use crate::policy::{Policy, Timeline};
 use crate::record::{Kind, Record};
 use crate::row::Counts;
@@ -39,7 +40,10 @@ pub(crate) fn take_timeline(input: &mut Reader<'_>) -> Result<Timeline, Snapshot
         let record = Record::decode(input.slice()?).map_err(|_| SnapshotError)?;
         let Kind::Policy(policy) = record.kind else { return Err(SnapshotError) };
         let effective = policy.effective_from;
-        let policy = Policy { effective_from: Millis(input.u64()?), ..policy };
+        if policy.check().is_err() && !planted(Bug::PolicyUnchecked) {
+            return Err(SnapshotError);
+        }
+        let policy = Policy { effective_from: input.time()?, ..policy };
         timeline.reinstate(policy, effective);
     }
     Ok(timeline)
@@ -74,8 +78,11 @@ pub(crate) fn put_sequence(out: &mut Writer, state: &SequenceState) {
 }
 
 pub(crate) fn take_sequence(input: &mut Reader<'_>) -> Result<SequenceState, SnapshotError> {
-    let (position, fold_time) = (Offset(input.u64()?), Millis(input.u64()?));
+    let (position, fold_time) = (Offset(input.u64()?), input.time()?);
     let repeats = input.u64()?;
+    if repeats > position.0 {
+        return Err(SnapshotError);
+    }
     let header = match input.slice()? {
         [] => None,
         bytes => match Record::decode(bytes).map_err(|_| SnapshotError)?.kind {
@@ -91,7 +98,7 @@ pub(crate) fn take_sequence(input: &mut Reader<'_>) -> Result<SequenceState, Sna
     for _ in 0..count {
         seen.push((input.u128()?, take_seen(input)?));
     }
-    let transports = Transports::load(seen, given_up);
+    let transports = Transports::load(seen, given_up).ok_or(SnapshotError)?;
     Ok(SequenceState { position, fold_time, repeats, header, transports })
 }
 
@@ -99,9 +106,15 @@ fn take_seen(input: &mut Reader<'_>) -> Result<Seen, SnapshotError> {
     let name: String = input.text()?;
     let (epoch, next_seq) = (input.u64()?, input.u64()?);
     let last_record = input.option()?.map(Millis);
-    let mut intervals = Vec::new();
+    let (mut intervals, mut least) = (Vec::new(), 0);
     for _ in 0..input.len(16)? {
-        intervals.push((input.u64()?, input.u64()?));
+        let (from, to) = (input.u64()?, input.u64()?);
+        // Sorted, apart from each other, and all of it has been sent.
+        if from < least || from >= to || to > next_seq {
+            return Err(SnapshotError);
+        }
+        least = to.saturating_add(1);
+        intervals.push((from, to));
     }
     Ok(Seen { name, epoch, intervals, next_seq, last_record })
 }
@@ -171,9 +184,9 @@ pub(crate) fn take_facts(
 ) -> Result<Facts, SnapshotError> {
     Ok(Facts {
         source: input.u128()?,
-        fold_time: Millis(input.u64()?),
+        fold_time: input.time()?,
         offset: Offset(input.u64()?),
-        received_at: Millis(input.u64()?),
+        received_at: input.time()?,
         price: Micros(input.u64()?),
         payout: Micros(input.u64()?),
         partition: Partition(input.u32()?),
@@ -248,12 +261,17 @@ pub(crate) fn take_delta(
     for count in &mut by_class {
         *count = input.u32()?;
     }
-    let (sum_micros, since, changed) = (input.i128()?, Millis(input.u64()?), Millis(input.u64()?));
+    let sum_micros = input.i128()?;
+    let (since, changed) = (input.grid_instant()?, input.grid_instant()?);
     let classified: u64 = by_class.iter().map(|count| u64::from(*count)).sum();
     // Each click that becomes known becomes pending.
     let pending = measured;
     let partial = Partial { measured, pending, decided, by_class, sum_micros, changed };
-    if decided == classified { Ok(Delta { slot, partial, since }) } else { Err(SnapshotError) }
+    if decided == classified && since <= changed {
+        Ok(Delta { slot, partial, since })
+    } else {
+        Err(SnapshotError)
+    }
 }
 
 pub(crate) fn put_key(out: &mut Writer, key: &[u64]) {
@@ -289,7 +307,7 @@ pub(crate) fn take_rows(
     for _ in 0..input.len(100)? {
         let slot = take_slot(input, keys)?;
         let counts = take_counts(input)?;
-        let changed = Millis(input.u64()?);
+        let changed = input.grid_instant()?;
         let (unpublished, decided) = (input.u8()? == 1, input.u8()? == 1);
         if u32::try_from(counts.pending).is_err() {
             return Err(SnapshotError);

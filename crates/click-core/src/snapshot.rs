@@ -2,6 +2,8 @@
 //! little-endian numbers, length-prefixed bytes, no references between parts. Checksums and
 //! atomicity are the host's.
 
+use crate::limits::{LOOK_AHEAD_MS, MAX_TIME_MS};
+use crate::types::Millis;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -116,6 +118,19 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn i128(&mut self) -> Result<i128, SnapshotError> {
         self.array().map(i128::from_le_bytes)
+    }
+
+    /// An instant that records can have: all that is computed from it stays in range.
+    pub(crate) fn time(&mut self) -> Result<Millis, SnapshotError> {
+        let time = Millis(self.u64()?);
+        if time.0 <= MAX_TIME_MS { Ok(time) } else { Err(SnapshotError) }
+    }
+
+    /// An instant at which rows change: of the grid, and of records or their verdicts.
+    pub(crate) fn grid_instant(&mut self) -> Result<Millis, SnapshotError> {
+        let at = Millis(self.u64()?);
+        let last = Millis(MAX_TIME_MS).plus(LOOK_AHEAD_MS).grid_ceil();
+        if at <= last && at == at.grid_floor() { Ok(at) } else { Err(SnapshotError) }
     }
 
     pub(crate) fn option(&mut self) -> Result<Option<u64>, SnapshotError> {

@@ -5,6 +5,7 @@
 
 mod campaign;
 mod faults;
+mod guided;
 mod hunt;
 mod kills;
 mod mutations;
@@ -24,6 +25,7 @@ usage: click-sim TASK
                                 rounds that were saved
   faults N [--save]             play every real fault of the real binary N times under load
   fuzz SECONDS [--save]         damage the corpora's inputs and hold what parses to its promises
+  guided SECONDS [--target T] [--save]  the same, guided by coverage, so long for each of them
   corpora                       write the inputs that the corpora begin with
   report                        write the figures of docs/reliability.md from the saved results
 ";
@@ -60,6 +62,7 @@ fn run(arguments: &[String]) -> Result<bool, String> {
         "kills" => kills::run(number(rest.first().copied())?, save),
         "faults" => faults::run(number(rest.first().copied())?, save),
         "fuzz" => mutations::run(number(rest.first().copied())?, save),
+        "guided" => guided::run(number(rest.first().copied())?, word(rest, "--target"), save),
         "corpora" => mutations::seeds(),
         "report" => report::write(),
         _ => Err(USAGE.into()),
@@ -72,8 +75,11 @@ fn number(word: Option<&str>) -> Result<u64, String> {
 }
 
 fn option(words: &[&str], name: &str) -> Result<Option<u64>, String> {
-    match words.iter().position(|word| *word == name) {
-        Some(place) => number(words.get(place + 1).copied()).map(Some),
-        None => Ok(None),
-    }
+    word(words, name).map(|word| number(Some(word))).transpose()
+}
+
+/// The word behind `name`.
+fn word<'a>(words: &[&'a str], name: &str) -> Option<&'a str> {
+    let place = words.iter().position(|word| *word == name)?;
+    words.get(place + 1).copied()
 }

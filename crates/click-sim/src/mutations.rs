@@ -1,5 +1,6 @@
 //! Mutations of the corpora, for as long as is asked.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,9 @@ use crate::results::{self, Kind, Saved};
 
 /// Trials between two looks at the clock.
 const ROUND: u64 = 200;
+
+/// Inputs of one target that are kept of a run: mostly they break the same promise.
+const MOST_KEPT: u64 = 20;
 
 /// Writes the inputs that the corpora begin with.
 pub(crate) fn seeds() -> Result<bool, String> {
@@ -45,13 +49,23 @@ fn attack(target: &Target, from: u64, share: Duration) -> Result<(u64, u64), Str
     while begun.elapsed() < share {
         for seed in from + tried..from + tried + ROUND {
             let bytes = input(&inputs, seed);
-            if catch_unwind(AssertUnwindSafe(|| (target.check)(&bytes))).is_err() {
-                broken += 1;
+            let Err(panic) = catch_unwind(AssertUnwindSafe(|| (target.check)(&bytes))) else {
+                continue;
+            };
+            broken += 1;
+            if broken <= MOST_KEPT {
                 let kept = keep(target, &bytes, seed).map_err(|error| error.to_string())?;
                 println!("{}: seed {seed}, kept as {}", target.name, kept.display());
+                println!("  {}", words(&*panic));
             }
         }
         tried += ROUND;
     }
     Ok((tried, broken))
+}
+
+/// What a panic said.
+fn words(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no words")
 }

@@ -52,11 +52,22 @@ const MUTATIONS: &str = "
 ### Mutations of what is parsed
 
 Whole inputs with one to six kinds of damage each: what decodes is what was encoded, a link that
-verifies has been signed byte for byte, a damaged checkpoint is refused, an imported row decodes,
+verifies has been signed byte for byte, a damaged checkpoint is refused, a damaged log gives only
+records that were written, an imported row decodes, what a hosted stage takes the next one can take,
 nothing panics. Guided by chance, not by coverage.
 
 | mutations | commit | failed | by target |
 |---|---|---|---|
+";
+
+const GUIDED: &str = "
+### Mutations guided by coverage
+
+The same promises, with libFuzzer choosing what to damage by the branches that it reaches. An edge
+is a branch that some input took.
+
+| executions | commit | broken promises | seconds | edges by target |
+|---|---|---|---|---|
 ";
 
 /// Writes the report; whether nothing failed.
@@ -84,6 +95,7 @@ fn render(results: &[Saved]) -> String {
     kills(&mut out, results);
     faults(&mut out, results);
     mutations(&mut out, results);
+    guided(&mut out, results);
     planted(&mut out, results);
     out
 }
@@ -200,6 +212,30 @@ fn mutations(out: &mut String, results: &[Saved]) {
         );
     }
     bound(out, &runs, "mutations");
+}
+
+fn guided(out: &mut String, results: &[Saved]) {
+    let runs: Vec<&Saved> = results.iter().filter(|run| run.kind == Kind::Guided).collect();
+    if runs.is_empty() {
+        return;
+    }
+    out.push_str(GUIDED);
+    for run in &runs {
+        let edges = |(name, edges): &(String, u64)| {
+            Some(format!("{} {edges}", name.strip_suffix(" edges")?))
+        };
+        let targets: Vec<String> = run.details.iter().filter_map(edges).collect();
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {:.0} | {} |",
+            run.trials,
+            run.commit,
+            run.failed,
+            run.seconds,
+            targets.join(", ")
+        );
+    }
+    bound(out, &runs, "executions");
 }
 
 fn detail(run: &Saved, name: &str) -> u64 {

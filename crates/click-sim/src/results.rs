@@ -18,6 +18,8 @@ pub(crate) enum Kind {
     Kills,
     /// Mutations of the corpora.
     Mutations,
+    /// Mutations guided by coverage.
+    Guided,
     /// Real faults of the real binary under load.
     Fault(Fault),
 }

@@ -99,7 +99,7 @@ fn foreign_key_groups_and_the_past_are_refused() {
     let mut window = WindowHost::open(header, 0..128, None, &[]).expect("a beginning");
     user.advance(later);
     source.advance(later);
-    window.advance(later);
+    window.advance(later).expect("nothing to contradict");
     assert_eq!(user.apply(&clicks[0]), Err(HostError::TooLate));
     assert_eq!(source.apply(&decided[0]), Err(HostError::TooLate));
     assert_eq!(window.apply(&counts[0]), Err(HostError::TooLate));
@@ -132,7 +132,7 @@ fn damaged_bytes_are_refused_or_harmless() {
             sequence.apply(&records),
             user.apply(&click).map(|()| drop(user.advance(w))),
             source.apply(&facts).map(|()| drop(source.advance(w))),
-            window.apply(&count),
+            window.apply(&count).and_then(|()| window.advance(w).map(drop)),
         ];
         for (refused, outcome) in refused.iter_mut().zip(outcomes) {
             *refused += u32::from(outcome.is_err());

@@ -50,6 +50,8 @@ pub enum HostError {
     OutOfTurn,
     /// Snapshots of different watermarks.
     OtherWatermark,
+    /// Counts that cannot follow those before them: more decided than known, or beyond all bounds.
+    Contradiction,
 }
 
 impl core::fmt::Display for HostError {
@@ -62,6 +64,7 @@ impl core::fmt::Display for HostError {
             HostError::OtherWatermark => {
                 "snapshots of one stage were taken at different watermarks"
             }
+            HostError::Contradiction => "counts that cannot follow those taken before",
         })
     }
 }
@@ -142,7 +145,7 @@ impl Common {
         for (group, bytes) in snapshots {
             own(groups, *group)?;
             let mut input = Reader::new(bytes);
-            let watermark = Millis(input.u64()?);
+            let watermark = input.time()?;
             if !inputs.is_empty() && watermark != self.watermark {
                 return Err(HostError::OtherWatermark);
             }

@@ -59,7 +59,7 @@ impl SequenceHost {
         let (mut common, mut sequence) = (Common::new(header), Sequence::new(partition));
         if let Some(snapshot) = snapshot {
             let mut input = Reader::new(snapshot);
-            common.watermark = Millis(input.u64()?);
+            common.watermark = input.time()?;
             common.timeline = take_timeline(&mut input)?;
             sequence = Sequence::restore(partition, take_sequence(&mut input)?);
             input.end()?;
@@ -71,10 +71,12 @@ impl SequenceHost {
     /// Takes the next records of the partition; those it has read already are passed over.
     pub fn apply(&mut self, records: &[u8]) -> Result<(), HostError> {
         let (mut input, mut fresh) = (Reader::new(records), Vec::new());
+        let mut next = self.sequence.read_to();
         while !input.is_empty() {
-            let (offset, append_time) = (Offset(input.u64()?), Millis(input.u64()?));
+            let (offset, append_time) = (Offset(input.u64()?), input.time()?);
             let payload = input.slice()?;
-            if offset >= self.sequence.read_to() {
+            if offset >= next {
+                next = Offset(offset.0.checked_add(1).ok_or(HostError::Malformed)?);
                 fresh.push((offset, append_time, payload));
             }
         }

@@ -4,6 +4,7 @@ use super::effects::put_verdict;
 use super::route::{Routed, Router};
 use super::{Common, GroupSnapshot, HostError, own, take_below};
 use crate::codec::{Delta, put_delta, put_facts, take_facts};
+use crate::limits::LOOK_AHEAD_MS;
 use crate::record::Header;
 use crate::snapshot::{Reader, Writer};
 use crate::stage::event::Facts;
@@ -41,9 +42,13 @@ impl SourceHost {
     ) -> Result<SourceHost, HostError> {
         let mut common = Common::with(header, policies)?;
         let mut waiting = Vec::new();
-        for (_, mut input) in common.open_snapshots(&groups, snapshots)? {
+        for (group, mut input) in common.open_snapshots(&groups, snapshots)? {
             while !input.is_empty() {
-                waiting.push(take_facts(&mut input, &mut common.keys)?);
+                let click = take_facts(&mut input, &mut common.keys)?;
+                own(&(group..group + 1), click.source_stage_group())?;
+                // Whoever waits below the watermark is not final at it.
+                common.in_time(click.fold_time.plus(LOOK_AHEAD_MS - 1))?;
+                waiting.push(click);
             }
         }
         let clicks = take_below(&mut waiting, common.watermark, |click| click);

@@ -45,7 +45,10 @@ impl UserHost {
             let journal = take_journal(&mut input, group)?;
             stage.restore(&journal, common.watermark, &common.timeline);
             while !input.is_empty() {
-                waiting.push(take_event(&mut input, &mut common.keys)?);
+                let event = take_event(&mut input, &mut common.keys)?;
+                own(&(group..group + 1), event.facts.user_group)?;
+                common.in_time(event.facts.fold_time)?;
+                waiting.push(event);
             }
         }
         Ok(UserHost { groups, common, stage, waiting })

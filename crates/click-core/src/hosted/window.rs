@@ -9,6 +9,7 @@ use crate::stage::event::Slot;
 use crate::stage::partial::Partial;
 use crate::stage::window::{OpenRow, Publish, WindowStage};
 use crate::types::Millis;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -31,12 +32,18 @@ impl WindowHost {
     ) -> Result<WindowHost, HostError> {
         let mut common = Common::with(header, policies)?;
         let (mut stage, mut waiting) = (WindowStage::default(), Vec::new());
-        for (_, mut input) in common.open_snapshots(&groups, snapshots)? {
+        let mut known = BTreeSet::new();
+        for (group, mut input) in common.open_snapshots(&groups, snapshots)? {
+            let here = group..group + 1;
             for row in take_rows(&mut input, &mut common.keys)? {
+                own(&here, common.keys.group(row.slot.key))?;
+                if !known.insert(row.slot) {
+                    return Err(HostError::Contradiction);
+                }
                 stage.restore(&row, common.watermark);
             }
             while !input.is_empty() {
-                waiting.push(take_delta(&mut input, &mut common.keys)?);
+                waiting.push(common.take_delta(&mut input, &here)?);
             }
         }
         Ok(WindowHost { groups, common, stage, waiting })
@@ -46,10 +53,7 @@ impl WindowHost {
     pub fn apply(&mut self, counts: &[u8]) -> Result<(), HostError> {
         let mut input = Reader::new(counts);
         while !input.is_empty() {
-            let delta = take_delta(&mut input, &mut self.common.keys)?;
-            own(&self.groups, self.common.keys.group(delta.slot.key))?;
-            self.common.in_time(delta.since)?;
-            self.waiting.push(delta);
+            self.waiting.push(self.common.take_delta(&mut input, &self.groups)?);
         }
         Ok(())
     }
@@ -61,24 +65,26 @@ impl WindowHost {
 
     /// Hands out the rows that changed up to the last grid instant at or before `w`, true as of it.
     /// A row whose source stages ran ahead without a stop at that instant waits for the next one.
-    pub fn advance(&mut self, w: Millis) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// If the counts contradict each other: they did not come of this log's clicks.
+    pub fn advance(&mut self, w: Millis) -> Result<Vec<u8>, HostError> {
         let mut out = Writer::default();
         if !self.common.reach(w) {
-            return out.into_bytes();
+            return Ok(out.into_bytes());
         }
         let grid = w.grid_floor();
-        let due: Vec<(Slot, Partial)> = self
-            .waiting
-            .extract_if(.., |delta| delta.since <= grid)
-            .map(|delta| (delta.slot, delta.partial))
-            .collect();
+        let due = add_up(self.waiting.extract_if(.., |delta| delta.since <= grid))?;
+        if !self.stage.can_take(&due) {
+            return Err(HostError::Contradiction);
+        }
         self.stage.apply(&due);
         let Common { generation, keys, timeline, .. } = &self.common;
         let mut rows = Vec::new();
         let generation = *generation;
         self.stage.publish(grid, &mut Publish { generation, keys, timeline, rows: &mut rows });
         rows.iter().for_each(|row| put_published(&mut out, row));
-        out.into_bytes()
+        Ok(out.into_bytes())
     }
 
     /// State of a key group as of the watermark.
@@ -92,5 +98,30 @@ impl WindowHost {
         let waiting = self.waiting.iter().filter(|delta| is_here(&delta.slot));
         waiting.for_each(|delta| put_delta(&mut out, delta, keys));
         Ok(out.into_bytes())
+    }
+}
+
+/// What the counts of each row come to: batches are joined in any order, so a click may be decided
+/// by one before it is counted by the next.
+fn add_up(due: impl Iterator<Item = Delta>) -> Result<Vec<(Slot, Partial)>, HostError> {
+    let mut sums: BTreeMap<Slot, Partial> = BTreeMap::new();
+    for delta in due {
+        let sum = sums.entry(delta.slot).or_default();
+        *sum = sum.plus(&delta.partial).ok_or(HostError::Contradiction)?;
+    }
+    Ok(sums.into_iter().collect())
+}
+
+impl Common {
+    /// Counts for one of `groups` that are not of the past.
+    fn take_delta(
+        &mut self,
+        input: &mut Reader<'_>,
+        groups: &Range<u8>,
+    ) -> Result<Delta, HostError> {
+        let delta = take_delta(input, &mut self.keys)?;
+        own(groups, self.keys.group(delta.slot.key))?;
+        self.in_time(delta.since)?;
+        Ok(delta)
     }
 }

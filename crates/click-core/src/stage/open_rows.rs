@@ -237,6 +237,17 @@ impl OpenRows {
         first
     }
 
+    /// Whether the row can change like this: no more clicks decided than known, and no number
+    /// beyond its bounds. Classes need no look, as they add up to what is known.
+    pub(super) fn can_take(&self, slot: Slot, partial: &Partial) -> bool {
+        let counts = self.index.get(&slot).map_or_else(Counts::default, |id| self.get(*id).counts);
+        let pending = counts.pending.checked_add(partial.pending);
+        let pending = pending.and_then(|pending| pending.checked_sub(partial.decided));
+        pending.is_some_and(|pending| u32::try_from(pending).is_ok())
+            && counts.measured.checked_add(partial.measured).is_some()
+            && counts.sum_micros.checked_add(partial.sum_micros).is_some()
+    }
+
     fn add(&mut self, id: RowId, class: Class, clicks: u64) {
         let line = &mut self.lines[id as usize];
         if clicks == 0 {
@@ -296,7 +307,7 @@ fn place<T>(items: &mut Vec<T>, free: &mut Vec<u32>, item: T) -> u32 {
 }
 
 /// # Panics
-/// If more clicks wait than there is memory for: snapshots are checked before.
+/// If more clicks wait than there is memory for: what comes from outside is checked before.
 fn narrow(pending: u64) -> u32 {
     u32::try_from(pending).unwrap_or_else(|_| panic!("{pending} clicks cannot be pending"))
 }

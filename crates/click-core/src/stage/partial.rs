@@ -29,6 +29,22 @@ impl Partial {
     pub fn decides(&self) -> bool {
         self.by_class.iter().any(|count| *count > 0)
     }
+
+    /// Both changes; none if that is beyond all bounds.
+    pub fn plus(&self, other: &Partial) -> Option<Partial> {
+        let mut by_class = self.by_class;
+        for (count, more) in by_class.iter_mut().zip(other.by_class) {
+            *count = count.checked_add(more)?;
+        }
+        Some(Partial {
+            measured: self.measured.checked_add(other.measured)?,
+            pending: self.pending.checked_add(other.pending)?,
+            decided: self.decided.checked_add(other.decided)?,
+            by_class,
+            sum_micros: self.sum_micros.checked_add(other.sum_micros)?,
+            changed: self.changed.max(other.changed),
+        })
+    }
 }
 
 /// Partial counts of one step, by row.

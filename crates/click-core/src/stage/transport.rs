@@ -128,7 +128,8 @@ impl Transports {
 
     /// Records known to be missing: in open gaps, and in gaps of trackers since forgotten.
     pub fn missing(&self) -> u64 {
-        self.seen.iter().map(Seen::missing).sum::<u64>() + self.given_up
+        let add = |sum: u64, seen: &Seen| sum.saturating_add(seen.missing());
+        self.seen.iter().fold(self.given_up, add)
     }
 
     /// Every tracker's state with the number of its missing records.
@@ -145,14 +146,14 @@ impl Transports {
         self.index.clear();
         for (seen, (_, identity)) in core::mem::take(&mut self.seen).into_iter().zip(identities) {
             if seen.forgotten(now, timeline) {
-                given_up += seen.missing();
+                given_up = seen.missing().saturating_add(given_up);
             } else {
                 self.index.insert(identity, slot_number(kept.len()));
                 kept.push(seen);
             }
         }
         self.seen = kept;
-        self.given_up += given_up;
+        self.given_up = self.given_up.saturating_add(given_up);
         self.last_used = None;
     }
 
@@ -166,13 +167,17 @@ impl Transports {
         (all.into_iter().map(state).collect(), self.given_up)
     }
 
-    pub(crate) fn load(states: Vec<(u128, Seen)>, given_up: u64) -> Transports {
+    /// Takes what was saved; none if an identity is there twice.
+    pub(crate) fn load(states: Vec<(u128, Seen)>, given_up: u64) -> Option<Transports> {
         let mut transports = Transports { given_up, ..Transports::default() };
         for (identity, seen) in states {
-            transports.index.insert(identity, slot_number(transports.seen.len()));
+            let slot = slot_number(transports.seen.len());
+            if transports.index.insert(identity, slot).is_some() {
+                return None;
+            }
             transports.seen.push(seen);
         }
-        transports
+        Some(transports)
     }
 
     #[inline]
@@ -184,7 +189,7 @@ impl Transports {
         self.last_used = Some((tracker.identity, slot));
         let seen = &mut self.seen[slot as usize];
         if seen.forgotten(now, timeline) {
-            self.given_up += seen.missing();
+            self.given_up = self.given_up.saturating_add(seen.missing());
             *seen = Seen { name: tracker.name.clone(), epoch: tracker.epoch, ..Seen::default() };
         }
         seen

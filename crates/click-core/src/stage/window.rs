@@ -88,6 +88,11 @@ impl WindowStage {
         }
     }
 
+    /// Whether these partial counts, one of each row, can follow what the rows hold.
+    pub fn can_take(&self, partials: &[(Slot, Partial)]) -> bool {
+        partials.iter().all(|(slot, partial)| self.rows.can_take(*slot, partial))
+    }
+
     #[inline]
     fn row(&mut self, slot: Slot) -> RowId {
         let (id, new) = self.rows.of(slot);

@@ -26,8 +26,9 @@ pub(super) struct Owed {
     firm: Vec<Pending>,
     /// Not flushed yet, so promised to nobody.
     unsynced: Vec<Pending>,
-    /// Where the last writes began.
+    /// Where the last writes began, newest first, and how long the newest is.
     places: Vec<usize>,
+    newest_len: usize,
 }
 
 impl Owed {
@@ -40,7 +41,8 @@ impl Owed {
         for debts in [&mut self.firm, &mut self.unsynced] {
             *debts = super::mem_file::outside(std::mem::take(debts), from, to);
         }
-        if let Pending::Write(at, _) = change {
+        if let Pending::Write(at, data) = change {
+            self.newest_len = data.len();
             self.places.truncate(REMEMBERED - 1);
             self.places.insert(0, *at);
         }
@@ -73,8 +75,11 @@ impl Owed {
         std::mem::take(&mut self.firm)
     }
 
-    pub(super) fn places(&self) -> &[usize] {
-        &self.places
+    /// Whether some bytes are of the newest write.
+    fn is_newest(&self, at: usize, len: usize) -> bool {
+        self.places
+            .first()
+            .is_some_and(|newest| at < newest + self.newest_len && *newest < at + len)
     }
 }
 
@@ -110,19 +115,22 @@ impl State {
         Some(lie)
     }
 
-    /// Puts a write of `owner` where it does not belong.
+    /// Puts a write of `owner` where it does not belong. Not over another file's newest bytes: where
+    /// these are vouched for by the very write that went astray, nothing can tell that they are
+    /// damaged (docs/formats/log.md).
     pub(super) fn misdirect(&mut self, owner: u64, data: &[u8]) {
         let inodes: Vec<u64> = self.inodes.keys().copied().collect();
         let random = usize::try_from(next_random(&mut self.rng) >> 33).unwrap_or(0);
         let victim = if random.is_multiple_of(2) { owner } else { inodes[random % inodes.len()] };
         let Some(inode) = self.inodes.get_mut(&victim) else { return };
         let sectors = inode.len() / SECTOR;
-        let places = inode.owed.places();
-        let place = match places.get(random / 2 % (2 * REMEMBERED)) {
+        let place = match inode.owed.places.get(random / 2 % (2 * REMEMBERED)) {
             Some(place) => *place,
             None if sectors == 0 => return,
             None => random / 4 % sectors * SECTOR,
         };
-        inode.overwrite_unasked(place, data);
+        if victim == owner || !inode.owed.is_newest(place, data.len()) {
+            inode.overwrite_unasked(place, data);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Parquet files as rows of cells. Column types are taken where they say what they mean: text,
 //! whole numbers, booleans, timestamps (with or without zone: UTC). Floating point is refused.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use arrow_array::cast::AsArray;
@@ -21,8 +22,7 @@ use super::{ImportError, MAX_BATCH_ROWS};
 pub fn rows(path: &Path, names: &Names, sink: &mut dyn RowSink) -> Result<(), ImportError> {
     let file = open(path)?;
     let size = file.metadata().map_err(|error| ImportError::io(path, &error))?.len();
-    let refuse = |error: &dyn std::fmt::Display| ImportError::Parquet(error.to_string());
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| refuse(&e))?;
+    let builder = careful(|| ParquetRecordBatchReaderBuilder::try_new(file))?;
     let fields: Vec<_> = builder.schema().fields().iter().map(|f| f.name().clone()).collect();
     let columns = names.header(&fields.iter().map(String::as_str).collect::<Vec<_>>())?;
     let used: Vec<_> = (0..columns.len()).filter(|index| columns[*index].is_some()).collect();
@@ -36,11 +36,21 @@ pub fn rows(path: &Path, names: &Names, sink: &mut dyn RowSink) -> Result<(), Im
     let kept: Vec<_> = columns.into_iter().flatten().collect();
     let reader = builder.with_projection(mask).with_batch_size(MAX_BATCH_ROWS);
     let mut number = 0;
-    for batch in reader.build().map_err(|e| refuse(&e))? {
-        let batch = batch.map_err(|e| refuse(&e))?;
+    let mut reader = careful(|| reader.build())?;
+    while let Some(batch) = careful(|| reader.next().transpose())? {
         batch_rows(&batch, &kept, &mut number, (size, total), sink)?;
     }
     Ok(())
+}
+
+/// What the parquet crate makes of the file. It panics on some damaged ones, which is no defect of
+/// this program: the file is refused, and nothing of the reader is used after that.
+fn careful<T, E: std::fmt::Display>(read: impl FnOnce() -> Result<T, E>) -> Result<T, ImportError> {
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(Ok(read)) => Ok(read),
+        Ok(Err(error)) => Err(ImportError::Parquet(error.to_string())),
+        Err(_) => Err(ImportError::Parquet("the file is damaged; write it again".into())),
+    }
 }
 
 fn batch_rows(

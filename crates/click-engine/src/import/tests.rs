@@ -84,10 +84,7 @@ fn every_format_gives_the_same_clicks() {
         ("price_micros", Arc::new(Int64Array::from(vec![5, 6])) as _),
     ];
     let batch = Rows::try_from_iter(columns).unwrap();
-    let mut parquet = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut parquet, batch.schema(), None).unwrap();
-    writer.write(&batch).unwrap();
-    writer.close().unwrap();
+    let parquet = parquet(&batch);
     let pairs = BTreeMap::from([("id".to_owned(), "click_id".to_owned())]);
     let names = Names::new(&pairs).unwrap();
     let files: [(&str, &[u8]); 3] = [("f.csv", csv), ("f.ndjson", ndjson), ("f.parquet", &parquet)];
@@ -102,6 +99,33 @@ fn every_format_gives_the_same_clicks() {
     }
     assert_eq!(all[0], [(1000, "c2".to_owned()), (3000, "c1".to_owned())]);
     assert!(all.iter().all(|ids| *ids == all[0]));
+}
+
+fn parquet(batch: &Rows) -> Vec<u8> {
+    let mut parquet = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut parquet, batch.schema(), None).unwrap();
+    writer.write(batch).unwrap();
+    writer.close().unwrap();
+    parquet
+}
+
+#[test]
+fn a_damaged_parquet_file_is_read_or_refused() {
+    let columns = [
+        ("click_id", Arc::new(StringArray::from(vec!["c1", "c2"])) as _),
+        ("ad_id", Arc::new(StringArray::from(vec!["a", "a"])) as _),
+        ("received_at", Arc::new(Int64Array::from(vec![3000, 1000])) as _),
+    ];
+    let whole = parquet(&Rows::try_from_iter(columns).unwrap());
+    let dir = TempDir::new().unwrap();
+    let mut refused = 0;
+    // The parquet crate panics on some of these.
+    for (at, value) in (0..whole.len()).flat_map(|at| [(at, 0xff), (at, 0x01)]) {
+        let mut damaged = whole.clone();
+        damaged[at] ^= value;
+        refused += u32::from(read(dir.path(), "f.parquet", &damaged, Names::default()).is_err());
+    }
+    assert!(refused > 100, "{refused}");
 }
 
 const PARTS: &[u8] = b"click_id,ad_id,received_at,append_time,partition,tracker_id,epoch,seq\n\

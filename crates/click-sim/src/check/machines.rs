@@ -269,7 +269,7 @@ impl<'w> Machines<'w> {
 
     fn advance_windows(&mut self, to: u64) {
         self.reached.windows = to;
-        let hand_out = |host: &mut WindowHost| host.advance(Millis(to));
+        let hand_out = |host: &mut WindowHost| host.advance(Millis(to)).expect("our own counts");
         let batches: Vec<_> = self.windows.iter_mut().map(hand_out).collect();
         for published in batches.iter().flat_map(|batch| decode_published(batch).expect("rows")) {
             self.told.take_row(&published.row, self.world, to, &mut self.store);

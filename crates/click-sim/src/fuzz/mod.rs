@@ -7,6 +7,8 @@
 
 mod mutate;
 mod seeds;
+mod segments;
+mod stages;
 mod targets;
 
 pub use targets::{TARGETS, Target};
@@ -49,7 +51,20 @@ pub fn keep(target: &Target, input: &[u8], seed: u64) -> io::Result<PathBuf> {
     Ok(path)
 }
 
-fn folder(target: &Target) -> PathBuf {
+/// Moves an input that broke the target's promise into its corpus.
+///
+/// # Errors
+/// If it cannot be moved.
+pub fn adopt(target: &Target, input: &Path) -> io::Result<PathBuf> {
+    let path = folder(target).join(input.file_name().unwrap_or_default());
+    std::fs::copy(input, &path)?;
+    std::fs::remove_file(input)?;
+    Ok(path)
+}
+
+/// Where the corpus of a target is.
+#[must_use]
+pub fn folder(target: &Target) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target.name)
 }
 

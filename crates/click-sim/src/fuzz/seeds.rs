@@ -1,11 +1,15 @@
 //! Whole inputs to begin with: one or a few for everything that a format can say.
 
+use arrow_array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray};
 use click_core::fold::{encode_journal, encode_rows};
 use click_core::link::{LinkSpec, SigningKey, Target, mint};
 use click_core::row::{Counts, Row, RowKey};
 use click_core::stage::user::{Claim, Journal, PairClick};
 use click_core::types::{Millis, Minute, Offset, Version};
 use click_engine::checkpoint::{Checkpoint, RunRef};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::Compression;
+use parquet::file::properties::WriterProperties;
 use std::sync::Arc;
 
 use crate::bridge;
@@ -128,4 +132,37 @@ pub(super) fn access_logs() -> Vec<Vec<u8>> {
     let line = "83.149.9.216 - - [17/May/2015:10:05:03 +0000] \"GET /a.png?b=c HTTP/1.1\" 200 \
         203023 \"http://semicomplete.com/x\" \"Mozilla/5.0 (Macintosh)\"\n";
     vec![line.repeat(2).into_bytes()]
+}
+
+/// Files with and without dictionaries, in every compression that is read.
+pub(super) fn parquet() -> Vec<Vec<u8>> {
+    let text = |values: [Option<&str>; 3]| Arc::new(StringArray::from_iter(values)) as ArrayRef;
+    let numbers = |values: [Option<i64>; 3]| Arc::new(Int64Array::from_iter(values)) as ArrayRef;
+    let now = NOW.cast_signed();
+    let rows = RecordBatch::try_from_iter_with_nullable([
+        ("click_id", text([Some("c1"), Some("c2"), Some("c3")]), false),
+        ("ad_id", text([Some("a"), Some("a"), Some("b")]), false),
+        ("received_at", numbers([Some(now), Some(now + 1), Some(now + 2)]), false),
+        ("price_micros", numbers([Some(250_000), None, Some(5)]), true),
+        ("user_id", text([Some("u"), None, Some("u")]), true),
+        ("ad_active", Arc::new(BooleanArray::from(vec![true, false, true])) as _, true),
+    ]);
+    let rows = rows.expect("columns of one length");
+    let plain = WriterProperties::builder().set_dictionary_enabled(false);
+    let zstd = parquet::basic::ZstdLevel::default();
+    let properties = [
+        plain.build(),
+        WriterProperties::builder().set_compression(Compression::SNAPPY).build(),
+        WriterProperties::builder().set_compression(Compression::ZSTD(zstd)).build(),
+    ];
+    properties.map(|properties| parquet_file(&rows, properties)).into()
+}
+
+fn parquet_file(rows: &RecordBatch, properties: WriterProperties) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let writer = ArrowWriter::try_new(&mut bytes, rows.schema(), Some(properties));
+    let mut writer = writer.expect("columns that can be written");
+    writer.write(rows).expect("room");
+    writer.close().expect("room");
+    bytes
 }

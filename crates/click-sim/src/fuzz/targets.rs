@@ -7,7 +7,7 @@ use click_engine::checkpoint::Checkpoint;
 use click_engine::import::{Format, ReadOptions, prepare};
 use click_engine::log::{DiskLog, EventLog, LogOptions, RecordBatch};
 
-use super::seeds;
+use super::{seeds, segments, stages};
 
 /// Something that parses.
 pub struct Target {
@@ -28,6 +28,9 @@ pub const TARGETS: &[Target] = &[
     Target { name: "csv", check: csv, seeds: seeds::csv },
     Target { name: "ndjson", check: ndjson, seeds: seeds::ndjson },
     Target { name: "access-log", check: access_log, seeds: seeds::access_logs },
+    Target { name: "parquet", check: parquet, seeds: seeds::parquet },
+    Target { name: "segment", check: segments::check, seeds: segments::seeds },
+    Target { name: "hosted", check: stages::check, seeds: stages::seeds },
 ];
 
 /// What decodes is written so that it decodes to the same.
@@ -85,6 +88,10 @@ fn ndjson(bytes: &[u8]) -> bool {
 
 fn access_log(bytes: &[u8]) -> bool {
     import(Format::AccessLog, bytes)
+}
+
+fn parquet(bytes: &[u8]) -> bool {
+    import(Format::Parquet, bytes)
 }
 
 /// Every row that is taken decodes to a click; the others are counted as rejects.

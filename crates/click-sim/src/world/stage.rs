@@ -232,8 +232,7 @@ impl Stage {
                     return self.excuse(&format!("reading the log again: {error}"));
                 }
                 for (offset, time, payload) in batch.iter() {
-                    let (t, p) = &seen[next];
-                    let same = *t == time && p == payload;
+                    let same = seen.get(next).is_none_or(|(t, p)| *t == time && p == payload);
                     assert!(same, "{offset} of partition {partition} is another record now");
                     next += 1;
                 }

@@ -4,4 +4,5 @@
 mod batches;
 mod clicks;
 mod life;
+mod requests;
 mod world;
