@@ -2,6 +2,7 @@
 //! topic's may. Must never give a record that it was not given.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use click_core::record::Header;
@@ -12,13 +13,26 @@ pub struct GivenLog {
     header: Header,
     /// By partition: `append_time` and payload, in offset order.
     records: Vec<Vec<(u64, Vec<u8>)>>,
+    /// In a hundred, how much of it is there already.
+    grown: AtomicUsize,
 }
 
 impl GivenLog {
     /// As many partitions as `records` has entries.
     #[must_use]
     pub fn new(header: Header, records: Vec<Vec<(u64, Vec<u8>)>>) -> GivenLog {
-        GivenLog { header, records }
+        GivenLog { header, records, grown: AtomicUsize::new(100) }
+    }
+
+    /// From now on there is so much of each partition, in a hundred.
+    pub fn grow_to(&self, percent: usize) {
+        self.grown.store(percent.min(100), Ordering::Relaxed);
+    }
+
+    fn end(&self, partition: u32) -> usize {
+        let all = self.records.get(partition as usize).map_or(0, Vec::len);
+        // The header is there from the beginning.
+        (all * self.grown.load(Ordering::Relaxed) / 100).max(1).min(all)
     }
 }
 
@@ -54,7 +68,7 @@ impl EventLog for GivenLog {
         max_bytes: usize,
         batch: &mut RecordBatch,
     ) -> Result<(), LogError> {
-        let records = &self.records[partition as usize];
+        let records = &self.records[partition as usize][..self.end(partition)];
         let skip = usize::try_from(from).unwrap_or(usize::MAX);
         let mut left = max_bytes;
         for (offset, (time, payload)) in (from..).zip(records.iter().skip(skip)) {
@@ -68,12 +82,12 @@ impl EventLog for GivenLog {
     }
 
     fn range(&self, partition: u32) -> Range<u64> {
-        0..self.records.get(partition as usize).map_or(0, |records| records.len() as u64)
+        0..self.end(partition) as u64
     }
 
     fn last_append_time(&self, partition: u32) -> u64 {
-        let records = self.records.get(partition as usize);
-        records.and_then(|records| records.last()).map_or(0, |(time, _)| *time)
+        let last = self.end(partition).checked_sub(1);
+        last.map_or(0, |last| self.records[partition as usize][last].0)
     }
 
     fn wait(&self, ends: &[u64], _: Duration) -> bool {

@@ -103,20 +103,32 @@ fn read_all(log: &dyn EventLog, partition: u32) -> Vec<(u64, u64, Vec<u8>)> {
 #[test]
 fn the_archive_is_the_log_whatever_dies() {
     let mut archived = 0;
-    for seed in 0..40 {
+    for seed in 0..25 {
         let (stage, mut dice) = (Stage::new(seed), Dice::new(seed));
         let mut archiver = stage.archiver(1 + dice.below(3));
-        // It dies at any step, with what the disk had not made durable.
-        for _ in 0..dice.below(400) {
-            if dice.percent(3) {
-                drop(archiver);
-                stage.disk.crash();
-                archiver = stage.archiver(1 + dice.below(3));
+        // It dies at any step, with what the disk had not made durable, or is stopped, while the
+        // log grows.
+        for percent in (0..100).step_by(1 + dice.below(9)) {
+            stage.log.grow_to(percent.max(1));
+            for _ in 0..dice.below(30) {
+                if archiver.step().unwrap() == Progress::Idle {
+                    break;
+                }
             }
-            if archiver.step().unwrap() == Progress::Idle {
-                break;
+            match dice.below(4) {
+                0 => {
+                    drop(archiver);
+                    stage.disk.crash();
+                    archiver = stage.archiver(1 + dice.below(3));
+                }
+                1 => {
+                    archiver.finish().unwrap();
+                    archiver = stage.archiver(1 + dice.below(3));
+                }
+                _ => {}
             }
         }
+        stage.log.grow_to(100);
         let end = archiver.finish().unwrap();
         let log = stage.archive().into_log();
         for (partition, records) in (0..).zip(&stage.world.log) {

@@ -253,8 +253,13 @@ impl Archiver {
                 return Ok(progress);
             }
         }
-        let positions = self.engine.positions();
-        self.ends = Some(positions.into_iter().map(|offset| offset.0).collect());
+        // A span that a stop has ended may end within the second that is folded already.
+        let ends = if self.engine.watermark() == self.target {
+            self.engine.positions().into_iter().map(|offset| offset.0).collect()
+        } else {
+            self.ends_at(self.target)?
+        };
+        self.ends = Some(ends);
         Ok(Progress::Worked)
     }
 

@@ -115,9 +115,9 @@ impl State {
         Some(lie)
     }
 
-    /// Puts a write of `owner` where it does not belong. Not over another file's newest bytes: where
-    /// these are vouched for by the very write that went astray, nothing can tell that they are
-    /// damaged (docs/formats/log.md).
+    /// Puts a write of `owner` where it does not belong. Not over another file's newest bytes:
+    /// where these are vouched for by the very write that went astray, nothing can tell that they
+    /// are damaged (docs/formats/log.md).
     pub(super) fn misdirect(&mut self, owner: u64, data: &[u8]) {
         let inodes: Vec<u64> = self.inodes.keys().copied().collect();
         let random = usize::try_from(next_random(&mut self.rng) >> 33).unwrap_or(0);

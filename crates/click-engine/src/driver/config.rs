@@ -5,7 +5,7 @@ use crate::live::LiveSink;
 use crate::log::{Clock, EventLog, Retention};
 use crate::store::LedgerStore;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// When changed rows go to the store.
@@ -41,7 +41,12 @@ pub struct EngineConfig {
     pub step_bytes: usize,
     /// What the log keeps beyond what checkpoints need.
     pub retention: Retention,
+    /// Per partition the offset from which on somebody else needs the log: the archive.
+    pub needed_from: Option<NeededFrom>,
 }
+
+/// Offsets that a reader of the log tells its engine of; empty: from the beginning.
+pub type NeededFrom = Arc<Mutex<Vec<u64>>>;
 
 impl Default for EngineConfig {
     fn default() -> EngineConfig {
@@ -56,6 +61,7 @@ impl Default for EngineConfig {
             tick_after: Duration::from_millis(100),
             step_bytes: 16 << 20,
             retention: Retention::default(),
+            needed_from: None,
         }
     }
 }

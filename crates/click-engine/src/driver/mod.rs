@@ -14,7 +14,7 @@ mod restore;
 mod run;
 mod saver;
 
-pub use config::{EngineConfig, EngineParts, PublishMode};
+pub use config::{EngineConfig, EngineParts, NeededFrom, PublishMode};
 pub use outbox::Outbox;
 pub use parallel::Threads;
 pub use refold::{FinalVerdict, RefoldSink, RefoldSummary, refold};
@@ -173,10 +173,22 @@ impl Engine {
         let many = self.journalled >= self.config.checkpoint_claims;
         if (since >= self.config.checkpoint_interval || many) && self.saver.is_idle()? {
             self.begin_checkpoint()?;
-            let floors = self.saver.floors(self.log.partitions());
+            let floors = self.needed_from();
             self.log.retain(&self.config.retention, &floors)?;
         }
         Ok(())
+    }
+
+    /// Per partition the offset below which neither checkpoints nor the archive need the log.
+    fn needed_from(&self) -> Vec<u64> {
+        let mut floors = self.saver.floors(self.log.partitions());
+        if let Some(needed) = &self.config.needed_from {
+            let needed = lock(needed);
+            for (partition, floor) in floors.iter_mut().enumerate() {
+                *floor = needed.get(partition).copied().unwrap_or(0).min(*floor);
+            }
+        }
+        floors
     }
 
     /// Rows in memory, as of the watermark.

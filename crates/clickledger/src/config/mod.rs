@@ -33,6 +33,7 @@ pub struct Config {
     pub tracker: Tracker,
     pub engine: Engine,
     pub log: Log,
+    pub archive: Archive,
 }
 
 /// `[tls]`.
@@ -87,6 +88,15 @@ pub struct Log {
     pub keep_bytes: u64,
 }
 
+/// `[archive]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Archive {
+    pub dir: String,
+    pub interval_ms: u64,
+    pub threads: usize,
+}
+
 impl Config {
     /// Checks the layers as a whole.
     ///
@@ -121,7 +131,7 @@ impl Config {
 
 type Check = fn(&Config) -> Result<()>;
 
-const CHECKS: [(&str, Check); 15] = [
+const CHECKS: [(&str, Check); 17] = [
     ("listen", |c| c.listen().map(drop)),
     ("admin_listen", |c| c.admin_listen().map(drop)),
     ("access_token", |c| token(&c.access_token)),
@@ -140,7 +150,17 @@ const CHECKS: [(&str, Check); 15] = [
         within(u64::from(c.log.partitions), 1, most)
     }),
     ("log.segment_bytes", |c| within(c.log.segment_bytes, 1 << 20, 1 << 40)),
+    ("archive.interval_ms", |c| divides_an_hour(c.archive.interval_ms)),
+    ("archive.threads", |c| within(c.archive.threads as u64, 1, 1024)),
 ];
+
+fn divides_an_hour(ms: u64) -> Result<()> {
+    within(ms, 1_000, 3_600_000)?;
+    if !3_600_000_u64.is_multiple_of(ms) {
+        bail!("{ms} ms do not divide an hour; write a number such as 10000, 60000 or 300000");
+    }
+    Ok(())
+}
 
 fn address(text: &str) -> Result<SocketAddr> {
     text.parse().with_context(|| {

@@ -136,6 +136,10 @@ metrics! {
         "Time from a click's arrival to its durable record."
     DEAD_LETTERS_DROPPED "clickledger_dead_letters_dropped_total" Counter ""
         "Refused requests left out of the dead-letter sample."
+    ARCHIVED_UNTIL "clickledger_archived_until_timestamp_seconds" Gauge ""
+        "All records before this Unix time are archived; 0 without an archive."
+    ARCHIVE_FAILING "clickledger_archive_failing" Gauge ""
+        "1 while the archive does not take what it is given; the page says why. Nothing is lost."
 }
 
 /// What the engine's status tells.

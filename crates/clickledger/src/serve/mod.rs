@@ -3,6 +3,7 @@
 //! Owns the order of coming up and of going down: nothing is taken before it can be made durable,
 //! and nothing that was acknowledged is left unfolded by a clean stop. Decides nothing else.
 
+mod archiver;
 mod args;
 mod parts;
 

@@ -11,11 +11,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use axum::Router;
 use click_core::policy::Timeline;
-use click_engine::driver::{Engine, EngineConfig, EngineError, PublishMode};
+use click_engine::driver::{Engine, EngineConfig, EngineError, NeededFrom, PublishMode};
 use click_engine::live::EngineStatus;
 use click_engine::log::{DiskLog, EventLog, LogHealth, LogOptions, Retention};
 use click_engine::store::{LedgerStore, SqliteReader};
 
+use super::archiver::ArchiveThread;
 use crate::cli::data::{DataDir, threads};
 use crate::config::{Config, Mode};
 use crate::http::api::access::AccessRule;
@@ -36,6 +37,7 @@ pub struct Running {
     engine: JoinHandle<Result<(), EngineError>>,
     stop: Arc<AtomicBool>,
     status: Arc<Mutex<EngineStatus>>,
+    archive: Option<ArchiveThread>,
 }
 
 impl Running {
@@ -54,11 +56,17 @@ impl Running {
         live.seed(&reader)?;
         let mut parts = data.engine_parts(Arc::clone(&log), Some(store));
         parts.sink = Some(Arc::clone(&live) as _);
-        let (engine, store) = Engine::open(parts, engine_config(config))?;
+        let needed = (!config.archive.dir.is_empty()).then(NeededFrom::default);
+        let engine_config = EngineConfig { needed_from: needed.clone(), ..engine_config(config) };
+        let (engine, store) = Engine::open(parts, engine_config)?;
         let status = engine.status();
         let timeline = Arc::new(Mutex::new(engine.timeline().clone()));
         let stop = Arc::new(AtomicBool::new(false));
         let engine = spawn_engine(engine, store, &timeline, &stop)?;
+        let archive = needed
+            .map(|needed| ArchiveThread::start(config, &data, Arc::clone(&log), needed))
+            .transpose()
+            .context("the archive; set archive.dir to \"\" to start without it")?;
         let tracker_config = tracker_config(config, &data, keys.clone())?;
         let tracker = Arc::new(Tracker::new(tracker_config, Arc::clone(&log), keys.ring()?)?);
         let access = match config.access_token.as_str() {
@@ -69,9 +77,17 @@ impl Running {
             ApiState::new(Arc::new(reader), Arc::clone(&live), Arc::clone(&status), access);
         state.timeline = timeline;
         state.hooks = hooks(&tracker, self_check);
+        if let Some(status) = archive.as_ref().map(ArchiveThread::status) {
+            let facts = move || {
+                let status = status.lock().unwrap_or_else(PoisonError::into_inner);
+                (status.until, status.problem.clone())
+            };
+            state.hooks = state.hooks.with_archive(Arc::new(facts));
+        }
         let fallback = router_fallback(api::router(state));
         let (server, admin) = listen(config, &tracker, fallback)?;
-        let running = Running { log, server, admin, live, live_thread, engine, stop, status };
+        let running =
+            Running { log, server, admin, live, live_thread, engine, stop, status, archive };
         Ok((running, first))
     }
 
@@ -109,6 +125,9 @@ impl Running {
         self.stop.store(true, Ordering::Relaxed);
         let ended = self.engine.join().map_err(|_| anyhow!("the engine panicked"))?;
         drop(self.live_thread);
+        if let Some(archive) = self.archive {
+            archive.stop();
+        }
         ended.context("the engine stopped")
     }
 }

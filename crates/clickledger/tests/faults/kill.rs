@@ -36,6 +36,7 @@ fn nothing_acknowledged_is_lost_or_double() {
         if cycle % VERIFY_EVERY == 0 || cycle == cycles {
             Server::start(&data).stop();
             let report = visitors.verify(&data);
+            println!("audited: {}", visitors.audit(&data));
             let acknowledged = visitors.acknowledged;
             println!("verified {cycle} cycles, {acknowledged} acknowledged: {report}");
         }

@@ -35,6 +35,7 @@ impl Server {
         let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0", "--set"])
             .arg("engine.checkpoint_interval_ms=150")
+            .args(["--set", "archive.dir=archive", "--set", "archive.interval_ms=1000"])
             .arg("--data")
             .arg(data)
             .env("RUST_LOG", "off")

@@ -2,8 +2,9 @@
 
 use super::{Hooks, Level, Notice};
 use crate::http::metrics::{
-    ACKNOWLEDGED, CLOCK_DIFFERENCE, CONNECTIONS, CONNECTIONS_REFUSED, DEAD_LETTERS_DROPPED,
-    DURABLE, Metric, REFUSED, Sample, Sampled, THROTTLED, UNAVAILABLE, UNLOGGED,
+    ACKNOWLEDGED, ARCHIVE_FAILING, ARCHIVED_UNTIL, CLOCK_DIFFERENCE, CONNECTIONS,
+    CONNECTIONS_REFUSED, DEAD_LETTERS_DROPPED, DURABLE, Metric, REFUSED, Sample, Sampled,
+    THROTTLED, UNAVAILABLE, UNLOGGED,
 };
 use crate::http::track::{CountBy, Histogram, Metrics, Tracker};
 use serde_json::{Value, json};
@@ -24,6 +25,34 @@ impl Hooks {
             not_ready: Arc::new(move || d.readiness().problems),
             ..Hooks::default()
         }
+    }
+}
+
+/// What an archive tells: until when it is whole, and what is wrong with it.
+pub type ArchiveFacts = Arc<dyn Fn() -> (u64, Option<String>) + Send + Sync>;
+
+impl Hooks {
+    /// Adds what an archive tells.
+    #[must_use]
+    pub fn with_archive(mut self, facts: ArchiveFacts) -> Hooks {
+        let (metrics, notices, also) = (self.metrics, self.notices, Arc::clone(&facts));
+        self.metrics = Arc::new(move || {
+            let (until, problem) = facts();
+            let until = Sampled::Millis(until.into());
+            let mut samples = metrics();
+            samples.push(Sample { value: until, ..Sample::new(&ARCHIVED_UNTIL, 0) });
+            samples.push(Sample::new(&ARCHIVE_FAILING, u64::from(problem.is_some())));
+            samples
+        });
+        self.notices = Arc::new(move || {
+            let problem = also().1.map(|problem| Notice {
+                level: Level::Warning,
+                code: "archive".into(),
+                message: format!("the archive waits, nothing is lost: {problem}"),
+            });
+            notices().into_iter().chain(problem).collect()
+        });
+        self
     }
 }
 

@@ -1,0 +1,136 @@
+//! The archive's thread: archives at its own pace, waits where the archive does not take it, and
+//! never holds anybody up. Must never end the server: what is wrong with the archive is said, shown
+//! and tried again.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::Result;
+use click_engine::archive::{ArchiveConfig, ArchiveError, Archiver, Progress};
+use click_engine::driver::NeededFrom;
+use click_engine::log::EventLog;
+
+use crate::cli::archive;
+use crate::cli::data::DataDir;
+use crate::config::Config;
+
+/// Time between two looks for something to archive.
+const IDLE: Duration = Duration::from_millis(500);
+/// Time until an archive that did not answer is asked again.
+const RETRY: Duration = Duration::from_secs(2);
+/// Steps of a waiting thread: how long a stop may take.
+const NAP: Duration = Duration::from_millis(50);
+
+/// How the archive is doing.
+#[derive(Clone, Debug, Default)]
+pub struct ArchiveStatus {
+    /// Everything with `fold_time` below it is archived, ms since 1970.
+    pub until: u64,
+    /// What is wrong, if anything is.
+    pub problem: Option<String>,
+}
+
+/// A running archiver.
+pub struct ArchiveThread {
+    thread: JoinHandle<()>,
+    stop: Arc<AtomicBool>,
+    status: Arc<Mutex<ArchiveStatus>>,
+}
+
+impl ArchiveThread {
+    /// Starts it; `needed` hears from which offsets on it needs the log.
+    ///
+    /// # Errors
+    /// If archive, log and the archiver's checkpoints do not belong together.
+    pub fn start(
+        config: &Config,
+        data: &DataDir,
+        log: Arc<dyn EventLog>,
+        needed: NeededFrom,
+    ) -> Result<ArchiveThread> {
+        let folder = data.root().join(&config.archive.dir);
+        let archive_config = ArchiveConfig {
+            threads: config.archive.threads,
+            interval_ms: config.archive.interval_ms,
+            ..ArchiveConfig::default()
+        };
+        let archiver = archive::open(data, log, &folder, archive_config)?;
+        let (stop, status) = (Arc::default(), Arc::default());
+        let worker = Worker { needed, stop: Arc::clone(&stop), status: Arc::clone(&status) };
+        let thread = std::thread::Builder::new().name("archive".into());
+        let thread = thread.spawn(move || worker.run(archiver))?;
+        Ok(ArchiveThread { thread, stop, status })
+    }
+
+    /// How it is doing.
+    pub fn status(&self) -> Arc<Mutex<ArchiveStatus>> {
+        Arc::clone(&self.status)
+    }
+
+    /// Archives what is final and ends. To be called when nothing is appended any more.
+    pub fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if self.thread.join().is_err() {
+            tracing::error!("the archive's thread panicked");
+        }
+    }
+}
+
+struct Worker {
+    needed: NeededFrom,
+    stop: Arc<AtomicBool>,
+    status: Arc<Mutex<ArchiveStatus>>,
+}
+
+impl Worker {
+    fn run(&self, mut archiver: Archiver) {
+        while !self.stop.load(Ordering::Relaxed) {
+            let pause = match archiver.step() {
+                Ok(Progress::Worked) => Duration::ZERO,
+                Ok(Progress::Idle) => IDLE,
+                Err(error @ ArchiveError::Objects { .. }) => {
+                    self.note(Some(error.to_string()));
+                    self.nap(RETRY);
+                    continue;
+                }
+                Err(error) => return self.give_up(&error),
+            };
+            *self.needed.lock().unwrap_or_else(PoisonError::into_inner) = archiver.floors();
+            self.tell(archiver.archived_until().0);
+            self.nap(pause);
+        }
+        match archiver.finish() {
+            Ok(archived) => self.tell(archived.until.0),
+            Err(error) => self.give_up(&error),
+        }
+    }
+
+    /// What cannot be mended by trying again: the next start, or a person, sees to it.
+    fn give_up(&self, error: &ArchiveError) {
+        self.note(Some(error.to_string()));
+    }
+
+    fn tell(&self, until: u64) {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).until = until;
+        self.note(None);
+    }
+
+    fn note(&self, problem: Option<String>) {
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        if problem.is_some() && status.problem != problem {
+            tracing::error!("archive: {}", problem.as_deref().unwrap_or_default());
+        }
+        status.problem = problem;
+    }
+
+    fn nap(&self, time: Duration) {
+        let mut left = time;
+        while !left.is_zero() && !self.stop.load(Ordering::Relaxed) {
+            let nap = left.min(NAP);
+            std::thread::sleep(nap);
+            left -= nap;
+        }
+    }
+}
