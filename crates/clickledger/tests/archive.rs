@@ -1,0 +1,122 @@
+//! The archive by its commands: audited, damaged and found out, replayed, and asked about clicks.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const BIN: &str = env!("CARGO_BIN_EXE_clickledger");
+const CLICKS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/clicks.csv");
+
+fn run(command: &str, data: &Path, more: &[&str]) -> Output {
+    Command::new(BIN).arg(command).arg("--data").arg(data).args(more).output().unwrap()
+}
+
+fn says(output: &Output) -> String {
+    let (out, err) = (&output.stdout, &output.stderr);
+    format!("{}{}", String::from_utf8_lossy(out), String::from_utf8_lossy(err))
+}
+
+fn good(command: &str, data: &Path, more: &[&str]) -> String {
+    let output = run(command, data, more);
+    assert!(output.status.success(), "{command}: {}", says(&output));
+    says(&output)
+}
+
+/// All files below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn the_ledger_is_audited_and_written_again_from_the_archive() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, again) = (dir.path().join("data"), dir.path().join("again"));
+    good("import", &data, &[CLICKS]);
+    let report = good("audit", &data, &[]);
+    assert!(report.contains("\n0 differences"), "{report}");
+    assert!(report.contains("327 measured") && report.contains("0 of the last second"), "{report}");
+    let json: serde_json::Value = serde_json::from_str(&good("audit", &data, &["--json"])).unwrap();
+    assert_eq!((&json["differ"], &json["verdicts_compared"]), (&0.into(), &327.into()));
+    let day = good("audit", &data, &["--day", "2017-11-07", "--advertiser", "adv"]);
+    assert!(day.contains("\n0 differences"), "{day}");
+    let archive = data.join("archive");
+    let archive = archive.to_str().unwrap();
+    good("replay", &again, &["--archive", archive]);
+    for args in [&["--format", "csv", "--with-version"][..], &["--format", "csv", "--verdicts"]] {
+        assert_eq!(good("show", &data, args), good("show", &again, args));
+    }
+    let report = good("audit", &again, &["--archive", archive]);
+    assert!(report.contains("\n0 differences"), "{report}");
+    let twice = run("replay", &again, &["--archive", archive]);
+    assert!(!twice.status.success() && says(&twice).contains("holds a log already"));
+}
+
+#[test]
+fn what_is_changed_in_the_archive_is_found_and_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    good("import", &data, &[CLICKS]);
+    good("archive", &data, &[]);
+    for dataset in ["clicks", "verdicts"] {
+        let file = files(&data.join("archive").join(dataset)).remove(0);
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let whole = std::fs::read(&file).unwrap();
+        let mut changed = whole.clone();
+        changed[whole.len() / 2] ^= 4;
+        std::fs::write(&file, changed).unwrap();
+        finds(&data, name, "was changed");
+        std::fs::remove_file(&file).unwrap();
+        finds(&data, name, "is missing");
+        std::fs::write(&file, whole).unwrap();
+        good("audit", &data, &[]);
+    }
+}
+
+fn finds(data: &Path, what: &str, how: &str) {
+    let output = run("audit", data, &[]);
+    let said = says(&output);
+    let named = said.lines().any(|line| line.contains(what) && line.contains(how));
+    assert!(output.status.code() == Some(1) && named, "{said}");
+}
+
+/// For each reason there is a click whose explanation has it, with evidence where there is any.
+#[test]
+fn each_reason_is_explained() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    good("import", &data, &[CLICKS]);
+    good("archive", &data, &[]);
+    let verdicts = good("show", &data, &["--format", "csv", "--verdicts"]);
+    let of = |class: &str| {
+        let mut lines = verdicts.lines().map(|line| line.split(',').collect::<Vec<_>>());
+        lines.find(|cells| cells[3] == class).unwrap()[2].to_owned()
+    };
+    let evidence = [
+        ("D1", "an earlier click claimed the same link", true),
+        ("D2", "the same user clicked the same ad a moment before", true),
+        ("G3", "clicks of its source within a second of it", true),
+        ("T2", "expires at", false),
+        ("T4", "too long before its fold time", false),
+        ("G5", "purpose", false),
+        ("G8", "method", false),
+    ];
+    for (class, words, has_others) in evidence {
+        let id = of(class);
+        let said = good("explain", &data, &[&id]);
+        assert!(said.contains(&format!("verdict {class}")) && said.contains(words), "{said}");
+        let others = said.lines().filter(|line| line.starts_with("    ")).count();
+        assert!(others > 0 || !has_others, "{class}: {said}");
+        let archive = data.join("archive");
+        let from_archive = good("explain", &data, &["--archive", archive.to_str().unwrap(), &id]);
+        assert_eq!(said, from_archive);
+    }
+    let nobody = run("explain", &data, &["nobody"]);
+    assert!(!nobody.status.success() && says(&nobody).contains("no click has the id"));
+}
