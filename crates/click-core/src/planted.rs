@@ -79,6 +79,9 @@ bugs! {
     UnconfirmedNotSaved: "rows that the store has not confirmed are left out of checkpoints",
     ConfirmedUnwritten: "rows are taken for confirmed though the store did not answer",
     StoreMarkIgnored: "a store that came back older is not filled again",
+    ArchivedTooSoon: "verdicts are archived before they are final",
+    ArchiveCheckpointFirst: "the archiver goes on before a manifest names what it wrote",
+    SpanEndsWhereFolded: "a span of the archive ends where the fold stands, not where it is said to",
     LowerVersionAccepted: "the store takes a row with a lower version",
 }
 

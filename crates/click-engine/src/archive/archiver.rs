@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use click_core::limits::LOOK_AHEAD_MS;
+use click_core::planted::{Bug, planted};
 use click_core::policy::Timeline;
 use click_core::record::{Kind, Record};
 use click_core::stage::sequence::fold_time;
@@ -148,7 +149,8 @@ impl Archiver {
         if self.ends.is_none() {
             return self.fold_records();
         }
-        let decided = Millis(self.target.0 + LOOK_AHEAD_MS - 1);
+        let wait = if planted(Bug::ArchivedTooSoon) { 0 } else { LOOK_AHEAD_MS - 1 };
+        let decided = self.target.plus(wait);
         if self.engine.watermark() < decided {
             return self.fold(decided);
         }
@@ -254,7 +256,8 @@ impl Archiver {
             }
         }
         // A span that a stop has ended may end within the second that is folded already.
-        let ends = if self.engine.watermark() == self.target {
+        let is_there = self.engine.watermark() == self.target;
+        let ends = if is_there || planted(Bug::SpanEndsWhereFolded) {
             self.engine.positions().into_iter().map(|offset| offset.0).collect()
         } else {
             self.ends_at(self.target)?
@@ -343,6 +346,9 @@ impl Archiver {
         let Some(ends) = self.ends.take() else { return Ok(()) };
         // Kept for another try if the object store does not answer.
         self.ends = Some(ends.clone());
+        if planted(Bug::ArchiveCheckpointFirst) {
+            self.engine.checkpoint_now()?;
+        }
         self.name_span(self.target, &ends)?;
         (self.target, self.ends) = (self.span.from, None);
         Ok(self.engine.checkpoint_now()?)

@@ -22,6 +22,8 @@ pub enum Action {
     LogWorks,
     /// An engine reads and folds.
     Fold { engine: usize },
+    /// The archiver works; `stops`, it archives what is final and starts anew.
+    Archive { stops: bool },
     /// An engine's rows go to the store.
     Publish { engine: usize },
     /// An engine of a process that has died writes its rows after all.
@@ -65,6 +67,8 @@ pub struct Plan {
     pub partitions: u32,
     /// The network between trackers and log.
     pub weather: Weather,
+    /// Whether there is an archiver.
+    pub archives: bool,
     /// What happens, in order.
     pub actions: Vec<Action>,
 }
@@ -110,7 +114,8 @@ impl Plan {
             }
             actions.push(any(&mut dice, &trouble));
         }
-        Plan { seed, partitions, weather, actions }
+        let archives = dice.percent(25);
+        Plan { seed, partitions, weather, archives, actions }
     }
 }
 
@@ -178,7 +183,8 @@ fn usual(dice: &mut Dice) -> Action {
     match dice.below(100) {
         0..38 => Action::Click { tracker, seed },
         38..40 => Action::Zombie,
-        40..42 => Action::Garbage { seed },
+        40 => Action::Garbage { seed },
+        41 => Action::Archive { stops: dice.percent(10) },
         42..48 => Action::Resend { tracker, seed, twice: dice.percent(20) },
         48 => Action::Heartbeat { tracker },
         49 => Action::RestartTracker { tracker, keeps_spool: dice.percent(50) },

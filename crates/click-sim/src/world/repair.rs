@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use click_engine::archive::{Archive, audit};
 use click_engine::driver::Engine;
 use click_engine::log::EventLog;
 
@@ -79,14 +80,18 @@ impl Stage {
         }
         assert!(self.is_whole(), "a healthy machine does not start");
         self.clock.set_wall(self.now().max(self.newest_time()));
-        let mut quiet = 0;
+        let (mut quiet, mut is_archived) = (0, false);
         for _ in 0..LAST_ROUNDS {
             self.settle();
             let answered = self.trackers.iter().all(Tracker::is_answered);
             quiet = if answered && self.is_decided() { quiet + 1 } else { 0 };
             // One more, so that an instant of the grid lies behind all verdicts.
-            if quiet > 1 {
+            if quiet > 1 && is_archived {
                 return self.last_engine();
+            }
+            if quiet > 1 {
+                self.archive_is_the_log();
+                (quiet, is_archived) = (0, true);
             }
             self.clock.advance(1_500);
         }
@@ -129,7 +134,10 @@ impl Stage {
 
     /// Whether log and both engines are at work.
     pub(super) fn is_whole(&self) -> bool {
-        self.process.as_ref().is_some_and(|process| process.engines.iter().all(Option::is_some))
+        self.process.as_ref().is_some_and(|process| {
+            let archives = process.archiver.is_some() || !self.archives();
+            archives && process.engines.iter().all(Option::is_some)
+        })
     }
 
     fn newest_time(&self) -> u64 {
@@ -147,6 +155,46 @@ impl Stage {
                 status.read_to.iter().zip(0..).all(|(to, p)| to.0 == process.log.range(p).end);
             read && status.pending == 0 && status.arriving == 0 && status.rows_waiting == 0
         })
+    }
+
+    /// What is archived comes to what was archived of it, and is what the log has.
+    fn archive_is_the_log(&mut self) {
+        let mut audited = self.audit();
+        if audited.is_err() && (self.rot.is_some() || self.disk_lied) {
+            // The archive reads what nobody else has read for long.
+            self.repair();
+            audited = self.audit();
+        }
+        audited.unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    fn audit(&mut self) -> Result<(), String> {
+        let Some(process) = &mut self.process else { return Err("no process".into()) };
+        let Some(archiver) = process.archiver.take() else { return Ok(()) };
+        let log = process.log.clone();
+        let archived = archiver.finish().map_err(|error| format!("archiving the end: {error}"))?;
+        if archived.manifests == 0 {
+            // A log of less than a second has nothing that is final.
+            return Ok(());
+        }
+        let archive = Archive::open(self.archived());
+        let archive = archive.map_err(|error| format!("opening the archive: {error}"))?;
+        let audit = audit(archive, None, Some(&*log), 1, &|_| true);
+        let audit = audit.map_err(|error| format!("auditing: {error}"))?;
+        if audit.differ > 0 {
+            return Err(format!("the archive: {:?}", audit.differences));
+        }
+        let is_late = archived.until.plus(3_000).0 <= self.last_time();
+        if is_late { Err(format!("archived to {:?} only", archived.until)) } else { Ok(()) }
+    }
+
+    fn last_time(&self) -> u64 {
+        self.seen
+            .iter()
+            .filter_map(|records| records.last())
+            .map(|(time, _)| *time)
+            .min()
+            .unwrap_or(0)
     }
 
     fn last_engine(&mut self) -> Engine {

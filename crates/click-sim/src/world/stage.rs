@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use click_core::record::Record;
 use click_core::types::Millis;
+use click_engine::archive::{
+    ArchiveConfig, ArchiveError, ArchiveParts, Archiver, DiskObjects, Objects, Progress,
+};
 use click_engine::disk::MemDisk;
 use click_engine::driver::{Engine, EngineConfig, EngineParts, append_header};
 use click_engine::log::{
@@ -27,12 +30,16 @@ const DEAD_LETTERS: [&str; 2] = ["/data/dead-letters", "/copy/dead-letters"];
 /// Small, so that stories have many segments.
 const SEGMENT_BYTES: u64 = 70_000;
 const READ_BYTES: usize = 1 << 16;
+const ARCHIVE: &str = "/data/archive";
+const ARCHIVE_CHECKPOINTS: &str = "/data/archive-checkpoints";
+const ARCHIVE_STEPS: usize = 6;
 
 /// A process while it lives.
 pub(super) struct Process {
     pub(super) log: Arc<DiskLog>,
     /// Two engines of the same log write to the same store; one that failed is gone.
     pub(super) engines: [Option<Engine>; 2],
+    pub(super) archiver: Option<Archiver>,
 }
 
 /// The world of a story.
@@ -48,6 +55,7 @@ pub(super) struct Stage {
     /// The disk has lied.
     pub(super) disk_lied: bool,
     partitions: u32,
+    archives: bool,
     /// By partition what readers have seen: `append_time` and payload. It never changes.
     pub(super) seen: Vec<Vec<(u64, Vec<u8>)>>,
     pub(super) promises: Vec<Promise>,
@@ -70,6 +78,7 @@ impl Stage {
             rot: None,
             disk_lied: false,
             partitions: plan.partitions,
+            archives: plan.archives,
             seen: vec![Vec::new(); plan.partitions as usize],
             promises: Vec::new(),
             restarts: 0,
@@ -125,6 +134,7 @@ impl Stage {
             }
             Action::LogWorks => self.log_works(),
             Action::Fold { engine } => self.fold(engine),
+            Action::Archive { stops } => self.archive(stops),
             Action::Publish { engine } => self.publish(engine),
             Action::Zombie => self.zombie_writes(),
             Action::Cut { tracker, cut } => self.wire.cut(tracker, cut),
@@ -240,6 +250,73 @@ impl Stage {
         }
     }
 
+    fn open_archiver(&self, log: &Arc<DiskLog>) -> Option<Archiver> {
+        if !self.archives {
+            return None;
+        }
+        let parts = ArchiveParts {
+            log: log.clone(),
+            disk: Arc::new(self.disk.clone()),
+            clock: self.clock.clone(),
+            checkpoints: PathBuf::from(ARCHIVE_CHECKPOINTS),
+            objects: self.archived(),
+        };
+        let config = ArchiveConfig { rows_per_file: 40, ..ArchiveConfig::default() };
+        match Archiver::open(parts, config) {
+            Ok(archiver) => Some(archiver),
+            Err(error) => {
+                self.excuse(&format!("opening the archiver: {error}"));
+                None
+            }
+        }
+    }
+
+    pub(super) fn archives(&self) -> bool {
+        self.archives
+    }
+
+    /// The objects of the archive: on the same disk.
+    pub(super) fn archived(&self) -> Arc<dyn Objects> {
+        Arc::new(DiskObjects::new(Arc::new(self.disk.clone()), Path::new(ARCHIVE)))
+    }
+
+    /// An archiver that failed starts anew with its process, or at the end.
+    fn archive(&mut self, stops: bool) {
+        let Some(process) = &mut self.process else { return };
+        let Some(mut archiver) = process.archiver.take() else { return };
+        for _ in 0..ARCHIVE_STEPS {
+            match archiver.step() {
+                Ok(Progress::Worked) => {}
+                Ok(Progress::Idle) => break,
+                Err(error @ ArchiveError::Objects { .. }) => {
+                    process.archiver = Some(archiver);
+                    return self.excuse_archiver(&error);
+                }
+                Err(error) => return self.excuse_archiver(&error),
+            }
+        }
+        if !stops {
+            process.archiver = Some(archiver);
+            return;
+        }
+        let log = process.log.clone();
+        if let Err(error) = archiver.finish() {
+            return self.excuse_archiver(&error);
+        }
+        let archiver = self.open_archiver(&log);
+        if let Some(process) = &mut self.process {
+            process.archiver = archiver;
+        }
+    }
+
+    fn excuse_archiver(&self, error: &ArchiveError) {
+        // A full disk takes no files, and the archiver waits.
+        let waits = self.disk_is_full && matches!(error, ArchiveError::Objects { .. });
+        if !waits {
+            self.excuse(&format!("the archiver: {error}"));
+        }
+    }
+
     /// An error is in order while something is wrong with the disk, and only then.
     fn excuse(&self, error: &str) {
         assert!(
@@ -315,7 +392,8 @@ impl Stage {
         self.look(&*log);
         self.look_again(&*log);
         let engines = [self.open_engine(&log, 0), self.open_engine(&log, 1)];
-        self.process = Some(Process { log, engines });
+        let archiver = self.open_archiver(&log);
+        self.process = Some(Process { log, engines, archiver });
     }
 
     fn open_log(&mut self) -> Result<Arc<DiskLog>, String> {
