@@ -73,6 +73,10 @@ pub struct Plan {
     pub actions: Vec<Action>,
 }
 
+/// Kinds of damage to what the disk had kept.
+const ROT: usize = 2;
+const LIES: usize = 3;
+
 /// How likely the kinds of trouble are, in a hundred.
 struct Trouble {
     crash: u64,
@@ -90,15 +94,16 @@ impl Plan {
     pub fn from_seed(seed: u64) -> Plan {
         let mut dice = Dice::new(seed ^ 0x57a6e);
         let partitions = dice.pick(&[1, 1, 2, 3]);
-        // Of both at once, one may hide the other.
+        // Of two at once, one may hide the other.
         let damage = dice.below(4);
+        let disk = dice.pick(&[0, 0, 1, 4]);
         let trouble = Trouble {
             crash: dice.pick(&[0, 2, 2, 5]),
-            disk: dice.pick(&[0, 0, 1, 4]),
+            disk: if damage == LIES { 0 } else { disk },
             store: dice.pick(&[0, 2, 5]),
-            rot: [0, 0, 2, 0][damage],
+            rot: if damage == ROT { 2 } else { 0 },
             clock: dice.pick(&[0, 0, 1]),
-            lies: [0, 0, 0, 2][damage],
+            lies: if damage == LIES { 2 } else { 0 },
             cuts: dice.pick(&[0, 0, 2]),
         };
         let weather = Weather {
