@@ -17,22 +17,19 @@
 -- "SPEC n" names the section of the specification that a statement carries out. Times are in ms
 -- since 1970, money is in millionths of its currency. An unknown text is the empty text.
 
--- ---------------------------------------------------------------------------------------------
--- What the archive says it holds (SPEC 7; docs/formats/archive.md)
+-- ## What the archive says it holds (SPEC 7; docs/formats/archive.md)
 
 -- SPEC 7: only what a manifest names exists.
 CREATE OR REPLACE TEMP TABLE manifests AS
-SELECT *
 FROM read_json(
     getvariable('archive') || '/manifest/*.json', format = 'unstructured', filename = 'file',
     columns = {
-        number: 'BIGINT', previous: 'VARCHAR', log_id: 'VARCHAR', until: 'BIGINT',
-        ranges: 'STRUCT("partition" BIGINT, "to" BIGINT)[]',
-        files: 'STRUCT(name VARCHAR, dataset VARCHAR, "rows" BIGINT, sha256 VARCHAR)[]'});
+        number: 'BIGINT', previous: 'VARCHAR', ranges: 'STRUCT("partition" BIGINT, "to" BIGINT)[]',
+        files: 'STRUCT(name VARCHAR, dataset VARCHAR, sha256 VARCHAR)[]'});
 
 -- SPEC 7: the files of both datasets.
 CREATE OR REPLACE TEMP TABLE files AS
-SELECT getvariable('archive') || '/' || f.name AS path, f.dataset, f."rows", f.sha256
+SELECT getvariable('archive') || '/' || f.name AS path, f.dataset, f.sha256
 FROM (SELECT unnest(files) AS f FROM manifests);
 
 SET VARIABLE click_files = (SELECT list(path ORDER BY path) FROM files WHERE dataset = 'clicks');
@@ -45,61 +42,44 @@ SELECT r."partition", r."to" AS records
 FROM (SELECT unnest(ranges) AS r FROM manifests
       WHERE number = (SELECT max(number) FROM manifests));
 
--- ---------------------------------------------------------------------------------------------
--- Small functions
+-- ## Small functions
 
 -- SPEC 11: method and purpose compare without case; of the letters of ASCII only.
 CREATE OR REPLACE TEMP MACRO ascii_lower(text) AS
     translate(text, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz');
 
--- An IPv4 address as eight hex digits.
-CREATE OR REPLACE TEMP MACRO ipv4_hex(address) AS
-    printf('%02x%02x%02x%02x',
-        split_part(address, '.', 1)::INT, split_part(address, '.', 2)::INT,
-        split_part(address, '.', 3)::INT, split_part(address, '.', 4)::INT);
-
--- An IPv6 address with an IPv4 one at its end (::ffff:1.2.3.4), that written as two groups.
-CREATE OR REPLACE TEMP MACRO without_dots(address) AS
-    CASE WHEN contains(address, '.')
-    THEN regexp_replace(address, '[^:]*$', '')
-        || ipv4_hex(regexp_extract(address, '[^:]*$'))[1:4] || ':'
-        || ipv4_hex(regexp_extract(address, '[^:]*$'))[5:8]
-    ELSE address END;
-
--- The groups on one side of the `::` of an IPv6 address.
-CREATE OR REPLACE TEMP MACRO groups_of(side) AS
-    CASE WHEN side = '' THEN [] ELSE string_split(side, ':') END;
-
--- An IPv6 address as 32 hex digits. `::` stands for as many groups of zeros as are missing.
-CREATE OR REPLACE TEMP MACRO ipv6_hex(address) AS
-    list_aggregate(list_transform(
-        groups_of(split_part(without_dots(address), '::', 1))
-        || list_resize([]::VARCHAR[], 8
-            - len(groups_of(split_part(without_dots(address), '::', 1)))
-            - len(groups_of(split_part(without_dots(address), '::', 2))), '0')
-        || groups_of(split_part(without_dots(address), '::', 2)),
-        lambda part: lpad(part, 4, '0')), 'string_agg', '');
-
--- SPEC 4, "by source", from the hex digits of an IPv6 address: a mapped one is its IPv4 address,
--- any other counts by its /64.
-CREATE OR REPLACE TEMP MACRO ipv6_source(digits) AS
-    CASE WHEN starts_with(digits, '00000000000000000000ffff') THEN '4:' || digits[25:32]
-    ELSE '6:' || digits[1:16] END;
-
--- SPEC 4, "by source": the source key where one was kept, else by address; unknown else.
-CREATE OR REPLACE TEMP MACRO source_of(source_key, ip) AS
-    CASE
-        WHEN source_key IS NOT NULL THEN 'k:' || lower(hex(source_key))
-        WHEN contains(ip, ':') THEN ipv6_source(ipv6_hex(ip))
-        WHEN ip IS NOT NULL THEN '4:' || ipv4_hex(ip)
-    END;
-
 -- SPEC 11: a minute, counted from 1970, as `2017-11-07T09:30Z`; empty where there is none.
 CREATE OR REPLACE TEMP MACRO printed(minute) AS
     coalesce(strftime(make_timestamp(minute * 60000000), '%Y-%m-%dT%H:%MZ'), '');
 
--- ---------------------------------------------------------------------------------------------
--- Order and time
+-- ## Records: order, time and source
+
+-- SPEC 7: every record of the log.
+CREATE OR REPLACE TEMP VIEW archived_records AS
+FROM read_parquet(getvariable('click_files'), hive_partitioning = false);
+
+-- SPEC 4, "by source": `4:` and an IPv4 address, a mapped IPv6 address being its IPv4 one; `6:` and
+-- the first half of any other IPv6 address; in hex. `::` stands for the groups that are missing.
+CREATE OR REPLACE TEMP TABLE addresses AS
+WITH taken_apart AS (
+    SELECT ip, regexp_extract(ip, '[^:]*$') AS tail,
+        CASE WHEN contains(tail, '.') THEN printf('%02x%02x%02x%02x',
+            split_part(tail, '.', 1)::INT, split_part(tail, '.', 2)::INT,
+            split_part(tail, '.', 3)::INT, split_part(tail, '.', 4)::INT) END AS ipv4,
+        CASE WHEN ipv4 IS NULL THEN ip
+            ELSE ip[:-len(tail) - 1] || ipv4[1:4] || ':' || ipv4[5:8] END AS in_hex,
+        list_filter(string_split(split_part(in_hex, '::', 1), ':'), lambda g: g <> '') AS before,
+        list_filter(string_split(split_part(in_hex, '::', 2), ':'), lambda g: g <> '') AS after,
+        list_resize([]::VARCHAR[], 8 - len(before) - len(after), '0') AS between,
+        array_to_string(list_transform(
+            before || between || after, lambda g: lpad(g, 4, '0')), '') AS ipv6
+    FROM (SELECT DISTINCT ip FROM archived_records WHERE ip IS NOT NULL)
+)
+SELECT ip, CASE
+    WHEN ip = tail THEN '4:' || ipv4
+    WHEN starts_with(ipv6, '00000000000000000000ffff') THEN '4:' || ipv6[25:32]
+    ELSE '6:' || ipv6[1:16] END AS source
+FROM taken_apart;
 
 -- SPEC 3: the fold_time of each record, the greatest so far in its partition of
 -- min(append_time, sent_at + 5 min), without the cap where sent_at is unknown. Every record counts.
@@ -117,10 +97,13 @@ SELECT
     coalesce(publisher_id, '') AS publisher_id, coalesce(placement_id, '') AS placement_id,
     coalesce(currency, '') AS currency, price_micros, payout_micros,
     received_at, expires_at, ad_active, coalesce(method, '') AS method,
-    coalesce(purpose, '') AS purpose, source_of(source_key, ip) AS source,
+    coalesce(purpose, '') AS purpose,
+    -- SPEC 4, "by source": the source key where one was kept, else the address.
+    coalesce('k:' || lower(hex(source_key)), addresses.source) AS source,
     -- Only to be compared.
-    fold_time AS archived_fold_time, source AS archived_source, stateless AS archived_stateless
-FROM read_parquet(getvariable('click_files'), hive_partitioning = false);
+    fold_time AS archived_fold_time, r.source AS archived_source,
+    stateless AS archived_stateless
+FROM archived_records r LEFT JOIN addresses USING (ip);
 
 -- SPEC 3: the log's W, the least of its partitions' last fold_times (0 while one is empty).
 SET VARIABLE archive_w = (
@@ -138,8 +121,7 @@ SET VARIABLE w = (
         ELSE error('as_of lies beyond the archive, which ends at ' || getvariable('archive_w'))
     END);
 
--- ---------------------------------------------------------------------------------------------
--- Policies
+-- ## Policies
 
 -- SPEC 8: policy records of partition 0, but for those that are refused, each in force from
 -- effective_from or a minute after its own fold_time, whatever is later. Number 0 is the default
@@ -148,23 +130,15 @@ CREATE OR REPLACE TEMP TABLE accepted_policies AS
 WITH told AS (
     SELECT
         "offset", policy_id, greatest(effective_from, fold_time + 60000) AS since,
-        coalesce(link_lifetime_ms, 9223372036854775807) AS link_lifetime_ms,
-        coalesce(spool_limit_ms, 9223372036854775807) AS spool_limit_ms,
-        coalesce(horizon_ms, 9223372036854775807) AS horizon_ms,
-        coalesce(seal_after_ms, 9223372036854775807) AS seal_after_ms,
-        coalesce(double_click_ms, 9223372036854775807) AS double_click_ms,
-        coalesce(burst_clicks, 9223372036854775807) AS burst_clicks
-    FROM records
-    WHERE kind = 'policy' AND "partition" = 0
+        coalesce(COLUMNS(['link_lifetime_ms', 'spool_limit_ms', 'horizon_ms', 'seal_after_ms',
+            'double_click_ms', 'burst_clicks']), 9223372036854775807)
+    FROM records WHERE kind = 'policy' AND "partition" = 0
 )
 SELECT
     0 AS policy_index, 'default' AS policy_id, 0::BIGINT AS since,
-    24 * 3600000::BIGINT AS link_lifetime_ms,
-    72 * 3600000::BIGINT AS spool_limit_ms,
-    96 * 3600000::BIGINT + 300000 AS horizon_ms,
-    15 * 60000::BIGINT AS seal_after_ms,
-    30000::BIGINT AS double_click_ms,
-    10::BIGINT AS burst_clicks
+    24 * 3600000::BIGINT AS link_lifetime_ms, 72 * 3600000::BIGINT AS spool_limit_ms,
+    96 * 3600000::BIGINT + 300000 AS horizon_ms, 15 * 60000::BIGINT AS seal_after_ms,
+    30000::BIGINT AS double_click_ms, 10::BIGINT AS burst_clicks
 UNION ALL
 SELECT row_number() OVER (ORDER BY "offset"), * EXCLUDE ("offset")
 FROM told
@@ -180,8 +154,7 @@ SELECT *, coalesce(lead(since) OVER (ORDER BY since), 9223372036854775807) AS un
 FROM (SELECT * FROM accepted_policies
       QUALIFY policy_index = max(policy_index) OVER (PARTITION BY since));
 
--- ---------------------------------------------------------------------------------------------
--- Transport
+-- ## Transport
 
 -- SPEC 2: a record whose transport identity was seen before is dropped. A tracker's numbers are
 -- remembered for H after its last record (click or heartbeat) in that partition: a longer silence
@@ -190,23 +163,20 @@ CREATE OR REPLACE TEMP TABLE repeats AS
 WITH told AS (
     SELECT r."partition", r."offset", r.kind, r.tracker_id, r.epoch, r.seq,
         r.fold_time - lag(r.fold_time) OVER tracker > lag(p.horizon_ms) OVER tracker AS forgotten
-    FROM records r JOIN policies p ON r.fold_time >= p.since AND r.fold_time < p.until
+    FROM records r ASOF JOIN policies p ON r.fold_time >= p.since
     WHERE r.kind IN ('click', 'heartbeat') AND r.tracker_id IS NOT NULL
     WINDOW tracker AS
         (PARTITION BY r.tracker_id, r.epoch, r."partition" ORDER BY r."offset")
 ), remembered AS (
-    SELECT *, count(*) FILTER (forgotten) OVER (
+    SELECT *, count(CASE WHEN forgotten THEN 1 END) OVER (
         PARTITION BY tracker_id, epoch, "partition" ORDER BY "offset") AS memory
     FROM told
 )
 SELECT "partition", "offset"
-FROM remembered
-WHERE kind = 'click'
-QUALIFY row_number() OVER (
+FROM remembered WHERE kind = 'click' QUALIFY row_number() OVER (
     PARTITION BY tracker_id, epoch, "partition", memory, seq ORDER BY "offset") > 1;
 
--- ---------------------------------------------------------------------------------------------
--- Verdicts
+-- ## Verdicts
 
 -- SPEC 4: the measured clicks. SPEC 3: `place` counts them in fold order; click_time; the minute.
 -- SPEC 8: a click is judged by the policy in force at its fold_time.
@@ -220,7 +190,7 @@ SELECT
     p.policy_index, p.policy_id, p.link_lifetime_ms, p.horizon_ms, p.double_click_ms,
     p.burst_clicks
 FROM records r
-JOIN policies p ON r.fold_time >= p.since AND r.fold_time < p.until
+ASOF JOIN policies p ON r.fold_time >= p.since
 ANTI JOIN repeats d ON d."partition" = r."partition" AND d."offset" = r."offset"
 WHERE r.kind = 'click';
 
@@ -284,7 +254,7 @@ WITH pairs AS (
     WHERE user_id <> ''
     WINDOW pair AS (PARTITION BY user_id, ad_id ORDER BY place)
 ), numbered AS (
-    SELECT *, count(*) FILTER (is_new) OVER (
+    SELECT *, count(CASE WHEN is_new THEN 1 END) OVER (
         PARTITION BY user_id, ad_id ORDER BY place) AS number
     FROM pairs
 )
@@ -334,9 +304,7 @@ WITH runs AS (
     WINDOW run AS (PARTITION BY source, threshold ORDER BY place
         ROWS BETWEEN CURRENT ROW AND threshold FOLLOWING)
 )
-SELECT place
-FROM runs
-QUALIFY threshold = burst_clicks AND bool_or(is_burst) OVER (
+SELECT place FROM runs QUALIFY threshold = burst_clicks AND bool_or(is_burst) OVER (
     PARTITION BY source, threshold ORDER BY place
     ROWS BETWEEN threshold PRECEDING AND CURRENT ROW);
 
@@ -361,7 +329,7 @@ SELECT
     m.fold_time + 1000 <= getvariable('w') AS is_final
 FROM measured m
 JOIN stateless_reasons USING (place)
-JOIN policies e ON (m.minute + 1) * 60000 >= e.since AND (m.minute + 1) * 60000 < e.until
+ASOF JOIN policies e ON (m.minute + 1) * 60000 >= e.since
 LEFT JOIN claims c USING (place)
 LEFT JOIN doubles d USING (place)
 LEFT JOIN bursts b USING (place);
@@ -369,88 +337,58 @@ LEFT JOIN bursts b USING (place);
 -- SPEC 4: the verdicts that are final as of W.
 CREATE OR REPLACE TEMP TABLE verdicts AS
 SELECT "partition", "offset", class, reasons, fold_time, click_id, policy_id, policy_index
-FROM judged
-WHERE is_final;
+FROM judged WHERE is_final;
 
--- ---------------------------------------------------------------------------------------------
--- The ledger
+-- ## The ledger
 
 -- SPEC 5: what a row counts of each click that is known as of W.
 CREATE OR REPLACE TEMP VIEW counted AS
-SELECT *, CASE WHEN is_final THEN class END AS final_class FROM judged WHERE is_known;
+SELECT *, CASE WHEN is_final THEN class END AS final FROM judged WHERE is_known;
 
 -- SPEC 5: the view by ad. Minutes are counted from 1970; posted_minute is null in ordinary rows.
 CREATE OR REPLACE TEMP TABLE rows_by_ad AS
 SELECT
     ad_id, minute, posted_minute, currency, campaign_id, advertiser_id,
-    count(*) AS measured,
-    count(*) FILTER (NOT is_final) AS pending,
-    count(*) FILTER (final_class = 'T2') AS T2,
-    count(*) FILTER (final_class = 'T3') AS T3,
-    count(*) FILTER (final_class = 'T4') AS T4,
-    count(*) FILTER (final_class = 'G8') AS G8,
-    count(*) FILTER (final_class = 'G5') AS G5,
-    count(*) FILTER (final_class = 'G9') AS G9,
-    count(*) FILTER (final_class = 'G2') AS G2,
-    count(*) FILTER (final_class = 'G1') AS G1,
-    count(*) FILTER (final_class = 'G4') AS G4,
-    count(*) FILTER (final_class = 'D1') AS D1,
-    count(*) FILTER (final_class = 'D2') AS D2,
-    count(*) FILTER (final_class = 'G3') AS G3,
-    count(*) FILTER (final_class = 'S1') AS S1,
-    count(*) FILTER (final_class = 'V') AS V,
-    coalesce(sum(price_micros) FILTER (final_class = 'V'), 0)::HUGEINT AS spend_micros
-FROM counted
-GROUP BY ALL;
+    count(*) AS measured, count(*) FILTER (NOT is_final) AS pending,
+    count_if(final = 'T2') AS T2, count_if(final = 'T3') AS T3, count_if(final = 'T4') AS T4,
+    count_if(final = 'G8') AS G8, count_if(final = 'G5') AS G5, count_if(final = 'G9') AS G9,
+    count_if(final = 'G2') AS G2, count_if(final = 'G1') AS G1, count_if(final = 'G4') AS G4,
+    count_if(final = 'D1') AS D1, count_if(final = 'D2') AS D2, count_if(final = 'G3') AS G3,
+    count_if(final = 'S1') AS S1, count_if(final = 'V') AS V,
+    coalesce(sum(price_micros) FILTER (final = 'V'), 0)::HUGEINT AS spend_micros
+FROM counted GROUP BY ALL;
 
 -- SPEC 5: the view by publisher and placement.
 CREATE OR REPLACE TEMP TABLE rows_by_publisher AS
 SELECT
     publisher_id, placement_id, minute, posted_minute, currency,
-    count(*) AS measured,
-    count(*) FILTER (NOT is_final) AS pending,
-    count(*) FILTER (final_class = 'T2') AS T2,
-    count(*) FILTER (final_class = 'T3') AS T3,
-    count(*) FILTER (final_class = 'T4') AS T4,
-    count(*) FILTER (final_class = 'G8') AS G8,
-    count(*) FILTER (final_class = 'G5') AS G5,
-    count(*) FILTER (final_class = 'G9') AS G9,
-    count(*) FILTER (final_class = 'G2') AS G2,
-    count(*) FILTER (final_class = 'G1') AS G1,
-    count(*) FILTER (final_class = 'G4') AS G4,
-    count(*) FILTER (final_class = 'D1') AS D1,
-    count(*) FILTER (final_class = 'D2') AS D2,
-    count(*) FILTER (final_class = 'G3') AS G3,
-    count(*) FILTER (final_class = 'S1') AS S1,
-    count(*) FILTER (final_class = 'V') AS V,
-    coalesce(sum(payout_micros) FILTER (final_class = 'V'), 0)::HUGEINT AS payout_micros
-FROM counted
-GROUP BY ALL;
+    count(*) AS measured, count(*) FILTER (NOT is_final) AS pending,
+    count_if(final = 'T2') AS T2, count_if(final = 'T3') AS T3, count_if(final = 'T4') AS T4,
+    count_if(final = 'G8') AS G8, count_if(final = 'G5') AS G5, count_if(final = 'G9') AS G9,
+    count_if(final = 'G2') AS G2, count_if(final = 'G1') AS G1, count_if(final = 'G4') AS G4,
+    count_if(final = 'D1') AS D1, count_if(final = 'D2') AS D2, count_if(final = 'G3') AS G3,
+    count_if(final = 'S1') AS S1, count_if(final = 'V') AS V,
+    coalesce(sum(payout_micros) FILTER (final = 'V'), 0)::HUGEINT AS payout_micros
+FROM counted GROUP BY ALL;
 
 -- SPEC 11: the same as `show --format csv` prints it, in its order.
 CREATE OR REPLACE TEMP VIEW show_by_ad AS
 SELECT * REPLACE (printed(minute) AS minute, printed(posted_minute) AS posted_minute)
-FROM rows_by_ad
-ORDER BY ad_id, printed(minute), printed(posted_minute), currency, campaign_id, advertiser_id;
+FROM rows_by_ad ORDER BY ALL;
 
 -- SPEC 11: `show --format csv --by publisher`.
 CREATE OR REPLACE TEMP VIEW show_by_publisher AS
 SELECT * REPLACE (printed(minute) AS minute, printed(posted_minute) AS posted_minute)
-FROM rows_by_publisher
-ORDER BY publisher_id, placement_id, printed(minute), printed(posted_minute), currency;
+FROM rows_by_publisher ORDER BY ALL;
 
 -- SPEC 11: `show --verdicts`.
 CREATE OR REPLACE TEMP VIEW show_verdicts AS
-SELECT "partition", "offset", click_id, class, reasons
-FROM verdicts
-ORDER BY "partition", "offset";
+SELECT "partition", "offset", click_id, class, reasons FROM verdicts ORDER BY ALL;
 
--- ---------------------------------------------------------------------------------------------
--- Comparison: each check gives a row for what is not as it has to be
+-- ## Comparison: each check gives a row for what is not as it has to be
 
 -- SPEC 7: the verdicts as the archive has them.
 CREATE OR REPLACE TEMP TABLE archived_verdicts AS
-SELECT "partition", "offset", fold_time, class, reasons, policy_id, policy_index
 FROM read_parquet(getvariable('verdict_files'), hive_partitioning = false);
 
 -- SPEC 7: manifests are numbered without gaps, each names the hash of the one before, and every
@@ -466,12 +404,11 @@ FROM (SELECT *, coalesce(lag(hash) OVER (ORDER BY number), '') AS before,
         row_number() OVER (ORDER BY number) - 1 AS expected FROM manifest_hashes)
 WHERE previous <> before OR number <> expected
 UNION ALL
-SELECT 'file', path, sha256, coalesce(hash, 'missing')
-FROM files LEFT JOIN (
-    SELECT filename AS path, sha256(content) AS hash
-    FROM read_blob(list_concat(getvariable('click_files'), getvariable('verdict_files'))))
-    USING (path)
-WHERE hash IS DISTINCT FROM sha256
+SELECT 'file', path, sha256, sha256(b.content)
+FROM files LEFT JOIN
+    read_blob(list_concat(getvariable('click_files'), getvariable('verdict_files'))) b
+    ON b.filename = path
+WHERE sha256(b.content) IS DISTINCT FROM sha256
 UNION ALL
 -- SPEC 1 and 7: every record from the log's first on, each once.
 SELECT 'records of partition', p."partition"::VARCHAR, p.records::VARCHAR,
@@ -512,8 +449,8 @@ WHERE coalesce(j.is_final, true)
     AND (a.class, a.reasons, a.fold_time, a.policy_id, a.policy_index)
         IS DISTINCT FROM (j.class, j.reasons, j.fold_time, j.policy_id, j.policy_index);
 
--- SPEC 5, conservation: in each row, measured = pending + all classes; and per currency and minute
--- both views have the same counts.
+-- SPEC 5, conservation: in each row, measured = pending + all classes; per currency and minute both
+-- views have the same counts.
 CREATE OR REPLACE TEMP VIEW counts_of_rows AS
 SELECT 'ad' AS side, minute, posted_minute, currency, measured, pending,
     [T2, T3, T4, G8, G5, G9, G2, G1, G4, D1, D2, G3, S1, V] AS counts FROM rows_by_ad

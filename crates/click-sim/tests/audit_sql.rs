@@ -35,7 +35,7 @@ for line in sys.stdin:
         with open(f"{archive}/{table}.tsv", "w") as out:
             for row in database.execute(f"FROM {table}").fetchall():
                 print("\t".join("" if cell is None else str(cell) for cell in row), file=out)
-    outputs = [f"--{name.replace('_', '-')}={archive}/{view}.csv" for name, view, _ in audit.OUTPUTS]
+    outputs = [f"--{o.replace('_', '-')}={archive}/{view}.csv" for o, view, _ in audit.OUTPUTS]
     status = audit.main([archive, "--as-of", grid, *outputs])
     if status:
         sys.exit(f"{archive}: ended with {status}")
