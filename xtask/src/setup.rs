@@ -5,8 +5,9 @@
 //! itself needs none of this.
 
 use crate::shell;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// A program that tests call.
 struct Tool {
@@ -17,7 +18,7 @@ struct Tool {
     needed_for: &'static str,
 }
 
-const TOOLS: [Tool; 10] = [
+const TOOLS: [Tool; 11] = [
     Tool {
         questions: &["chromium --version", "google-chrome --version"],
         packages: &["chromium"],
@@ -32,6 +33,11 @@ const TOOLS: [Tool; 10] = [
         questions: &["python3 --version"],
         packages: &["python3"],
         needed_for: "the Python link snippet",
+    },
+    Tool {
+        questions: &["python3 -m ensurepip --version"],
+        packages: &["python3-venv"],
+        needed_for: "the audit in SQL",
     },
     Tool {
         questions: &["go version"],
@@ -70,18 +76,25 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         packages(root, &missing)?;
     }
     node_modules(root)?;
+    duckdb(root)?;
     check(root)?;
     println!("everything the tests need is installed");
     Ok(())
 }
 
+/// The version of DuckDB that the tests and the benchmarks run.
+const DUCKDB: &str = "2.0.0";
+
 /// An error that names every tool that is not there.
 pub(crate) fn check(root: &Path) -> Result<()> {
-    let missing: Vec<String> = TOOLS
+    let mut missing: Vec<String> = TOOLS
         .iter()
         .filter(|tool| !present(root, tool))
         .map(|tool| format!("  {} (for {})", tool.packages.join(", "), tool.needed_for))
         .collect();
+    if !has_duckdb(&duckdb_dir()?.join("bin/python")) {
+        missing.push("  duckdb of PyPI (for the audit in SQL)".to_owned());
+    }
     if !missing.is_empty() {
         bail!("not installed:\n{}\nrun `cargo xtask setup` as root", missing.join("\n"));
     }
@@ -134,6 +147,36 @@ fn node_modules(root: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// DuckDB from PyPI, in an environment of its own under the build directory; the benchmarks use
+/// the same one.
+fn duckdb(root: &Path) -> Result<()> {
+    let dir = duckdb_dir()?;
+    let python = dir.join("bin/python");
+    if has_duckdb(&python) {
+        return Ok(());
+    }
+    println!("installing duckdb {DUCKDB} into {}", dir.display());
+    let make = Command::new("python3").args(["-m", "venv"]).arg(&dir).current_dir(root).status()?;
+    ensure!(make.success(), "`python3 -m venv` failed: {make}");
+    let package = format!("duckdb=={DUCKDB}");
+    let install =
+        Command::new(&python).args(["-m", "pip", "install", "--quiet", &package]).status()?;
+    ensure!(install.success(), "`pip install {package}` failed: {install}");
+    Ok(())
+}
+
+fn has_duckdb(python: &Path) -> bool {
+    let out = Command::new(python).args(["-c", "import duckdb"]).output();
+    out.is_ok_and(|out| out.status.success())
+}
+
+/// In the build directory that this program is in.
+fn duckdb_dir() -> Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let target = program.ancestors().nth(2).context("xtask is not in a build directory")?;
+    Ok(target.join("bench-data/duckdb"))
 }
 
 fn changed(path: &Path) -> Option<std::time::SystemTime> {

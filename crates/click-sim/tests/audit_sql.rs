@@ -1,0 +1,234 @@
+//! `docs/audit.sql` over the archives of generated logs: DuckDB, which knows nothing of the code,
+//! comes to the verdicts and rows of the reference, to the unit and to the byte.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "says what it compared, or why not")]
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::time::Instant;
+
+use click_engine::archive::{ArchiveConfig, ArchiveParts, Archiver, DiskObjects};
+use click_engine::disk::{MemDisk, RealDisk};
+use click_engine::log::ManualClock;
+use click_sim::bridge;
+use click_sim::generate::{GeneratorConfig, generate};
+use click_sim::given_log::GivenLog;
+use click_sim::reference::{PlainPayload, PlainRecord, PlainRow, Reference};
+
+const SEEDS: u64 = 16;
+
+/// Audits each archive named on a line of stdin, as of its end and as of an instant of the grid,
+/// and leaves what came out beside it.
+const SCRIPT: &str = r#"
+import sys
+sys.path.insert(0, sys.argv[1])
+import audit
+for line in sys.stdin:
+    archive, grid = line.rstrip("\n").split("\t")
+    database = audit.audited(archive)
+    database.execute("ALTER TABLE verdicts DROP policy_index")
+    for table in ("verdicts", "rows_by_ad", "rows_by_publisher"):
+        with open(f"{archive}/{table}.tsv", "w") as out:
+            for row in database.execute(f"FROM {table}").fetchall():
+                print("\t".join("" if cell is None else str(cell) for cell in row), file=out)
+    outputs = [f"--{o.replace('_', '-')}={archive}/{view}.csv" for o, view, _ in audit.OUTPUTS]
+    status = audit.main([archive, "--as-of", grid, *outputs])
+    if status:
+        sys.exit(f"{archive}: ended with {status}")
+"#;
+
+/// Puts a file with another verdict in the place of one of the archive's.
+const TAMPER: &str = r#"
+import duckdb, glob, os, sys
+name = min(glob.glob(sys.argv[1] + "/verdicts/*/*/*.parquet"))
+duckdb.execute(f"CREATE TABLE t AS FROM read_parquet('{name}', hive_partitioning = false)")
+duckdb.execute('''UPDATE t SET class = 'G9', reasons = 'G9'
+    WHERE "offset" = (SELECT min("offset") FROM t)''')
+duckdb.execute(f"COPY (FROM t ORDER BY \"offset\") TO '{name}' (FORMAT parquet)")
+"#;
+
+/// A Python that has DuckDB: the system's, or the one that `cargo xtask setup` makes.
+fn python() -> Option<PathBuf> {
+    let program = std::env::current_exe().unwrap();
+    let own = program.ancestors().nth(3).unwrap().join("bench-data/duckdb/bin/python");
+    let has_it = |python: &PathBuf| {
+        let out = Command::new(python).args(["-c", "import duckdb"]).output();
+        out.is_ok_and(|out| out.status.success())
+    };
+    let found = [own, PathBuf::from("python3")].into_iter().find(has_it);
+    if found.is_none() {
+        assert!(std::env::var_os("CLICKTEST_CI").is_none(), "no Python with duckdb is installed");
+        println!("skipped: no Python with duckdb is installed");
+    }
+    found
+}
+
+fn docs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs")
+}
+
+/// Archives a log; the records below the archive's end.
+fn archive(records: &[PlainRecord], partitions: u32, dir: &Path) -> Vec<PlainRecord> {
+    let mut log = vec![Vec::new(); partitions as usize];
+    for record in records {
+        let payload = bridge::payload(record, partitions);
+        log[record.partition as usize].push((record.append_time, payload));
+    }
+    let parts = ArchiveParts {
+        log: Arc::new(GivenLog::new(bridge::header(records, partitions), log)),
+        disk: Arc::new(MemDisk::new(0)),
+        clock: Arc::new(ManualClock::new(0)),
+        checkpoints: PathBuf::from("/state"),
+        objects: Arc::new(DiskObjects::new(Arc::new(RealDisk), dir)),
+    };
+    let config =
+        ArchiveConfig { rows_per_file: 300, interval_ms: 1_800_000, ..ArchiveConfig::default() };
+    let end = Archiver::open(parts, config).unwrap().finish().unwrap();
+    let fold_times = Reference::new(records.to_vec(), partitions).fold_times();
+    let archived = |record: &&PlainRecord| fold_times[&record.position()] < end.until.0;
+    records.iter().filter(archived).cloned().collect()
+}
+
+fn start(script: &str, python: &Path, argument: &Path, input: &str) -> Output {
+    let mut command = Command::new(python);
+    command.args(["-c", script]).arg(argument).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn said(out: &Output) -> String {
+    [&out.stdout, &out.stderr].map(|bytes| String::from_utf8_lossy(bytes)).concat()
+}
+
+/// As a table of the script: sorted lines of cells.
+fn lines(cells: impl Iterator<Item = Vec<String>>) -> Vec<String> {
+    let mut lines: Vec<String> = cells.map(|cells| cells.join("\t")).collect();
+    lines.sort_unstable();
+    lines
+}
+
+fn table(dir: &Path, name: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(dir.join(name)).unwrap();
+    lines(text.split_terminator('\n').map(|line| vec![line.to_owned()]))
+}
+
+fn optional(number: Option<u64>) -> String {
+    number.map(|number| number.to_string()).unwrap_or_default()
+}
+
+fn row(key: [String; 4], more: &[String], row: &PlainRow) -> Vec<String> {
+    let numbers = [row.measured, row.pending].into_iter().chain(row.counts);
+    let numbers = numbers.map(|number| number.to_string()).chain([row.sum.to_string()]);
+    key.into_iter().chain(more.iter().cloned()).chain(numbers).collect()
+}
+
+/// Everything that the SQL has to come to, in its tables' form.
+struct Expected {
+    verdicts: Vec<String>,
+    by_ad: Vec<String>,
+    by_publisher: Vec<String>,
+}
+
+impl Expected {
+    fn new(records: &[PlainRecord], reference: &Reference) -> Expected {
+        let w = reference.watermark();
+        let fold_times = reference.fold_times();
+        let clicks: BTreeMap<_, _> = records.iter().map(|r| (r.position(), &r.payload)).collect();
+        let verdicts = reference.verdicts(w).into_iter().map(|(at, verdict)| {
+            let PlainPayload::Click(click) = clicks[&at] else { panic!("a verdict of no click") };
+            let numbers = [u64::from(at.0), at.1, fold_times[&at]].map(|n| n.to_string());
+            let [partition, offset, fold_time] = numbers;
+            let (class, reasons) = (verdict.class.to_owned(), verdict.reasons.join("+"));
+            vec![
+                partition,
+                offset,
+                class,
+                reasons,
+                fold_time,
+                click.click_id.clone(),
+                verdict.policy,
+            ]
+        });
+        let by_ad = reference.rows_by_ad(w).into_iter().map(|(key, content)| {
+            let (ad, minute, posted, currency, campaign, advertiser) = key;
+            let key = [ad, minute.to_string(), optional(posted), currency];
+            row(key, &[campaign, advertiser], &content)
+        });
+        let by_publisher = reference.rows_by_publisher(w).into_iter().map(|(key, content)| {
+            let (publisher, placement, minute, posted, currency) = key;
+            let key = [publisher, placement, minute.to_string(), optional(posted)];
+            row(key, &[currency], &content)
+        });
+        let (by_ad, by_publisher) = (lines(by_ad), lines(by_publisher));
+        Expected { verdicts: lines(verdicts), by_ad, by_publisher }
+    }
+}
+
+/// What the SQL left beside an archive is what the reference says of its records.
+fn compare(dir: &Path, records: &[PlainRecord], reference: &Reference) -> [usize; 3] {
+    let expected = Expected::new(records, reference);
+    let tables = [
+        ("verdicts.tsv", &expected.verdicts),
+        ("rows_by_ad.tsv", &expected.by_ad),
+        ("rows_by_publisher.tsv", &expected.by_publisher),
+    ];
+    for (name, lines) in tables {
+        assert_eq!(&table(dir, name), lines, "{name} of {}", dir.display());
+    }
+    let shown = [
+        ("show_by_ad.csv", reference.show_ads(false)),
+        ("show_by_publisher.csv", reference.show_publishers(false)),
+        ("show_verdicts.csv", reference.show_verdicts()),
+    ];
+    for (name, text) in shown {
+        let found = std::fs::read_to_string(dir.join(name)).unwrap();
+        assert_eq!(found, text, "{name} of {}", dir.display());
+    }
+    tables.map(|(_, lines)| lines.len())
+}
+
+#[test]
+fn sql_comes_to_the_same() {
+    let Some(python) = python() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let (mut archives, mut input) = (Vec::new(), String::new());
+    for seed in 0..SEEDS {
+        let config = GeneratorConfig::from_seed(seed);
+        let dir = root.path().join(seed.to_string());
+        let records = archive(&generate(&config, seed), config.partitions, &dir);
+        let reference = Reference::new(records.clone(), config.partitions);
+        input += &format!("{}\t{}\n", dir.display(), reference.last_grid_instant());
+        archives.push((dir, records, reference));
+    }
+    let begun = Instant::now();
+    let out = start(SCRIPT, &python, &docs(), &input);
+    assert!(out.status.success(), "{}", said(&out));
+    let took = begun.elapsed();
+    let mut total = [0; 3];
+    for (dir, records, reference) in &archives {
+        let compared = compare(dir, records, reference);
+        total.iter_mut().zip(compared).for_each(|(sum, number)| *sum += number);
+    }
+    let [verdicts, by_ad, by_publisher] = total;
+    println!("{SEEDS} archives: {verdicts} verdicts, {by_ad} and {by_publisher} rows, {took:?}");
+    assert!(verdicts > 3_000 && by_ad > 2_000 && by_publisher > 2_000, "{total:?}");
+    a_changed_verdict_is_named(&python, &archives[0].0);
+}
+
+fn a_changed_verdict_is_named(python: &Path, dir: &Path) {
+    let out = start(TAMPER, python, dir, "");
+    assert!(out.status.success(), "{}", said(&out));
+    let out = Command::new(python).arg(docs().join("audit.py")).arg(dir).output().unwrap();
+    let text = said(&out);
+    assert_eq!(out.status.code(), Some(1), "{text}");
+    let differences: Vec<&str> = text.lines().filter(|l| l.starts_with("differs: ")).collect();
+    let [file, verdict] = differences.as_slice() else { panic!("{text}") };
+    assert!(file.contains("verdicts/day="), "{file}");
+    assert!(verdict.contains("differs: verdict, ") && verdict.contains("G9 [G9]"), "{verdict}");
+}
