@@ -343,13 +343,13 @@ FROM judged WHERE is_final;
 
 -- SPEC 5: what a row counts of each click that is known as of W.
 CREATE OR REPLACE TEMP VIEW counted AS
-SELECT *, CASE WHEN is_final THEN class END AS final FROM judged WHERE is_known;
+SELECT *, CASE WHEN is_final THEN class ELSE 'pending' END AS final FROM judged WHERE is_known;
 
 -- SPEC 5: the view by ad. Minutes are counted from 1970; posted_minute is null in ordinary rows.
 CREATE OR REPLACE TEMP TABLE rows_by_ad AS
 SELECT
     ad_id, minute, posted_minute, currency, campaign_id, advertiser_id,
-    count(*) AS measured, count(*) FILTER (NOT is_final) AS pending,
+    count(*) AS measured, count_if(final = 'pending') AS pending,
     count_if(final = 'T2') AS T2, count_if(final = 'T3') AS T3, count_if(final = 'T4') AS T4,
     count_if(final = 'G8') AS G8, count_if(final = 'G5') AS G5, count_if(final = 'G9') AS G9,
     count_if(final = 'G2') AS G2, count_if(final = 'G1') AS G1, count_if(final = 'G4') AS G4,
@@ -362,7 +362,7 @@ FROM counted GROUP BY ALL;
 CREATE OR REPLACE TEMP TABLE rows_by_publisher AS
 SELECT
     publisher_id, placement_id, minute, posted_minute, currency,
-    count(*) AS measured, count(*) FILTER (NOT is_final) AS pending,
+    count(*) AS measured, count_if(final = 'pending') AS pending,
     count_if(final = 'T2') AS T2, count_if(final = 'T3') AS T3, count_if(final = 'T4') AS T4,
     count_if(final = 'G8') AS G8, count_if(final = 'G5') AS G5, count_if(final = 'G9') AS G9,
     count_if(final = 'G2') AS G2, count_if(final = 'G1') AS G1, count_if(final = 'G4') AS G4,

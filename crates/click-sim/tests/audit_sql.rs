@@ -19,17 +19,18 @@ use click_sim::generate::{GeneratorConfig, generate};
 use click_sim::given_log::GivenLog;
 use click_sim::reference::{PlainPayload, PlainRecord, PlainRow, Reference};
 
-const SEEDS: u64 = 16;
+/// 17 and 22 are there for bursts that span a second and no more, 24 for rows that are all pending.
+const SEEDS: [u64; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 17, 22, 24];
 
-/// Audits each archive named on a line of stdin, as of its end and as of an instant of the grid,
-/// and leaves what came out beside it.
+/// Audits each archive named on a line of stdin, as of an instant, if any, or its end, and again as
+/// of one of the grid, and leaves what came out beside it.
 const SCRIPT: &str = r#"
 import sys
 sys.path.insert(0, sys.argv[1])
 import audit
 for line in sys.stdin:
-    archive, grid = line.rstrip("\n").split("\t")
-    database = audit.audited(archive)
+    archive, as_of, grid = line.rstrip("\n").split("\t")
+    database = audit.audited(archive, int(as_of) if as_of else None)
     database.execute("ALTER TABLE verdicts DROP policy_index")
     for table in ("verdicts", "rows_by_ad", "rows_by_publisher"):
         with open(f"{archive}/{table}.tsv", "w") as out:
@@ -136,8 +137,7 @@ struct Expected {
 }
 
 impl Expected {
-    fn new(records: &[PlainRecord], reference: &Reference) -> Expected {
-        let w = reference.watermark();
+    fn new(records: &[PlainRecord], reference: &Reference, w: u64) -> Expected {
         let fold_times = reference.fold_times();
         let clicks: BTreeMap<_, _> = records.iter().map(|r| (r.position(), &r.payload)).collect();
         let verdicts = reference.verdicts(w).into_iter().map(|(at, verdict)| {
@@ -171,8 +171,8 @@ impl Expected {
 }
 
 /// What the SQL left beside an archive is what the reference says of its records.
-fn compare(dir: &Path, records: &[PlainRecord], reference: &Reference) -> [usize; 3] {
-    let expected = Expected::new(records, reference);
+fn compare(dir: &Path, records: &[PlainRecord], reference: &Reference, w: u64) -> [usize; 3] {
+    let expected = Expected::new(records, reference, w);
     let tables = [
         ("verdicts.tsv", &expected.verdicts),
         ("rows_by_ad.tsv", &expected.by_ad),
@@ -193,31 +193,42 @@ fn compare(dir: &Path, records: &[PlainRecord], reference: &Reference) -> [usize
     tables.map(|(_, lines)| lines.len())
 }
 
+/// Half a second after the middle record, if W gets there.
+fn in_the_midst(records: &[PlainRecord], reference: &Reference) -> u64 {
+    let middle = reference.fold_times()[&records[records.len() / 2].position()];
+    reference.watermark().min(middle + 500)
+}
+
 #[test]
 fn sql_comes_to_the_same() {
     let Some(python) = python() else { return };
     let root = tempfile::tempdir().unwrap();
     let (mut archives, mut input) = (Vec::new(), String::new());
-    for seed in 0..SEEDS {
+    for seed in SEEDS {
         let config = GeneratorConfig::from_seed(seed);
         let dir = root.path().join(seed.to_string());
         let records = archive(&generate(&config, seed), config.partitions, &dir);
         let reference = Reference::new(records.clone(), config.partitions);
-        input += &format!("{}\t{}\n", dir.display(), reference.last_grid_instant());
-        archives.push((dir, records, reference));
+        // Of some in the midst of things, where much is pending.
+        let midst = (seed % 3 == 1).then(|| in_the_midst(&records, &reference));
+        let (as_of, grid) = (optional(midst), reference.last_grid_instant());
+        input += &format!("{}\t{as_of}\t{grid}\n", dir.display());
+        let w = midst.unwrap_or_else(|| reference.watermark());
+        archives.push((dir, records, reference, w));
     }
     let begun = Instant::now();
     let out = start(SCRIPT, &python, &docs(), &input);
     assert!(out.status.success(), "{}", said(&out));
     let took = begun.elapsed();
     let mut total = [0; 3];
-    for (dir, records, reference) in &archives {
-        let compared = compare(dir, records, reference);
+    for (dir, records, reference, w) in &archives {
+        let compared = compare(dir, records, reference, *w);
         total.iter_mut().zip(compared).for_each(|(sum, number)| *sum += number);
     }
     let [verdicts, by_ad, by_publisher] = total;
-    println!("{SEEDS} archives: {verdicts} verdicts, {by_ad} and {by_publisher} rows, {took:?}");
-    assert!(verdicts > 3_000 && by_ad > 2_000 && by_publisher > 2_000, "{total:?}");
+    let logs = archives.len();
+    println!("{logs} archives: {verdicts} verdicts, {by_ad} and {by_publisher} rows, {took:?}");
+    assert!(verdicts > 3_000 && by_ad > 1_500 && by_publisher > 1_500, "{total:?}");
     a_changed_verdict_is_named(&python, &archives[0].0);
 }
 
