@@ -81,7 +81,6 @@ bugs! {
     StoreMarkIgnored: "a store that came back older is not filled again",
     ArchivedTooSoon: "verdicts are archived before they are final",
     ArchiveCheckpointFirst: "the archiver goes on before a manifest names what it wrote",
-    SpanEndsWhereFolded: "a span of the archive ends where the fold stands, not where it is to",
     LowerVersionAccepted: "the store takes a row with a lower version",
 }
 

@@ -119,7 +119,7 @@ impl Plan {
             }
             actions.push(any(&mut dice, &trouble));
         }
-        let archives = dice.percent(25);
+        let archives = dice.percent(50);
         Plan { seed, partitions, weather, archives, actions }
     }
 }
@@ -189,7 +189,7 @@ fn usual(dice: &mut Dice) -> Action {
         0..38 => Action::Click { tracker, seed },
         38..40 => Action::Zombie,
         40 => Action::Garbage { seed },
-        41 => Action::Archive { stops: dice.percent(10) },
+        41 => Action::Archive { stops: dice.percent(40) },
         42..48 => Action::Resend { tracker, seed, twice: dice.percent(20) },
         48 => Action::Heartbeat { tracker },
         49 => Action::RestartTracker { tracker, keeps_spool: dice.percent(50) },
