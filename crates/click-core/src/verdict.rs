@@ -97,6 +97,17 @@ impl Class {
     }
 }
 
+/// The codes in table order, joined by `+`; nothing for a valid click.
+impl core::fmt::Display for Reasons {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        for (number, class) in self.iter().enumerate() {
+            let between = if number == 0 { "" } else { "+" };
+            write!(f, "{between}{}", class.code())?;
+        }
+        Ok(())
+    }
+}
+
 /// All reasons that hit, a bit per class in table order; empty means valid.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Reasons(pub u16);

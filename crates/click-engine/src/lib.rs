@@ -5,6 +5,7 @@ pub mod archive;
 pub mod checkpoint;
 pub mod disk;
 pub mod driver;
+mod hex;
 pub mod import;
 pub mod live;
 pub mod log;

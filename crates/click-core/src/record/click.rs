@@ -1,6 +1,7 @@
 //! The click: every field of SPEC §1, borrowed from the payload that it was read from.
 
 use super::fields::Fields;
+use super::source::Source;
 use super::wire::{put_bytes, put_bytes_nonempty, put_u64, put_u64_nonzero};
 use crate::types::{Micros, Millis};
 use alloc::vec::Vec;
@@ -108,6 +109,11 @@ impl<'a> Click<'a> {
     /// The user key, by which clicks are partitioned: user id, else click id.
     pub const fn user_key(&self) -> &'a str {
         if self.user_id.is_empty() { self.click_id } else { self.user_id }
+    }
+
+    /// Where it came from.
+    pub fn source(&self) -> Source<'a> {
+        Source::of(self.ip, self.source_key)
     }
 
     /// A click of these fields.

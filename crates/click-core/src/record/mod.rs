@@ -6,6 +6,7 @@ mod click;
 mod control;
 mod fields;
 mod partition;
+mod source;
 mod text;
 mod wire;
 
@@ -13,6 +14,7 @@ pub use click::{Capture, Click, SourceCode};
 pub use control::{Header, encode_policy};
 pub(crate) use fields::Fields;
 pub use partition::partition_of;
+pub use source::Source;
 
 use crate::limits::{MAX_PAYLOAD_BYTES, MAX_TIME_MS};
 use crate::policy::Policy;

@@ -7,7 +7,7 @@ use crate::keys::{KeyTable, Keys, ad_key, publisher_key};
 use crate::planted::{Bug, planted};
 use crate::policy::Policy;
 use crate::record::{
-    CLICK_NUMBER, DecodeError, Envelope, Fields, Header, Kind, Previous, Record, Transport,
+    CLICK_NUMBER, DecodeError, Envelope, Fields, Header, Kind, Previous, Record, Source, Transport,
 };
 use crate::rules::{method, purpose};
 use crate::types::{Millis, Offset, Partition};
@@ -341,26 +341,12 @@ const IPV4: u128 = 1 << 64;
 const IPV6: u128 = 2 << 64;
 const KEYED: u128 = 1 << 127;
 
-/// The source of the activity rule: the kept hash of a truncated address, else the IPv4 address
-/// (also where it is mapped into IPv6), else the IPv6 /64; 0 if unknown.
+/// The source of the activity rule as a number; 0 if unknown.
 fn source_of(identity: &Identity, click: &Fields<'_>) -> u128 {
-    let (ip, source_key) = (click.bytes::<22>(), click.bytes::<24>());
-    if !source_key.is_empty() {
-        return identity.of([source_key]) | KEYED;
-    }
-    match ip {
-        [a, b, c, d] => IPV4 | u128::from(u32::from_be_bytes([*a, *b, *c, *d])),
-        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
-            if !planted(Bug::MappedAddressApart) =>
-        {
-            IPV4 | u128::from(u32::from_be_bytes([*a, *b, *c, *d]))
-        }
-        [.., low] if ip.len() == 16 && planted(Bug::SourceIsWholeAddress) => {
-            IPV6 | u128::from(*low)
-        }
-        [a, b, c, d, e, f, g, h, _, _, _, _, _, _, _, _] => {
-            IPV6 | u128::from(u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]))
-        }
-        _ => 0,
+    match Source::of(click.bytes::<22>(), click.bytes::<24>()) {
+        Source::Unknown => 0,
+        Source::Key(key) => identity.of([key]) | KEYED,
+        Source::V4(address) => IPV4 | u128::from(u32::from_be_bytes(address)),
+        Source::Subnet(subnet) => IPV6 | u128::from(u64::from_be_bytes(subnet)),
     }
 }

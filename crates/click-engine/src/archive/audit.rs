@@ -14,7 +14,7 @@ use click_core::types::{Minute, Offset, Partition};
 use click_core::verdict::{CLASSES, Class, Reasons};
 
 use super::reader::{Archive, ArchiveLog};
-use super::verdicts::{self, Archived, codes};
+use super::verdicts::{self, Archived};
 use super::{ArchiveError, clicks, sha256_hex};
 use crate::driver::{RefoldSink, RefoldSummary, refold};
 use crate::log::{EventLog, RecordBatch};
@@ -195,7 +195,7 @@ fn position(partition: Partition, offset: Offset) -> String {
 }
 
 fn told(reasons: Reasons) -> String {
-    if reasons == Reasons::NONE { "V".to_owned() } else { codes(reasons) }
+    if reasons == Reasons::NONE { "V".to_owned() } else { reasons.to_string() }
 }
 
 /// What the log still holds is what was archived.

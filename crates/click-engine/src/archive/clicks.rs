@@ -4,12 +4,12 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use click_core::policy::Policy;
-use click_core::record::{Capture, Click, Kind, Previous, Record, SourceCode, Transport};
+use click_core::record::{Capture, Click, Kind, Previous, Record, Source, SourceCode, Transport};
 use click_core::types::{Micros, Millis};
 use click_core::verdict::Reasons;
 
 use super::table::{Columns, Kind as Cell, RowReader, Table};
-use super::verdicts::codes;
+use crate::hex::hex;
 
 use Cell::{Bool, Bytes, Int, Text};
 
@@ -125,7 +125,7 @@ fn put_record(table: &mut Table, record: &Record<'_>, payload: &[u8], judged: Op
             put_ids(table, click);
             put_request(table, click);
             table.text(source(click).as_deref());
-            let stateless = judged.map(|reasons| codes(reasons.stateless()));
+            let stateless = judged.map(|reasons| reasons.stateless().to_string());
             table.text(stateless.as_deref());
         }
         Kind::Tick | Kind::Heartbeat { .. } | Kind::Header(_) => {}
@@ -244,16 +244,11 @@ fn address_bytes(text: Option<&str>) -> Result<Vec<u8>, String> {
 /// The source of SPEC §4 by which bursts are found, for readers that cannot take addresses apart:
 /// `k:` and the source key, `4:` and an IPv4 address, `6:` and a /64, in hex.
 fn source(click: &Click<'_>) -> Option<String> {
-    let hex = |kind: &str, bytes: &[u8]| {
-        bytes.iter().fold(kind.to_owned(), |text, byte| text + &format!("{byte:02x}"))
-    };
-    match (click.source_key, click.ip) {
-        ([_, ..], _) => Some(hex("k:", click.source_key)),
-        (_, [_, _, _, _]) => Some(hex("4:", click.ip)),
-        (_, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, v4 @ ..]) if v4.len() == 4 => {
-            Some(hex("4:", v4))
-        }
-        (_, ip) => ip.get(..8).map(|subnet| hex("6:", subnet)),
+    match click.source() {
+        Source::Unknown => None,
+        Source::Key(key) => Some(format!("k:{}", hex(key))),
+        Source::V4(address) => Some(format!("4:{}", hex(&address))),
+        Source::Subnet(subnet) => Some(format!("6:{}", hex(&subnet))),
     }
 }
 

@@ -26,6 +26,7 @@ pub use reader::{Archive, ArchiveLog};
 pub use rebuild::restore_log;
 
 use crate::driver::EngineError;
+use crate::hex::hex;
 use crate::log::LogError;
 use crate::store::StoreError;
 
@@ -71,11 +72,5 @@ impl ArchiveError {
 /// SHA-256 of some bytes, in lower-case hex.
 fn sha256_hex(bytes: &[u8]) -> String {
     use sha2::Digest;
-    use std::fmt::Write;
-    let mut hex = String::with_capacity(64);
-    for byte in sha2::Sha256::digest(bytes) {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex
+    hex(&sha2::Sha256::digest(bytes))
 }

@@ -20,18 +20,12 @@ pub(super) const COLUMNS: Columns = &[
     ("model_score", Kind::Int),
 ];
 
-/// Codes in table order, joined by `+`.
-pub(super) fn codes(reasons: Reasons) -> String {
-    let codes: Vec<&str> = reasons.iter().map(Class::code).collect();
-    codes.join("+")
-}
-
 pub(super) fn put(table: &mut Table, verdict: &Verdict, policy_id: &str) {
     table.int(Some(u64::from(verdict.partition.0)));
     table.int(Some(verdict.offset.0));
     table.int(Some(verdict.fold_time.0));
     table.text(Some(verdict.reasons.class().code()));
-    table.text(Some(&codes(verdict.reasons)));
+    table.text(Some(&verdict.reasons.to_string()));
     table.text(Some(policy_id));
     table.int(Some(u64::from(verdict.policy)));
     table.int(None);

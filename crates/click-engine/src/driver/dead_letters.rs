@@ -2,6 +2,7 @@
 //! Bounded; what does not fit is counted all the same and stays in the click log.
 
 use crate::disk::{Disk, DiskFile, OpenMode, create_dir_durable};
+use crate::hex::hex;
 use crate::log::{EventLog, RecordBatch};
 use click_core::stage::sequence::DeadLetter;
 use std::fmt::Write as _;
@@ -59,11 +60,7 @@ fn payload(log: &dyn EventLog, letter: &DeadLetter) -> Option<Vec<u8>> {
 }
 
 fn put_line(out: &mut String, letter: &DeadLetter, payload: &[u8]) {
-    let mut hex = String::with_capacity(payload.len() * 2);
-    for byte in payload {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-    }
+    let hex = hex(payload);
     let (partition, offset, reason) = (letter.partition.0, letter.offset.0, letter.reason);
     let _ = writeln!(
         out,

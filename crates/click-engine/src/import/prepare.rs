@@ -13,6 +13,7 @@ use super::columns::{Cells, Column, Names};
 use super::read::{self, RowSink};
 use super::row::{self, Reading};
 use super::{Format, ImportError, Progress, Stage};
+use crate::hex::hex;
 
 /// Size of one block of payloads.
 const BLOCK: usize = 8 * 1024 * 1024;
@@ -163,8 +164,8 @@ fn hash(path: &Path, progress: Progress<'_>) -> Result<(String, u64), ImportErro
         done += got as u64;
         progress(Stage::Hash, done, size);
     }
-    let hex = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok((hex, size))
+    let hash = hex(&hash.finalize());
+    Ok((hash, size))
 }
 
 struct Builder<'a> {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::Args;
-use click_core::record::{Click, Kind, Record};
+use click_core::record::{Click, Kind, Record, Source};
 use click_core::types::{Millis, Offset, Partition};
 use click_core::verdict::{Class, Reasons};
 use click_engine::driver::{FinalVerdict, RefoldSink, RefoldSummary, refold};
@@ -134,8 +134,7 @@ impl Judged<'_> {
 }
 
 fn codes(reasons: Reasons) -> String {
-    let codes: Vec<&str> = reasons.iter().map(Class::code).collect();
-    if codes.is_empty() { Class::V.code().to_owned() } else { codes.join("+") }
+    if reasons == Reasons::NONE { Class::V.code().to_owned() } else { reasons.to_string() }
 }
 
 /// The clicks of a log that somebody wants.
@@ -183,20 +182,7 @@ fn same_user_and_ad(a: &Click<'_>, b: &Click<'_>) -> bool {
 }
 
 fn same_source(a: &Click<'_>, b: &Click<'_>) -> bool {
-    match (a.source_key, b.source_key) {
-        ([], []) => source(a.ip).is_some_and(|own| source(b.ip) == Some(own)),
-        (a, b) => a == b,
-    }
-}
-
-/// An IPv4 address, also a mapped one, or the /64 of an IPv6 address.
-fn source(ip: &[u8]) -> Option<&[u8]> {
-    const MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
-    match ip.len() {
-        4 => Some(ip),
-        16 => ip.strip_prefix(&MAPPED).or_else(|| ip.get(..8)),
-        _ => None,
-    }
+    a.source() != Source::Unknown && a.source() == b.source()
 }
 
 fn tell(own: &Own, verdicts: &Verdicts, judged: &[Judged<'_>], summary: &RefoldSummary) {

@@ -134,13 +134,12 @@ pub fn write<W: Write>(
     let mut table = Writer::new(format, names.to_vec(), out)?;
     let refolded = Refolded::fold(log, threads, false)?;
     refolded.for_each(log, &mut |partition, offset, click_id, reasons| {
-        let codes: Vec<_> = reasons.iter().map(|class| class.code()).collect();
         table.row(&[
             partition.0.to_string(),
             offset.0.to_string(),
             click_id.to_owned(),
             reasons.class().code().to_owned(),
-            codes.join("+"),
+            reasons.to_string(),
         ])
     })?;
     table.finish()
