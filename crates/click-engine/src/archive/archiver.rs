@@ -3,15 +3,14 @@
 //! engine's checkpoint. Whatever dies in between, the next start does the same again.
 //! Must never name in a manifest what the object store has not confirmed.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use click_core::limits::LOOK_AHEAD_MS;
 use click_core::planted::{Bug, planted};
-use click_core::policy::Timeline;
 use click_core::record::{Kind, Record};
-use click_core::stage::sequence::fold_time;
 use click_core::stage::source::Verdict;
 use click_core::types::{Millis, Partition};
 
@@ -19,13 +18,12 @@ use super::files::{Span, folder};
 use super::manifest::{FORMAT, Manifest, Range};
 use super::objects::Objects;
 use super::span::{Open, open_span, sweep};
-use super::{ArchiveError, sha256_hex};
+use super::{ArchiveError, folded, sha256_hex};
 use crate::disk::Disk;
 use crate::driver::{Engine, EngineConfig, EngineParts};
-use crate::log::{Clock, EventLog, RecordBatch};
+use crate::log::{Clock, EventLog, for_each_record};
 
 const HOUR_MS: u64 = 3_600_000;
-const READ_BYTES: usize = 1 << 20;
 
 /// Settings of the archive.
 #[derive(Clone, Debug)]
@@ -175,26 +173,35 @@ impl Archiver {
 
     /// Per partition the first offset that is at or beyond an instant, by the log itself.
     fn ends_at(&self, until: Millis) -> Result<Vec<u64>, ArchiveError> {
-        let mut batch = RecordBatch::default();
-        let mut ends = Vec::new();
-        for range in &self.span.ranges {
-            let (mut next, mut folded) = (range.to, Millis(range.fold_time));
-            let end = self.log.range(range.partition).end;
-            'records: while next < end {
-                batch.clear();
-                self.log.read(range.partition, next, READ_BYTES, &mut batch)?;
-                for (offset, time, payload) in batch.iter() {
-                    let sent_at = Record::decode(payload).ok().and_then(|record| record.sent_at);
-                    folded = fold_time(folded, Millis(time), sent_at);
-                    if folded >= until {
-                        break 'records;
-                    }
-                    next = offset + 1;
+        let end = |range: &Range| {
+            let mut end = range.to;
+            self.for_each_behind(range, range.to, |offset, fold_time, _| {
+                if fold_time >= until {
+                    return ControlFlow::Break(());
                 }
-            }
-            ends.push(next);
-        }
-        Ok(ends)
+                end = offset + 1;
+                ControlFlow::Continue(())
+            })?;
+            Ok(end)
+        };
+        self.span.ranges.iter().map(end).collect()
+    }
+
+    /// Offset, fold time and, if it can be decoded, content of the records from an offset of a
+    /// range on that is not written yet.
+    fn for_each_behind(
+        &self,
+        range: &Range,
+        from: u64,
+        mut take: impl FnMut(u64, Millis, Option<&Record<'_>>) -> ControlFlow<()>,
+    ) -> Result<(), ArchiveError> {
+        let (partition, mut fold_time) = (range.partition, Millis(range.fold_time));
+        let end = self.log.range(partition).end;
+        for_each_record(&*self.log, partition, from..end, |offset, time, payload| {
+            let record = Record::decode(payload).ok();
+            fold_time = folded(fold_time, Millis(time), record.as_ref());
+            Ok(take(offset, fold_time, record.as_ref()))
+        })
     }
 
     /// Per partition the offset below which the archive no longer needs the log.
@@ -207,14 +214,9 @@ impl Archiver {
         self.span.from
     }
 
-    /// W of the archive's engine.
-    pub fn watermark(&self) -> Millis {
-        self.engine.watermark()
-    }
-
     /// Where the span may end at the earliest; false while nothing has been read to tell.
     fn set_target(&mut self) -> Result<bool, ArchiveError> {
-        if let Some(manifest) = self.existing()? {
+        if let Some((manifest, _)) = self.existing()? {
             self.target = Millis(manifest.until);
             self.span.is_named = true;
             return Ok(true);
@@ -232,18 +234,15 @@ impl Archiver {
     /// `fold_time` of the first record at these offsets or behind, but for a header that has no
     /// time of its own.
     fn next_time(&self, offsets: &[u64]) -> Result<Option<Millis>, ArchiveError> {
-        let (mut first, mut batch) = (None, RecordBatch::default());
+        let mut first: Option<Millis> = None;
         for (range, offset) in self.span.ranges.iter().zip(offsets) {
-            batch.clear();
-            self.log.read(range.partition, *offset, READ_BYTES / 16, &mut batch)?;
-            let mut folded = Millis(range.fold_time);
-            let times = batch.iter().map(|(_, time, payload)| {
-                let sent_at = Record::decode(payload).ok().and_then(|record| record.sent_at);
-                folded = fold_time(folded, Millis(time), sent_at);
-                folded
-            });
-            let own = times.into_iter().find(|time| *time > Millis(0));
-            first = first.into_iter().chain(own).min();
+            self.for_each_behind(range, *offset, |_, fold_time, _| {
+                if fold_time == Millis(0) {
+                    return ControlFlow::Continue(());
+                }
+                first = first.into_iter().chain([fold_time]).min();
+                ControlFlow::Break(())
+            })?;
         }
         Ok(first)
     }
@@ -312,39 +311,41 @@ impl Archiver {
         if !self.verdicts.is_empty() {
             return Ok(true);
         }
-        let mut batch = RecordBatch::default();
+        let mut found = false;
         for (range, end) in self.span.ranges.iter().zip(ends) {
-            let mut next = range.to;
-            while next < *end {
-                batch.clear();
-                self.log.read(range.partition, next, READ_BYTES, &mut batch)?;
-                for (offset, _, payload) in batch.iter().take_while(|record| record.0 < *end) {
-                    next = offset + 1;
-                    let kind = Record::decode(payload).map(|record| record.kind);
-                    if !matches!(kind, Ok(Kind::Tick | Kind::Heartbeat { .. })) {
-                        return Ok(true);
-                    }
+            self.for_each_behind(range, range.to, |offset, _, record| {
+                let is_time = matches!(
+                    record.map(|record| &record.kind),
+                    Some(Kind::Tick | Kind::Heartbeat { .. })
+                );
+                found |= offset < *end && !is_time;
+                if found || offset >= *end {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
                 }
-            }
+            })?;
         }
-        Ok(false)
+        Ok(found)
     }
 
-    fn existing(&self) -> Result<Option<Manifest>, ArchiveError> {
-        let number = self.span.number;
-        let Some(bytes) = self.objects.get(&Manifest::name(number))? else { return Ok(None) };
-        let (manifest, _) = Manifest::decode(number, &bytes)?;
-        let name = Manifest::name(number);
-        if manifest.log_id != self.log.log_id().to_string() {
-            return Err(ArchiveError::damaged(&name, "is of another log"));
+    /// The manifest of the span, if there is one, and its hash.
+    fn existing(&self) -> Result<Option<(Manifest, String)>, ArchiveError> {
+        let found = Manifest::read(&*self.objects, self.span.number)?;
+        if let Some((manifest, _)) = &found
+            && manifest.log_id != self.log.log_id().to_string()
+        {
+            return Err(ArchiveError::damaged(
+                &Manifest::name(manifest.number),
+                "is of another log",
+            ));
         }
-        Ok(Some(manifest))
+        Ok(found)
     }
 
+    /// Files, manifest, checkpoint; all of it again if the object store does not answer.
     fn publish(&mut self) -> Result<(), ArchiveError> {
-        let Some(ends) = self.ends.take() else { return Ok(()) };
-        // Kept for another try if the object store does not answer.
-        self.ends = Some(ends.clone());
+        let Some(ends) = self.ends.clone() else { return Ok(()) };
         if planted(Bug::ArchiveCheckpointFirst) {
             self.engine.checkpoint_now()?;
         }
@@ -356,13 +357,13 @@ impl Archiver {
     /// Files, then the manifest that names them.
     fn name_span(&mut self, until: Millis, ends: &[u64]) -> Result<(), ArchiveError> {
         self.verdicts.sort_unstable();
-        let manifest = match self.existing()? {
-            Some(manifest) => self.adopt(manifest, until, ends)?,
+        let (manifest, hash) = match self.existing()? {
+            Some(found) => self.adopt(found, until, ends)?,
             None => self.write(until, ends)?,
         };
         self.span = Open {
             number: manifest.number + 1,
-            previous: sha256_hex(&manifest.encode()),
+            previous: hash,
             from: Millis(manifest.until),
             ranges: manifest.ranges,
             is_named: false,
@@ -374,16 +375,17 @@ impl Archiver {
     /// Somebody has archived this span: the same one, or something is wrong.
     fn adopt(
         &self,
-        manifest: Manifest,
+        found: (Manifest, String),
         until: Millis,
         ends: &[u64],
-    ) -> Result<Manifest, ArchiveError> {
+    ) -> Result<(Manifest, String), ArchiveError> {
+        let manifest = &found.0;
         let same = manifest.until == until.0
             && manifest.previous == self.span.previous
             && manifest.by_class == by_class(&self.verdicts)
             && manifest.ranges.iter().map(|range| range.to).eq(ends.iter().copied());
         if same {
-            return Ok(manifest);
+            return Ok(found);
         }
         Err(ArchiveError::Mismatch(format!(
             "{} tells of other records or verdicts than the log has: run `clickledger audit`",
@@ -391,8 +393,8 @@ impl Archiver {
         )))
     }
 
-    fn write(&self, until: Millis, ends: &[u64]) -> Result<Manifest, ArchiveError> {
-        let timeline: &Timeline = self.engine.policies();
+    fn write(&self, until: Millis, ends: &[u64]) -> Result<(Manifest, String), ArchiveError> {
+        let timeline = self.engine.timeline();
         let policy_id =
             |index| timeline.get(index).map(|p| p.policy_id.clone()).unwrap_or_default();
         let span = Span {
@@ -425,9 +427,9 @@ impl Archiver {
             by_class: by_class(&self.verdicts),
         };
         self.confirm(&manifest)?;
-        let name = Manifest::name(manifest.number);
-        if self.objects.put_new(&name, &manifest.encode())? {
-            return Ok(manifest);
+        let (name, bytes) = (Manifest::name(manifest.number), manifest.encode());
+        if self.objects.put_new(&name, &bytes)? {
+            return Ok((manifest, sha256_hex(&bytes)));
         }
         // Another archiver was first: its manifest is the truth.
         match self.existing()? {

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use click_core::policy::Policy;
 use click_core::record::{Capture, Click, Kind, Previous, Record, Source, SourceCode, Transport};
+use click_core::stage::source::Verdict;
 use click_core::types::{Micros, Millis};
 use click_core::verdict::Reasons;
 
@@ -83,15 +84,21 @@ pub(super) struct Place {
     pub(super) fold_time: Millis,
 }
 
-/// Puts a record in; `judged` are its reasons if it is a measured click.
-pub(super) fn put(table: &mut Table, place: Place, payload: &[u8], judged: Option<Reasons>) {
+/// Puts a record in, or what cannot be decoded; `judged` is its verdict if it is a measured click.
+pub(super) fn put(
+    table: &mut Table,
+    place: Place,
+    record: Option<&Record<'_>>,
+    payload: &[u8],
+    judged: Option<&Verdict>,
+) {
     table.int(Some(u64::from(place.partition)));
     table.int(Some(place.offset));
     table.int(Some(place.append_time.0));
     table.int(Some(place.fold_time.0));
-    match Record::decode(payload) {
-        Ok(record) => put_record(table, &record, payload, judged),
-        Err(_) => {
+    match record {
+        Some(record) => put_record(table, record, payload, judged.map(|v| v.reasons)),
+        None => {
             table.text(Some("undecodable"));
             table.bytes(Some(payload));
         }

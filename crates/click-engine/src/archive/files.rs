@@ -1,8 +1,9 @@
 //! The files of one partition over one span: reads its records again, and writes them and their
 //! verdicts as Parquet, cut at so many rows. Equal records and verdicts give equal bytes.
 
+use std::ops::ControlFlow;
+
 use click_core::record::Record;
-use click_core::stage::sequence::fold_time;
 use click_core::stage::source::Verdict;
 use click_core::types::Millis;
 
@@ -10,10 +11,8 @@ use super::clicks::{self, Place};
 use super::manifest::{FileEntry, Range};
 use super::objects::Objects;
 use super::table::Table;
-use super::{ArchiveError, sha256_hex, verdicts};
-use crate::log::{EventLog, RecordBatch};
-
-const READ_BYTES: usize = 8 << 20;
+use super::{ArchiveError, folded, sha256_hex, verdicts};
+use crate::log::{EventLog, for_each_record};
 
 /// What the files of a span are made of.
 pub(super) struct Span<'a> {
@@ -42,30 +41,26 @@ impl Span<'_> {
         range: &mut Range,
         mut judged: &[Verdict],
     ) -> Result<Vec<FileEntry>, ArchiveError> {
-        let (mut files, mut batch) = (Vec::new(), RecordBatch::default());
-        let mut next = range.from;
-        let mut part = Part::new(range.partition, next);
-        while next < range.to {
-            batch.clear();
-            self.log.read(range.partition, next, READ_BYTES, &mut batch)?;
-            for (offset, time, payload) in batch.iter().take_while(|record| record.0 < range.to) {
-                let sent_at = Record::decode(payload).ok().and_then(|record| record.sent_at);
-                let folded = fold_time(Millis(range.fold_time), Millis(time), sent_at);
-                range.fold_time = folded.0;
-                let own = judged.first().filter(|verdict| verdict.offset.0 == offset);
-                judged = &judged[usize::from(own.is_some())..];
-                let append_time = Millis(time);
-                let place =
-                    Place { partition: range.partition, offset, append_time, fold_time: folded };
-                part.put(place, payload, own, self.policy_id);
-                next = offset + 1;
-                if part.clicks.rows() >= self.rows_per_file {
-                    let full = std::mem::replace(&mut part, Part::new(range.partition, next));
-                    self.keep(full, next, &mut files)?;
-                }
+        let (mut files, partition, offsets) = (Vec::new(), range.partition, range.from..range.to);
+        let mut part = Part::new(partition, range.from);
+        for_each_record(self.log, partition, offsets, |offset, time, payload| {
+            let (record, append_time) = (Record::decode(payload), Millis(time));
+            let fold_time = folded(Millis(range.fold_time), append_time, record.as_ref().ok());
+            range.fold_time = fold_time.0;
+            let own = judged.first().filter(|verdict| verdict.offset.0 == offset);
+            judged = &judged[usize::from(own.is_some())..];
+            let place = Place { partition, offset, append_time, fold_time };
+            clicks::put(&mut part.clicks, place, record.ok().as_ref(), payload, own);
+            if let Some(verdict) = own {
+                verdicts::put(&mut part.verdicts, verdict, &(self.policy_id)(verdict.policy));
             }
-        }
-        self.keep(part, next, &mut files)?;
+            if part.clicks.rows() >= self.rows_per_file {
+                let full = std::mem::replace(&mut part, Part::new(partition, offset + 1));
+                self.keep(full, offset + 1, &mut files)?;
+            }
+            Ok::<_, ArchiveError>(ControlFlow::Continue(()))
+        })?;
+        self.keep(part, range.to, &mut files)?;
         match judged {
             [] => Ok(files),
             [verdict, ..] => Err(ArchiveError::Mismatch(format!(
@@ -116,18 +111,5 @@ impl Part {
     fn new(partition: u32, from: u64) -> Part {
         let (clicks, verdicts) = (Table::new(clicks::COLUMNS), Table::new(verdicts::COLUMNS));
         Part { partition, from, clicks, verdicts }
-    }
-
-    fn put(
-        &mut self,
-        place: Place,
-        payload: &[u8],
-        judged: Option<&Verdict>,
-        policy_id: &dyn Fn(u32) -> String,
-    ) {
-        clicks::put(&mut self.clicks, place, payload, judged.map(|verdict| verdict.reasons));
-        if let Some(verdict) = judged {
-            verdicts::put(&mut self.verdicts, verdict, &policy_id(verdict.policy));
-        }
     }
 }

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::objects::Objects;
 use super::{ArchiveError, sha256_hex};
 
 /// Version of the format.
@@ -76,9 +77,36 @@ impl Manifest {
         format!("{FOLDER}/{number:020}.json")
     }
 
+    /// Reads the manifest of this number, if there is one, and its hash.
+    ///
+    /// # Errors
+    /// If the store does not answer, or it is no manifest of this number.
+    pub(super) fn read(
+        objects: &dyn Objects,
+        number: u64,
+    ) -> Result<Option<(Manifest, String)>, ArchiveError> {
+        let bytes = objects.get(&Manifest::name(number))?;
+        bytes.map(|bytes| Manifest::decode(number, &bytes)).transpose()
+    }
+
+    /// Reads one that has to be there.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), and if it is not there.
+    pub(super) fn require(
+        objects: &dyn Objects,
+        number: u64,
+    ) -> Result<(Manifest, String), ArchiveError> {
+        let missing = || ArchiveError::damaged(&Manifest::name(number), "is missing");
+        Manifest::read(objects, number)?.ok_or_else(missing)
+    }
+
     /// The bytes of its object: equal for equal manifests.
+    ///
+    /// # Panics
+    /// Never: all its fields have a form in JSON.
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
+        let mut bytes = serde_json::to_vec_pretty(self).expect("plain fields");
         bytes.push(b'\n');
         bytes
     }

@@ -25,6 +25,10 @@ pub use objects::{DiskObjects, Objects};
 pub use reader::{Archive, ArchiveLog};
 pub use rebuild::restore_log;
 
+use click_core::record::Record;
+use click_core::stage::sequence::fold_time;
+use click_core::types::Millis;
+
 use crate::driver::EngineError;
 use crate::hex::hex;
 use crate::log::LogError;
@@ -67,6 +71,11 @@ impl ArchiveError {
     fn damaged(name: &str, reason: impl std::fmt::Display) -> ArchiveError {
         ArchiveError::Damaged { name: name.to_owned(), reason: reason.to_string() }
     }
+}
+
+/// A record's fold time, behind one of `previous`; of no record, if it cannot be decoded.
+fn folded(previous: Millis, append_time: Millis, record: Option<&Record<'_>>) -> Millis {
+    fold_time(previous, append_time, record.and_then(|record| record.sent_at))
 }
 
 /// SHA-256 of some bytes, in lower-case hex.

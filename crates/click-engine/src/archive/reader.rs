@@ -41,11 +41,8 @@ impl Archive {
         };
         let (mut manifests, mut previous): (Vec<Manifest>, _) = (Vec::new(), String::new());
         for number in 0..=newest {
-            let name = Manifest::name(number);
-            let bytes = objects.get(&name)?;
-            let bytes = bytes.ok_or_else(|| ArchiveError::damaged(&name, "is missing"))?;
-            let (manifest, hash) = Manifest::decode(number, &bytes)?;
-            check_chain(&name, &manifest, manifests.last(), &previous)?;
+            let (manifest, hash) = Manifest::require(&*objects, number)?;
+            check_chain(&Manifest::name(number), &manifest, manifests.last(), &previous)?;
             manifests.push(manifest);
             previous = hash;
         }

@@ -23,7 +23,7 @@ pub(super) struct Open {
 /// Removes files beyond the newest manifest: of spans that were begun and never named.
 pub(super) fn sweep(objects: &dyn Objects) -> Result<(), ArchiveError> {
     let ranges = match newest_number(objects)? {
-        Some(number) => read(objects, number)?.0.ranges,
+        Some(number) => Manifest::require(objects, number)?.0.ranges,
         None => Vec::new(),
     };
     let end = |partition| ranges.iter().find(|r| r.partition == partition).map_or(0, |r| r.to);
@@ -35,14 +35,6 @@ pub(super) fn sweep(objects: &dyn Objects) -> Result<(), ArchiveError> {
         }
     }
     Ok(())
-}
-
-/// A manifest that is listed, and its hash.
-fn read(objects: &dyn Objects, number: u64) -> Result<(Manifest, String), ArchiveError> {
-    let name = Manifest::name(number);
-    let bytes = objects.get(&name)?;
-    let bytes = bytes.ok_or_else(|| ArchiveError::damaged(&name, "is missing"))?;
-    Manifest::decode(number, &bytes)
 }
 
 /// Partition and first offset from a file's name.
@@ -71,7 +63,7 @@ pub(super) fn open_span(
     }
     let mut number = newest_number(objects)?;
     while let Some(at) = number {
-        let (manifest, hash) = read(objects, at)?;
+        let (manifest, hash) = Manifest::require(objects, at)?;
         if manifest.log_id != log.log_id().to_string() {
             return Err(ArchiveError::damaged(&Manifest::name(at), "is of another log"));
         }

@@ -2,7 +2,6 @@
 //! It publishes no rows and keeps no dead letters; the ledger's own engine does.
 
 use super::{Engine, EngineError, Step};
-use click_core::policy::Timeline;
 use click_core::stage::source::Verdict;
 use click_core::types::{Millis, Offset};
 
@@ -50,10 +49,5 @@ impl Engine {
     /// Per partition the offset below which no kept checkpoint needs the log.
     pub(crate) fn floors(&self) -> Vec<u64> {
         self.saver.floors(self.log.partitions())
-    }
-
-    /// The policies below the watermark.
-    pub(crate) fn policies(&self) -> &Timeline {
-        self.fold.timeline()
     }
 }

@@ -15,6 +15,7 @@ mod meta;
 mod partition;
 mod queue;
 mod recover;
+mod scan;
 mod segment;
 mod spare;
 mod writer;
@@ -28,6 +29,7 @@ pub use commit::{Commit, CommitGroup};
 pub use disk_log::{DiskLog, LogOptions};
 pub use error::LogError;
 pub use mem_log::MemLog;
+pub use scan::for_each_record;
 
 /// Largest payload of one record, bytes.
 pub const MAX_PAYLOAD: usize = 64 * 1024;

@@ -1,5 +1,6 @@
 //! `clickledger explain`: one click, its verdict, and for each reason the evidence.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
@@ -8,13 +9,12 @@ use click_core::record::{Click, Kind, Record, Source};
 use click_core::types::{Millis, Offset, Partition};
 use click_core::verdict::{Class, Reasons};
 use click_engine::driver::{FinalVerdict, RefoldSink, RefoldSummary, refold};
-use click_engine::log::{EventLog, RecordBatch};
+use click_engine::log::{EventLog, LogError, for_each_record};
 
 use super::data::{DataDir, threads};
 use super::{archive, progress};
 use crate::out;
 
-const READ_BYTES: usize = 4 << 20;
 /// Clicks of the same source that are named.
 const NAMED: usize = 20;
 
@@ -139,26 +139,17 @@ fn codes(reasons: Reasons) -> String {
 
 /// The clicks of a log that somebody wants.
 fn clicks(log: &dyn EventLog, wanted: &dyn Fn(&Click<'_>) -> bool) -> Result<Vec<Own>> {
-    let (mut found, mut batch) = (Vec::new(), RecordBatch::new());
+    let mut found = Vec::new();
     for partition in 0..log.partitions() {
-        let mut range = log.range(partition);
-        while !range.is_empty() {
-            batch.clear();
-            log.read(partition, range.start, READ_BYTES, &mut batch)?;
-            for (offset, _, payload) in &batch {
-                range.start = offset + 1;
-                let Ok(Record { kind: Kind::Click(click), .. }) = Record::decode(payload) else {
-                    continue;
-                };
-                if wanted(&click) {
-                    found.push(Own {
-                        partition: Partition(partition),
-                        offset: Offset(offset),
-                        payload: payload.to_vec(),
-                    });
-                }
+        for_each_record(log, partition, log.range(partition), |offset, _, payload| {
+            if let Ok(Record { kind: Kind::Click(click), .. }) = Record::decode(payload)
+                && wanted(&click)
+            {
+                let (partition, offset) = (Partition(partition), Offset(offset));
+                found.push(Own { partition, offset, payload: payload.to_vec() });
             }
-        }
+            Ok::<_, LogError>(ControlFlow::Continue(()))
+        })?;
     }
     Ok(found)
 }

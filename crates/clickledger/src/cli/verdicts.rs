@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
@@ -10,7 +11,7 @@ use click_core::row::{Row, RowKey};
 use click_core::types::{Minute, Offset, Partition};
 use click_core::verdict::Reasons;
 use click_engine::driver::{FinalVerdict, RefoldSink, refold};
-use click_engine::log::{EventLog, RecordBatch};
+use click_engine::log::{EventLog, LogError, RecordBatch, for_each_record};
 
 use super::progress;
 use super::table::{Column, Format, Kind, Writer};
@@ -91,27 +92,20 @@ impl Refolded {
         take: &mut dyn FnMut(&str, Identity),
     ) -> Result<()> {
         let mut judged = self.verdicts.iter().map(|(p, o, _)| (*p, *o)).peekable();
-        let mut batch = RecordBatch::new();
         for partition in 0..log.partitions() {
-            let mut range = log.range(partition);
-            while !range.is_empty() {
-                batch.clear();
-                log.read(partition, range.start, READ_BYTES, &mut batch)?;
-                for (offset, _, payload) in &batch {
-                    range.start = offset + 1;
-                    let place = (Partition(partition), Offset(offset));
-                    if judged.next_if_eq(&place).is_some() {
-                        continue;
-                    }
-                    // What cannot be decoded is a dead letter and no click.
-                    let Ok(record) = Record::decode(payload) else { continue };
-                    if let RecordKind::Click(click) = record.kind {
-                        let of = |t: Transport<'_>| (t.tracker_id.to_owned(), t.epoch, t.seq);
-                        let unnamed = || (String::new(), u64::from(partition), offset);
-                        take(click.click_id, record.transport.map_or_else(unnamed, of));
-                    }
+            for_each_record(log, partition, log.range(partition), |offset, _, payload| {
+                let place = (Partition(partition), Offset(offset));
+                // What cannot be decoded is a dead letter and no click.
+                if judged.next_if_eq(&place).is_none()
+                    && let Ok(Record { kind: RecordKind::Click(click), transport, .. }) =
+                        Record::decode(payload)
+                {
+                    let of = |t: Transport<'_>| (t.tracker_id.to_owned(), t.epoch, t.seq);
+                    let unnamed = || (String::new(), u64::from(partition), offset);
+                    take(click.click_id, transport.map_or_else(unnamed, of));
                 }
-            }
+                Ok::<_, LogError>(ControlFlow::Continue(()))
+            })?;
         }
         Ok(())
     }
