@@ -2,16 +2,16 @@
 //! row of it is believed. [`ArchiveLog`] gives the records back as the log that they came from.
 //! Must never return a row of a file that no manifest names.
 
-use std::ops::Range as Offsets;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+
+use click_core::record::Header;
 
 use super::manifest::{FOLDER, FileEntry, Manifest};
 use super::objects::Objects;
 use super::table::Rows;
 use super::verdicts::Archived;
 use super::{ArchiveError, clicks, sha256_hex, verdicts};
-use crate::log::{Commit, EventLog, LogError, LogHealth, LogId, RecordBatch, Retention};
+use crate::log::{LogError, LogId, ReadOnlyLog, RecordBatch};
 
 /// The whole archive of a log, as its manifests tell of it.
 pub struct Archive {
@@ -198,46 +198,27 @@ impl ArchiveLog {
     }
 }
 
-impl EventLog for ArchiveLog {
-    fn log_id(&self) -> LogId {
-        self.archive.log_id
+impl ReadOnlyLog for ArchiveLog {
+    fn header(&self) -> Header {
+        let generation = self.archive.manifests.first().map_or(0, |manifest| manifest.generation);
+        let (log_id, partitions) = (self.archive.log_id.0, self.archive.partitions());
+        Header { log_id, generation, partitions }
     }
 
-    fn generation(&self) -> u16 {
-        self.archive.manifests.first().map_or(0, |manifest| manifest.generation)
+    fn end(&self, partition: u32) -> u64 {
+        self.archive.end(partition)
     }
 
-    fn partitions(&self) -> u32 {
-        self.archive.partitions()
-    }
-
-    fn append(&self, _: u32, _: &[u8]) -> Result<Commit, LogError> {
-        Err(LogError::ReadOnly)
-    }
-
-    fn append_at(&self, _: u32, _: u64, _: &[u8]) -> Result<Commit, LogError> {
-        Err(LogError::ReadOnly)
-    }
-
-    fn append_batch(&self, _: u32, _: &[&[u8]]) -> Result<Commit, LogError> {
-        Err(LogError::ReadOnly)
-    }
-
-    fn read(
+    fn read_from(
         &self,
         partition: u32,
         from: u64,
         max_bytes: usize,
         batch: &mut RecordBatch,
     ) -> Result<(), LogError> {
-        let end = self.archive.end(partition);
-        if from > end {
-            return Err(LogError::BeyondEnd { partition, from, end });
-        }
+        let end = self.end(partition);
         let (mut next, mut left) = (from, max_bytes);
-        let held = self.held.get(partition as usize);
-        let held =
-            held.ok_or(LogError::NoPartition { partition, partitions: self.partitions() })?;
+        let held = &self.held[partition as usize];
         let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
         while next < end {
             let has = |held: &Held| (held.0..held.0 + held.1.len() as u64).contains(&next);
@@ -260,32 +241,5 @@ impl EventLog for ArchiveLog {
             }
         }
         Ok(())
-    }
-
-    fn range(&self, partition: u32) -> Offsets<u64> {
-        0..self.archive.end(partition)
-    }
-
-    fn last_append_time(&self, partition: u32) -> u64 {
-        let end = self.archive.end(partition);
-        let mut batch = RecordBatch::default();
-        let last = end.checked_sub(1).map(|last| self.read(partition, last, 1, &mut batch));
-        last.and(batch.last()).map_or(0, |(_, time, _)| time)
-    }
-
-    fn wait(&self, ends: &[u64], _: Duration) -> bool {
-        (0..).zip(ends).any(|(partition, end)| self.archive.end(partition) > *end)
-    }
-
-    fn health(&self) -> LogHealth {
-        LogHealth::Ok
-    }
-
-    fn truncate_before(&self, _: u32, _: u64) -> Result<u64, LogError> {
-        Err(LogError::ReadOnly)
-    }
-
-    fn retain(&self, _: &Retention, _: &[u64]) -> Result<(), LogError> {
-        Err(LogError::ReadOnly)
     }
 }

@@ -2,6 +2,8 @@
 //! read, so that reading allocates nothing per record. Must never expose bytes that were not
 //! verified.
 
+use super::format::RECORD_HEADER;
+
 /// Records in offset order, as filled by `EventLog::read`. [`clear`](Self::clear) keeps the memory.
 #[derive(Debug, Default)]
 pub struct RecordBatch {
@@ -58,6 +60,24 @@ impl RecordBatch {
         self.split(payload.len()).0.copy_from_slice(payload);
         self.used = start + payload.len();
         self.entries.push(Entry { offset, append_time, start, end: self.used });
+    }
+
+    /// Copies in consecutive records, the first at `from`: as many as fit in `max_bytes` (with
+    /// headers), but at least one; for logs in memory.
+    pub fn fill<'a>(
+        &mut self,
+        from: u64,
+        records: impl Iterator<Item = (u64, &'a [u8])>,
+        max_bytes: usize,
+    ) {
+        let mut taken = 0;
+        for (offset, (append_time, payload)) in (from..).zip(records) {
+            taken += RECORD_HEADER + payload.len();
+            if taken > max_bytes && offset > from {
+                break;
+            }
+            self.push(offset, append_time, payload);
+        }
     }
 
     /// `len` writable bytes behind the used ones (contents undefined), and who notes what is there.

@@ -7,7 +7,6 @@ use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::format::RECORD_HEADER;
 use super::queue::{frames_size, given_time};
 use super::{
     AppendClock, Clock, Commit, CommitGroup, EventLog, LogError, LogHealth, LogId, Position,
@@ -129,14 +128,8 @@ impl EventLog for MemLog {
             return Err(LogError::BeyondEnd { partition, from, end });
         }
         let skip = usize::try_from(from - start).unwrap_or(usize::MAX);
-        let mut taken = 0;
-        for (offset, (time, payload)) in (from..).zip(part.records.iter().skip(skip)) {
-            taken += RECORD_HEADER + payload.len();
-            if taken > max_bytes && offset > from {
-                break;
-            }
-            batch.push(offset, *time, payload);
-        }
+        let records = part.records.iter().skip(skip);
+        batch.fill(from, records.map(|(time, payload)| (*time, &**payload)), max_bytes);
         Ok(())
     }
 

@@ -14,6 +14,7 @@ mod mem_log;
 mod meta;
 mod partition;
 mod queue;
+mod read_only;
 mod recover;
 mod scan;
 mod segment;
@@ -29,6 +30,7 @@ pub use commit::{Commit, CommitGroup};
 pub use disk_log::{DiskLog, LogOptions};
 pub use error::LogError;
 pub use mem_log::MemLog;
+pub use read_only::ReadOnlyLog;
 pub use scan::for_each_record;
 
 /// Largest payload of one record, bytes.
