@@ -58,7 +58,29 @@ pub struct Row {
     pub version: Version,
 }
 
+/// What tells rows apart, whatever their version.
+pub type RowId = (Arc<RowKey>, Minute, Option<Minute>);
+
+impl Row {
+    /// Its identity.
+    pub fn id(&self) -> RowId {
+        (self.key.clone(), self.minute, self.posted_minute)
+    }
+
+    /// Whether a store that has this row knows all that has to be written of `newest`. It may lag
+    /// behind by clicks that are pending: these are not written for themselves.
+    pub fn agrees_with(&self, newest: &Row) -> bool {
+        let decided = |row: &Row| (row.counts.by_class, row.counts.sum_micros);
+        self == newest || self.version < newest.version && decided(self) == decided(newest)
+    }
+}
+
 impl Counts {
+    /// Whether none of its clicks is decided: such a row need not be in a store.
+    pub const fn only_pending(&self) -> bool {
+        self.measured == self.pending
+    }
+
     /// The count of one class.
     pub const fn of(&self, class: Class) -> u64 {
         self.by_class[class as usize]

@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use click_core::record::{Click, Kind, Record, Transport};
-use click_core::row::{Row, RowKey};
-use click_core::types::{Micros, Millis, Minute};
+use click_core::row::{Row, RowId};
+use click_core::types::{Micros, Millis};
 use click_engine::disk::MemDisk;
 use click_engine::driver::{Engine, EngineConfig, EngineParts, FinalVerdict, RefoldSink, refold};
 use click_engine::log::{EventLog, LogId, ManualClock, MemLog};
@@ -14,8 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-type Key = (Arc<RowKey>, Minute, Option<Minute>);
-type Rows = BTreeMap<Key, Row>;
+type Rows = BTreeMap<RowId, Row>;
 
 const START: u64 = 1_780_000_000_000;
 
@@ -34,12 +33,11 @@ impl LedgerStore for TestStore {
     fn upsert(&mut self, rows: &[Row]) -> Result<(), StoreError> {
         let mut inner = self.0.lock().unwrap();
         for row in rows {
-            let key = (row.key.clone(), row.minute, row.posted_minute);
-            match inner.rows.get(&key) {
+            match inner.rows.get(&row.id()) {
                 Some(held) if held.version == row.version => assert_eq!(held, row),
                 Some(held) if held.version > row.version => {}
                 _ => {
-                    inner.rows.insert(key, row.clone());
+                    inner.rows.insert(row.id(), row.clone());
                 }
             }
         }
@@ -74,7 +72,7 @@ impl RefoldSink for Truth {
     }
 
     fn row(&mut self, row: &Row) {
-        self.rows.insert((row.key.clone(), row.minute, row.posted_minute), row.clone());
+        self.rows.insert(row.id(), row.clone());
     }
 }
 

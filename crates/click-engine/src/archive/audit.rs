@@ -3,19 +3,18 @@
 //! Must never take a number from what it checks.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use click_core::fold::encode_rows;
 use click_core::limits::LOOK_AHEAD_MS;
 use click_core::record::{Kind, Record};
-use click_core::row::{Row, RowKey};
+use click_core::row::{Row, RowId, RowKey};
 use click_core::stage::source::Verdict;
-use click_core::types::{Minute, Offset, Partition};
+use click_core::types::{Offset, Partition};
 use click_core::verdict::{CLASSES, Class, Reasons};
 
 use super::reader::{Archive, ArchiveLog};
 use super::verdicts::{self, Archived};
-use super::{ArchiveError, clicks, sha256_hex};
+use super::{ArchiveError, sha256_hex};
 use crate::driver::{RefoldSink, RefoldSummary, refold};
 use crate::log::{EventLog, RecordBatch};
 use crate::store::{LedgerReader, Scan, View};
@@ -36,7 +35,7 @@ pub struct Difference {
 /// What an audit found.
 #[derive(Clone, Debug, Default)]
 pub struct Audit {
-    /// Manifests and files that were held to their hashes.
+    /// Manifests that were held to their hashes.
     pub manifests: u64,
     /// Files that were held to their hashes.
     pub files: u64,
@@ -63,6 +62,11 @@ pub struct Audit {
 }
 
 impl Audit {
+    fn of(archive: &Archive) -> Audit {
+        let (manifests, files) = (archive.manifests().len(), archive.all_files().count());
+        Audit { manifests: manifests as u64, files: files as u64, ..Audit::default() }
+    }
+
     fn differs(&mut self, what: impl Into<String>, how: impl Into<String>) {
         self.differ += 1;
         if self.differences.len() < NAMED {
@@ -70,8 +74,6 @@ impl Audit {
         }
     }
 }
-
-type RowId = (Arc<RowKey>, Minute, Option<Minute>);
 
 /// What the archive comes to.
 #[derive(Default)]
@@ -86,7 +88,7 @@ impl RefoldSink for Folded {
     }
 
     fn row(&mut self, row: &Row) {
-        self.rows.insert((row.key.clone(), row.minute, row.posted_minute), row.clone());
+        self.rows.insert(row.id(), row.clone());
     }
 }
 
@@ -103,40 +105,47 @@ pub fn audit(
     threads: usize,
     wanted: &dyn Fn(&Row) -> bool,
 ) -> Result<Audit, ArchiveError> {
-    let mut audit = Audit { manifests: archive.manifests().len() as u64, ..Audit::default() };
-    check_files(&archive, &mut audit)?;
-    if audit.differ > 0 {
-        return Ok(audit);
-    }
     let archive = archive.into_log();
-    let mut folded = Folded::default();
-    audit.summary = refold(&archive, threads, &mut folded)?;
+    let compared = compare(&archive, store, log, threads, wanted);
+    // Files are held to their hashes as they are read: only where that fails are all looked at.
+    compared.or_else(|error| damage(archive.archive(), error))
+}
+
+fn compare(
+    archive: &ArchiveLog,
+    store: Option<&dyn LedgerReader>,
+    log: Option<&dyn EventLog>,
+    threads: usize,
+    wanted: &dyn Fn(&Row) -> bool,
+) -> Result<Audit, ArchiveError> {
+    let (mut audit, mut folded) = (Audit::of(archive.archive()), Folded::default());
+    audit.summary = refold(archive, threads, &mut folded)?;
     folded.verdicts.sort_unstable();
     for verdict in &folded.verdicts {
         audit.by_class[verdict.reasons.class() as usize] += 1;
     }
     compare_verdicts(archive.archive(), &folded.verdicts, &mut audit)?;
     if let Some(log) = log {
-        compare_log(&archive, log, &mut audit)?;
+        compare_log(archive, log, &mut audit)?;
     }
     audit.result = result(&folded.rows);
     if let Some(store) = store {
-        compare_rows(&archive, &folded, store, wanted, &mut audit)?;
+        compare_rows(archive, &folded, store, wanted, &mut audit)?;
     }
     Ok(audit)
 }
 
-/// Each file that a manifest names is there and is what it was.
-fn check_files(archive: &Archive, audit: &mut Audit) -> Result<(), ArchiveError> {
-    for file in archive.files(clicks::NAME).chain(archive.files(verdicts::NAME)) {
-        audit.files += 1;
+/// Every file that is not what its manifest says; if there is none, it is the error that stands.
+fn damage(archive: &Archive, error: ArchiveError) -> Result<Audit, ArchiveError> {
+    let mut audit = Audit::of(archive);
+    for file in archive.all_files() {
         match archive.read(file) {
             Ok(_) => {}
             Err(ArchiveError::Damaged { name, reason }) => audit.differs(name, reason),
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    if audit.differ > 0 { Ok(audit) } else { Err(error) }
 }
 
 /// The archived verdicts are those that the records come to.
@@ -253,9 +262,7 @@ fn difference(kept: (u64, u64, &[u8]), archived: (u64, u64, &[u8])) -> String {
 /// The hash of the result: of all rows as the archive has them.
 fn result(rows: &HashMap<RowId, Row>) -> String {
     let mut sorted: Vec<&Row> = rows.values().collect();
-    sorted.sort_by(|a, b| {
-        (&a.key, a.minute, a.posted_minute).cmp(&(&b.key, b.minute, b.posted_minute))
-    });
+    sorted.sort_by_cached_key(|row| row.id());
     sha256_hex(&encode_rows(sorted.into_iter()))
 }
 
@@ -276,20 +283,20 @@ fn compare_rows(
             if !wanted(&row) {
                 return true;
             }
-            let id = (row.key.clone(), row.minute, row.posted_minute);
-            let expected = missing.remove(&id);
+            let expected = missing.remove(&row.id());
             if row.version.at() > w {
                 audit.newer_rows += 1;
                 return true;
             }
             audit.rows += 1;
-            if !expected.is_some_and(|expected| agree(&row, expected)) {
+            let is_whole = row.counts.conserved();
+            if !expected.is_some_and(|expected| is_whole && row.agrees_with(expected)) {
                 found.push((row, expected.cloned()));
             }
             true
         })?;
     }
-    let lost = missing.into_values().filter(|row| row.counts.measured != row.counts.pending);
+    let lost = missing.into_values().filter(|row| !row.counts.only_pending());
     let lost: Vec<Row> = lost.cloned().collect();
     for (row, expected) in found {
         let how = row_difference(&row, expected.as_ref());
@@ -301,14 +308,6 @@ fn compare_rows(
         audit.differs(row_name(&row), format!("is not in the store; {clicks}"));
     }
     Ok(())
-}
-
-/// A row may lag behind by clicks that are pending: these are not written for themselves.
-fn agree(stored: &Row, expected: &Row) -> bool {
-    let decided = |row: &Row| (row.counts.by_class, row.counts.sum_micros);
-    stored.counts.conserved()
-        && (stored == expected
-            || stored.version < expected.version && decided(stored) == decided(expected))
 }
 
 fn row_name(row: &Row) -> String {

@@ -56,10 +56,14 @@ impl Archive {
         &self.manifests
     }
 
-    /// Files of a dataset, in the order of manifests.
+    /// All files, in the order of manifests.
+    pub(super) fn all_files(&self) -> impl Iterator<Item = &FileEntry> {
+        self.manifests.iter().flat_map(|manifest| &manifest.files)
+    }
+
+    /// Those of a dataset.
     pub(super) fn files(&self, dataset: &str) -> impl Iterator<Item = &FileEntry> {
-        let files = self.manifests.iter().flat_map(|manifest| &manifest.files);
-        files.filter(move |file| file.dataset == dataset)
+        self.all_files().filter(move |file| file.dataset == dataset)
     }
 
     /// The bytes of a file, held to what its manifest says.
@@ -166,10 +170,30 @@ fn check_chain(
         range.is_some_and(|r| r.from <= file.from && file.from <= file.to && file.to <= r.to)
     };
     let numbered = (0..).zip(&manifest.ranges).all(|(n, range)| range.partition == n);
-    if follows && numbered && manifest.files.iter().all(named) {
+    if follows && numbered && manifest.files.iter().all(named) && is_made_up(manifest) {
         return Ok(());
     }
     Err(ArchiveError::damaged(name, "does not go on where the one before it ends"))
+}
+
+/// Whether each range is its files of records, one behind the other, and no others.
+fn is_made_up(manifest: &Manifest) -> bool {
+    let datasets = [clicks::NAME, verdicts::NAME];
+    let known = manifest.files.iter().all(|file| datasets.contains(&&*file.dataset));
+    known
+        && manifest.ranges.iter().all(|range| {
+            let mut next = range.from;
+            let of_range = |file: &&FileEntry| {
+                file.dataset == clicks::NAME && file.partition == range.partition
+            };
+            for file in manifest.files.iter().filter(of_range) {
+                if file.from != next {
+                    return false;
+                }
+                next = file.to;
+            }
+            next == range.to
+        })
 }
 
 fn log_id(hex: &str) -> Option<LogId> {

@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 use std::io::Write;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use click_core::record::{Kind as RecordKind, Record, Transport};
-use click_core::row::{Row, RowKey};
-use click_core::types::{Minute, Offset, Partition};
+use click_core::row::{Row, RowId};
+use click_core::types::{Offset, Partition};
 use click_core::verdict::Reasons;
 use click_engine::driver::{FinalVerdict, RefoldSink, refold};
 use click_engine::log::{EventLog, LogError, RecordBatch, for_each_record};
@@ -17,9 +16,6 @@ use super::progress;
 use super::table::{Column, Format, Kind, Writer};
 
 const READ_BYTES: usize = 4 << 20;
-
-/// A row's identity.
-pub type RowId = (Arc<RowKey>, Minute, Option<Minute>);
 
 /// What folding the log again brought about.
 #[derive(Default)]
@@ -39,8 +35,7 @@ impl RefoldSink for Refolded {
 
     fn row(&mut self, row: &Row) {
         if let Some(rows) = &mut self.rows {
-            let id = (row.key.clone(), row.minute, row.posted_minute);
-            rows.insert(id, row.clone());
+            rows.insert(row.id(), row.clone());
         }
     }
 }

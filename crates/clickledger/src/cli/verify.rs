@@ -11,12 +11,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use click_core::row::Row;
+use click_core::row::{Row, RowId};
 use click_engine::log::EventLog;
 use click_engine::store::{LedgerReader, Scan, View};
 
 use super::data::{DataDir, threads};
-use super::verdicts::{Identity, Refolded, RowId};
+use super::verdicts::{Identity, Refolded};
 use crate::out;
 
 /// Most ids that are named in the report.
@@ -121,8 +121,7 @@ fn journal(path: &Path) -> Result<Seen> {
     Ok(seen)
 }
 
-/// Compares the store with the log: how many rows it has, and which contradict the log. A row may
-/// lag behind the log by clicks that are still pending: they are not written for themselves.
+/// Compares the store with the log: how many rows it has, and which contradict the log.
 fn compare(
     reader: &dyn LedgerReader,
     mut expected: HashMap<RowId, Row>,
@@ -131,26 +130,16 @@ fn compare(
     for view in [View::Ad, View::Publisher] {
         reader.scan(&Scan::all(view), &mut |row| {
             rows += 1;
-            let id = (row.key.clone(), row.minute, row.posted_minute);
-            if expected.remove(&id).is_none_or(|wanted| !agree(&row, &wanted)) {
+            if expected.remove(&row.id()).is_none_or(|wanted| !row.agrees_with(&wanted)) {
                 differ.push(format!("{:?} minute {}", row.key, row.minute.0));
             }
             true
         })?;
     }
-    let missing = expected.into_values().filter(|wanted| !only_pending(wanted));
+    let missing = expected.into_values().filter(|wanted| !wanted.counts.only_pending());
     let name = |row: Row| format!("{:?} minute {} is missing", row.key, row.minute.0);
     differ.extend(missing.map(name));
     Ok((rows, differ))
-}
-
-fn agree(stored: &Row, wanted: &Row) -> bool {
-    let decided = |row: &Row| (row.counts.by_class, row.counts.sum_micros);
-    stored == wanted || stored.version < wanted.version && decided(stored) == decided(wanted)
-}
-
-fn only_pending(row: &Row) -> bool {
-    row.counts.measured == row.counts.pending
 }
 
 fn named(seen: &Seen, hit: impl Fn(u64, u64) -> bool) -> Vec<String> {

@@ -6,8 +6,8 @@
 mod hour;
 mod row;
 
-use click_core::row::RowKey;
-use click_core::types::{Millis, Minute};
+use click_core::row::RowId;
+use click_core::types::Millis;
 use click_engine::live::{LiveRow, LiveSink, LiveUpdate};
 use click_engine::store::{LedgerReader, Scan, ScanOrder, StoreError, View};
 use hour::Hour;
@@ -191,10 +191,9 @@ impl Waiting {
     fn merge(&mut self) {
         let Some(last) = self.updates.last() else { return };
         let (as_of, arriving) = (last.as_of, last.arriving);
-        let mut newest: HashMap<(Arc<RowKey>, Minute, Option<Minute>), LiveRow> = HashMap::new();
+        let mut newest: HashMap<RowId, LiveRow> = HashMap::new();
         for row in self.updates.drain(..).flat_map(|update| update.rows) {
-            let key = (row.row.key.clone(), row.row.minute, row.row.posted_minute);
-            newest.insert(key, row);
+            newest.insert(row.row.id(), row);
         }
         self.rows = newest.len();
         let rows = newest.into_values().collect();
