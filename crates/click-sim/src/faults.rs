@@ -4,28 +4,13 @@
 //! A round is saved as soon as it is over. A round in which a trial does not hold ends the run.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use crate::played;
 use crate::results::{self, Fault, Kind, Saved};
 
 /// One test at a time, so that a trial is disturbed by nothing but its fault.
-const TEST: &[&str] = &[
-    "test",
-    "--quiet",
-    "--release",
-    "--locked",
-    "-p",
-    "clickledger",
-    "--test",
-    "faults",
-    "--",
-    "--nocapture",
-    "--test-threads=1",
-    "--skip",
-    "kill::",
-];
+const TESTS: &[&str] = &["--test-threads=1", "--skip", "kill::"];
 
 /// What came of a kind of fault in a round.
 #[derive(Debug, Default, PartialEq)]
@@ -74,27 +59,16 @@ fn saved(fault: Fault, trials: &Trials, commit: &str) -> Saved {
 
 /// One round, and whether the tests succeeded.
 fn play() -> Result<(Round, bool), String> {
-    let mut test = Command::new("cargo")
-        .args(TEST)
-        .current_dir(results::path("."))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("cargo: {error}"))?;
-    let mut round = Round::new();
-    let output = test.stdout.take().ok_or("cargo has no output")?;
-    let mut begun = Instant::now();
-    for line in BufReader::new(output).lines() {
-        let line = line.map_err(|error| format!("cargo: {error}"))?;
-        println!("{line}");
-        if let Some(trials) = hear(&mut round, &line)? {
+    let (mut round, mut begun) = (Round::new(), Instant::now());
+    let status = played::play(TESTS, &[], |line| {
+        if let Some(trials) = hear(&mut round, line)? {
             trials.seconds += begun.elapsed().as_secs_f64();
         }
         if line.contains("trial of ") {
             begun = Instant::now();
         }
-    }
-    let status = test.wait().map_err(|error| format!("cargo: {error}"))?;
+        Ok(())
+    })?;
     if round.is_empty() {
         return Err("no fault was played".into());
     }

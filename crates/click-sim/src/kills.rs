@@ -3,28 +3,13 @@
 //! A round is saved as soon as it is over, so a long run can be stopped at any time. A round that
 //! fails ends the run.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use crate::played;
 use crate::results::{self, Kind, Saved};
 
 /// Cycles of one ledger.
 const ROUND: u64 = 50;
-const TEST: &[&str] = &[
-    "test",
-    "--quiet",
-    "--release",
-    "--locked",
-    "-p",
-    "clickledger",
-    "--test",
-    "faults",
-    "kill::",
-    "--",
-    "--nocapture",
-];
-
 /// What a round came to.
 #[derive(Default)]
 struct Round {
@@ -62,22 +47,11 @@ pub(crate) fn run(cycles: u64, save: bool) -> Result<bool, String> {
 }
 
 fn play(cycles: u64) -> Result<Round, String> {
-    let mut test = Command::new("cargo")
-        .args(TEST)
-        .env("CLICKTEST_KILL_CYCLES", cycles.to_string())
-        .current_dir(results::path("."))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("cargo: {error}"))?;
-    let mut round = Round::default();
-    let output = test.stdout.take().ok_or("cargo has no output")?;
-    for line in BufReader::new(output).lines() {
-        let line = line.map_err(|error| format!("cargo: {error}"))?;
-        println!("{line}");
-        round.hear(&line);
-    }
-    let status = test.wait().map_err(|error| format!("cargo: {error}"))?;
+    let (mut round, settings) = (Round::default(), [("CLICKTEST_KILL_CYCLES", cycles.to_string())]);
+    let status = played::play(&["kill::"], &settings, |line| {
+        round.hear(line);
+        Ok(())
+    })?;
     if status.success() && round.verified != cycles {
         return Err(format!("the test says {} of {cycles} cycles", round.verified));
     }

@@ -9,6 +9,7 @@ mod guided;
 mod hunt;
 mod kills;
 mod mutations;
+mod played;
 mod report;
 mod results;
 

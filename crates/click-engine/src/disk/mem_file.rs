@@ -8,7 +8,7 @@ use super::DiskFile;
 use super::mem::{DiskOp, EIO, State, next_random, not_found};
 use super::mem_lies::{Lie, Owed};
 
-const SECTOR: usize = 512;
+pub(super) const SECTOR: usize = 512;
 
 /// One file. `current` is what reads see.
 #[derive(Debug, Default)]

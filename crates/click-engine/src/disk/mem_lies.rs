@@ -5,9 +5,8 @@
 
 use super::MemDisk;
 use super::mem::{State, next_random};
-use super::mem_file::{Inode, Pending};
+use super::mem_file::{Inode, Pending, SECTOR, outside};
 
-const SECTOR: usize = 512;
 /// Places of earlier writes that a misdirected one may go to.
 const REMEMBERED: usize = 8;
 
@@ -39,7 +38,7 @@ impl Owed {
             Pending::Len(len) => (*len, usize::MAX),
         };
         for debts in [&mut self.firm, &mut self.unsynced] {
-            *debts = super::mem_file::outside(std::mem::take(debts), from, to);
+            *debts = outside(std::mem::take(debts), from, to);
         }
         if let Pending::Write(at, data) = change {
             self.newest_len = data.len();

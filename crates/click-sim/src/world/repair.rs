@@ -135,7 +135,7 @@ impl Stage {
     /// Whether log and both engines are at work.
     pub(super) fn is_whole(&self) -> bool {
         self.process.as_ref().is_some_and(|process| {
-            let archives = process.archiver.is_some() || !self.archives();
+            let archives = process.archiver.is_some() || !self.archives;
             archives && process.engines.iter().all(Option::is_some)
         })
     }

@@ -55,7 +55,7 @@ pub(super) struct Stage {
     /// The disk has lied.
     pub(super) disk_lied: bool,
     partitions: u32,
-    archives: bool,
+    pub(super) archives: bool,
     /// By partition what readers have seen: `append_time` and payload. It never changes.
     pub(super) seen: Vec<Vec<(u64, Vec<u8>)>>,
     pub(super) promises: Vec<Promise>,
@@ -269,10 +269,6 @@ impl Stage {
                 None
             }
         }
-    }
-
-    pub(super) fn archives(&self) -> bool {
-        self.archives
     }
 
     /// The objects of the archive: on the same disk.

@@ -99,41 +99,32 @@ fn ledger(data: &Path) -> Vec<PathBuf> {
     ["ledger.db", "ledger.db-wal"].map(|name| data.join(name)).into()
 }
 
+/// From its `nth` call on, something that the log needs fails.
+fn a_log_ends_the_server(calls: &'static str, error: &str, nth: u32) {
+    Trial {
+        fault: "failing-log",
+        calls,
+        what: format!("error={error}:when={nth}+"),
+        paths: log,
+        seconds: 0.5,
+        rate: 2000,
+        then: Then::Ends,
+        env: &[],
+    }
+    .play();
+}
+
 #[test]
 fn a_log_that_cannot_be_flushed_ends_the_server() {
     for nth in [5, 9, 17, 28, 40] {
-        let what = format!("error=EIO:when={nth}+");
-        let (fault, calls) = ("failing-log", FLUSHES);
-        Trial {
-            fault,
-            calls,
-            what,
-            paths: log,
-            seconds: 0.5,
-            rate: 2000,
-            then: Then::Ends,
-            env: &[],
-        }
-        .play();
+        a_log_ends_the_server(FLUSHES, "EIO", nth);
     }
 }
 
 #[test]
 fn a_log_that_cannot_be_written_ends_the_server() {
     for (error, nth) in [("EIO", 5), ("ENOSPC", 23), ("EIO", 40)] {
-        let what = format!("error={error}:when={nth}+");
-        let (fault, calls) = ("failing-log", WRITES);
-        Trial {
-            fault,
-            calls,
-            what,
-            paths: log,
-            seconds: 0.5,
-            rate: 2000,
-            then: Then::Ends,
-            env: &[],
-        }
-        .play();
+        a_log_ends_the_server(WRITES, error, nth);
     }
 }
 
