@@ -17,6 +17,7 @@ use click_core::types::{Millis, Partition};
 use super::files::{Span, folder};
 use super::manifest::{FORMAT, Manifest, Range};
 use super::objects::Objects;
+use super::reader::newest_number;
 use super::span::{Open, open_span, sweep};
 use super::{ArchiveError, folded, sha256_hex};
 use crate::disk::Disk;
@@ -118,9 +119,10 @@ impl Archiver {
             ..EngineConfig::default()
         };
         let (engine, _) = Engine::open(engine_parts, engine_config)?;
-        let span = open_span(&*log, &*objects, engine.watermark())?;
+        let newest = newest_number(&*objects)?;
+        let span = open_span(&*log, &*objects, newest, engine.watermark())?;
         let target = span.from;
-        sweep(&*objects)?;
+        sweep(&*objects, newest)?;
         let archiver = Archiver {
             engine,
             log,

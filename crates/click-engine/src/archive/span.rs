@@ -6,7 +6,6 @@ use click_core::types::Millis;
 
 use super::manifest::{Manifest, Range};
 use super::objects::Objects;
-use super::reader::newest_number;
 use super::{ArchiveError, clicks, verdicts};
 use crate::log::EventLog;
 
@@ -21,8 +20,8 @@ pub(super) struct Open {
 }
 
 /// Removes files beyond the newest manifest: of spans that were begun and never named.
-pub(super) fn sweep(objects: &dyn Objects) -> Result<(), ArchiveError> {
-    let ranges = match newest_number(objects)? {
+pub(super) fn sweep(objects: &dyn Objects, newest: Option<u64>) -> Result<(), ArchiveError> {
+    let ranges = match newest {
         Some(number) => Manifest::require(objects, number)?.0.ranges,
         None => Vec::new(),
     };
@@ -48,6 +47,7 @@ fn position(name: &str) -> Option<(u32, u64)> {
 pub(super) fn open_span(
     log: &dyn EventLog,
     objects: &dyn Objects,
+    newest: Option<u64>,
     watermark: Millis,
 ) -> Result<Open, ArchiveError> {
     let ranges = |partition| Range { partition, from: 0, to: 0, fold_time: 0 };
@@ -61,7 +61,7 @@ pub(super) fn open_span(
             is_named: false,
         });
     }
-    let mut number = newest_number(objects)?;
+    let mut number = newest;
     while let Some(at) = number {
         let (manifest, hash) = Manifest::require(objects, at)?;
         if manifest.log_id != log.log_id().to_string() {

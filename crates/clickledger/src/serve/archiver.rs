@@ -40,10 +40,11 @@ pub struct ArchiveThread {
 }
 
 impl ArchiveThread {
-    /// Starts it; `needed` hears from which offsets on it needs the log.
+    /// Starts it; `needed` hears from which offsets on it needs the log. The archiver's own state
+    /// is read in its thread: nobody waits for it.
     ///
     /// # Errors
-    /// If archive, log and the archiver's checkpoints do not belong together.
+    /// If the system gives no thread.
     pub fn start(
         config: &Config,
         data: &DataDir,
@@ -56,11 +57,12 @@ impl ArchiveThread {
             interval_ms: config.archive.interval_ms,
             ..ArchiveConfig::default()
         };
-        let archiver = archive::open(data, log, &folder, archive_config)?;
+        let data = data.clone();
+        let open = move || archive::open(&data, log.clone(), &folder, archive_config.clone());
         let (stop, status) = (Arc::default(), Arc::default());
         let worker = Worker { needed, stop: Arc::clone(&stop), status: Arc::clone(&status) };
         let thread = std::thread::Builder::new().name("archive".into());
-        let thread = thread.spawn(move || worker.run(archiver))?;
+        let thread = thread.spawn(move || worker.run(open))?;
         Ok(ArchiveThread { thread, stop, status })
     }
 
@@ -78,6 +80,10 @@ impl ArchiveThread {
     }
 }
 
+fn does_not_answer(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(ArchiveError::Objects { .. }))
+}
+
 struct Worker {
     needed: NeededFrom,
     stop: Arc<AtomicBool>,
@@ -85,7 +91,29 @@ struct Worker {
 }
 
 impl Worker {
-    fn run(&self, mut archiver: Archiver) {
+    fn run(&self, open: impl Fn() -> Result<Archiver>) {
+        match self.try_until_stopped(open) {
+            Ok(Some(archiver)) => self.archive(archiver),
+            Ok(None) => {}
+            Err(error) => self.note(Some(format!("{error:#}"))),
+        }
+    }
+
+    /// Opens it, as often as the archive does not answer; `None` if it is to stop meanwhile.
+    fn try_until_stopped(&self, open: impl Fn() -> Result<Archiver>) -> Result<Option<Archiver>> {
+        while !self.stop.load(Ordering::Relaxed) {
+            match open() {
+                Err(error) if does_not_answer(&error) => {
+                    self.note(Some(format!("{error:#}")));
+                    self.nap(RETRY);
+                }
+                opened => return opened.map(Some),
+            }
+        }
+        Ok(None)
+    }
+
+    fn archive(&self, mut archiver: Archiver) {
         while !self.stop.load(Ordering::Relaxed) {
             let pause = match archiver.step() {
                 Ok(Progress::Worked) => Duration::ZERO,
@@ -95,7 +123,8 @@ impl Worker {
                     self.nap(RETRY);
                     continue;
                 }
-                Err(error) => return self.give_up(&error),
+                // What cannot be mended by trying again: the next start, or a person, sees to it.
+                Err(error) => return self.note(Some(error.to_string())),
             };
             *self.needed.lock().unwrap_or_else(PoisonError::into_inner) = archiver.floors();
             self.tell(archiver.archived_until().0);
@@ -103,13 +132,8 @@ impl Worker {
         }
         match archiver.finish() {
             Ok(archived) => self.tell(archived.until.0),
-            Err(error) => self.give_up(&error),
+            Err(error) => self.note(Some(error.to_string())),
         }
-    }
-
-    /// What cannot be mended by trying again: the next start, or a person, sees to it.
-    fn give_up(&self, error: &ArchiveError) {
-        self.note(Some(error.to_string()));
     }
 
     fn tell(&self, until: u64) {

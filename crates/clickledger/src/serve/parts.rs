@@ -65,8 +65,7 @@ impl Running {
         let engine = spawn_engine(engine, store, &timeline, &stop)?;
         let archive = needed
             .map(|needed| ArchiveThread::start(config, &data, Arc::clone(&log), needed))
-            .transpose()
-            .context("the archive; set archive.dir to \"\" to start without it")?;
+            .transpose()?;
         let tracker_config = tracker_config(config, &data, keys.clone())?;
         let tracker = Arc::new(Tracker::new(tracker_config, Arc::clone(&log), keys.ring()?)?);
         let access = match config.access_token.as_str() {
