@@ -5,6 +5,7 @@
 //! which is enough for 256 random bits. A secret is shown when made, never again, and never logged.
 
 pub(crate) mod file;
+pub(crate) mod source;
 
 use click_core::link::{KeyRights, SigningKey, base64url};
 use serde::{Deserialize, Serialize};

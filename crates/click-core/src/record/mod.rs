@@ -7,6 +7,7 @@ mod control;
 mod fields;
 mod partition;
 mod source;
+mod source_key;
 mod text;
 mod wire;
 
@@ -15,6 +16,7 @@ pub use control::{Header, encode_policy};
 pub(crate) use fields::Fields;
 pub use partition::partition_of;
 pub use source::Source;
+pub use source_key::{SOURCE_SECRET_BYTES, SourceKeys};
 
 use crate::limits::{MAX_PAYLOAD_BYTES, MAX_TIME_MS};
 use crate::policy::Policy;

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use click_core::record::Record;
+use click_core::record::{Record, SourceKeys};
 use sha2::{Digest, Sha256};
 
 use super::columns::{Cells, Column, Names};
@@ -31,6 +31,8 @@ pub struct ReadOptions {
     pub names: Names,
     /// Times without a zone are UTC.
     pub assume_utc: bool,
+    /// Clicks with an address get the key of their source.
+    pub source_keys: Option<SourceKeys>,
     /// Where bad lines go; written only if there are any.
     pub rejects: PathBuf,
 }
@@ -133,7 +135,10 @@ pub fn prepare(
     let format = options.format.map_or_else(|| read::detect(path), Ok)?;
     let mut builder = Builder {
         prepared: Prepared { file_id: format!("import:{hash}"), ..Prepared::default() },
-        reading: Reading { assume_utc: options.assume_utc },
+        reading: Reading {
+            assume_utc: options.assume_utc,
+            source_keys: options.source_keys.clone(),
+        },
         rejects: Rejects { path: &options.rejects, writer: None },
         has_append_time: false,
         payload: Vec::new(),
@@ -193,7 +198,7 @@ impl RowSink for Builder<'_> {
         self.payload.clear();
         let place = cells.and_then(|cells| {
             self.has_append_time |= cells.is_set(Column::AppendTime);
-            row::encode(cells, self.reading, &mut self.payload)
+            row::encode(cells, &self.reading, &mut self.payload)
         });
         let place = place.and_then(|place| {
             let checked = Record::decode(&self.payload).map_err(|error| error.to_string());

@@ -5,17 +5,19 @@
 use std::net::IpAddr;
 
 use click_core::limits::{MAX_ID_BYTES, MAX_PRICE_MICROS, MAX_TEXT_BYTES, MAX_TIME_MS};
-use click_core::record::{Capture, Click, Kind, Record, Transport, valid_id};
+use click_core::record::{Capture, Click, Kind, Record, SourceKeys, Transport, valid_id};
 use click_core::types::{Micros, Millis};
 
 use super::columns::{Cells, Column};
 use crate::log::MAX_PARTITIONS;
 
 /// How cells are read.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Reading {
     /// Times without a zone are UTC, instead of being refused.
     pub assume_utc: bool,
+    /// Clicks with an address get the key of their source.
+    pub source_keys: Option<SourceKeys>,
 }
 
 /// A row's place in the log, beside its payload.
@@ -31,8 +33,10 @@ pub struct Place {
 ///
 /// # Errors
 /// Why the row is refused, for its writer to read; `out` is unchanged.
-pub fn encode(cells: &Cells, reading: Reading, out: &mut Vec<u8>) -> Result<Place, String> {
+pub fn encode(cells: &Cells, reading: &Reading, out: &mut Vec<u8>) -> Result<Place, String> {
     let ip = address(cells)?;
+    let ip = ip.as_ref().map_or(&[][..], |ip| ip.bytes());
+    let source_key = reading.source_keys.as_ref().and_then(|keys| keys.of(ip));
     let click = Click {
         click_id: required_id(cells, Column::ClickId)?,
         issuer: id(cells, Column::Issuer)?,
@@ -49,7 +53,8 @@ pub fn encode(cells: &Cells, reading: Reading, out: &mut Vec<u8>) -> Result<Plac
         capture: Capture::Import,
         method: default_to(text(cells, Column::Method, MAX_ID_BYTES)?, "GET"),
         purpose: text(cells, Column::Purpose, MAX_TEXT_BYTES)?,
-        ip: ip.as_ref().map_or(&[], |ip| ip.bytes()),
+        ip,
+        source_key: source_key.as_ref().map_or(&[], |key| key),
         user_agent: user_agent(cells)?,
         referrer: text(cells, Column::Referrer, MAX_TEXT_BYTES)?,
         country: text(cells, Column::Country, MAX_ID_BYTES)?,
@@ -128,12 +133,12 @@ const fn default_to<'a>(value: &'a str, default: &'a str) -> &'a str {
     if value.is_empty() { default } else { value }
 }
 
-fn received_at(cells: &Cells, reading: Reading) -> Result<u64, String> {
+fn received_at(cells: &Cells, reading: &Reading) -> Result<u64, String> {
     let found = time(cells, Column::ReceivedAt, reading)?;
     found.ok_or_else(|| "received_at is empty; every row needs one".to_owned())
 }
 
-fn time(cells: &Cells, column: Column, reading: Reading) -> Result<Option<u64>, String> {
+fn time(cells: &Cells, column: Column, reading: &Reading) -> Result<Option<u64>, String> {
     let Some(value) = cells.get(column) else { return Ok(None) };
     let refuse = |why| refusal(column, value, why);
     let ms = match value.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -146,7 +151,7 @@ fn time(cells: &Cells, column: Column, reading: Reading) -> Result<Option<u64>, 
     Ok(Some(ms))
 }
 
-fn calendar(value: &str, reading: Reading) -> Result<u64, &'static str> {
+fn calendar(value: &str, reading: &Reading) -> Result<u64, &'static str> {
     const NEITHER: &str = "is neither integer milliseconds nor RFC 3339 such as \
                            2017-11-07T09:30:00.000Z";
     let zoned: Result<jiff::Timestamp, _> = value.parse();
@@ -219,7 +224,7 @@ mod tests {
         }
         cells.iter().for_each(|(column, value)| row.set(*column, value));
         let mut out = Vec::new();
-        let place = encode(&row, Reading::default(), &mut out)?;
+        let place = encode(&row, &Reading::default(), &mut out)?;
         Record::decode(&out).map_err(|error| error.to_string())?;
         Ok((out, place))
     }

@@ -12,6 +12,7 @@ use indicatif::ProgressBar;
 
 use super::data::{DataDir, threads};
 use super::progress;
+use crate::keys::source::source_keys;
 use crate::out;
 
 /// Import clicks from a file.
@@ -72,13 +73,14 @@ pub fn run(args: &ImportArgs) -> Result<()> {
     let begun = Instant::now();
     let data = DataDir::new(&args.data);
     let rejects = args.rejects.clone().unwrap_or_else(|| data.rejects(&args.file));
+    data.create()?;
     let options = ReadOptions {
         format: args.format.map(Format::from),
         names: names(args)?,
         assume_utc: args.assume_utc,
+        source_keys: Some(source_keys(&args.data).context("the secret of source keys")?),
         rejects: rejects.clone(),
     };
-    data.create()?;
     let mut bars = Bars::default();
     let context = || args.file.display().to_string();
     let file = prepare(&args.file, &options, &mut |stage, done, total| {

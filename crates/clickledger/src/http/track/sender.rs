@@ -6,8 +6,11 @@
 
 use super::waiting;
 use crate::keys::file::replace;
+use crate::keys::source::source_keys;
 use crate::keys::{hex, now_ms, random};
-use click_core::record::{Click, Kind, Previous, Record, Transport, partition_of};
+use click_core::record::{
+    Click, Kind, Previous, Record, SourceKeys, Transport, partition_of,
+};
 use click_core::types::Millis;
 use click_engine::log::{Commit, EventLog, LogError};
 use serde::{Deserialize, Serialize};
@@ -64,6 +67,7 @@ pub struct Pending {
 pub struct Sender {
     log: Arc<dyn EventLog>,
     tracker_id: String,
+    source_keys: SourceKeys,
     lanes: Vec<Lane>,
     state_path: Option<PathBuf>,
     written_state: Mutex<Vec<u64>>,
@@ -71,14 +75,19 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// A new instance named `label` and random bits; `dir` is where it finds and leaves its state.
+    /// A new instance named `label` and random bits; `dir` is where it finds and leaves its state,
+    /// and where the secret of source keys is.
     ///
     /// # Errors
-    /// If the state file is there but cannot be read.
+    /// If a file is there but cannot be read, or the secret cannot be kept.
     pub fn new(log: Arc<dyn EventLog>, label: &str, dir: Option<&Path>) -> io::Result<Sender> {
         let tracker_id = format!("{}-{}", clean(label), hex(&random::<16>()));
         let state_path = dir.map(|dir| dir.join(STATE_FILE));
         let mut tails = state_path.as_deref().map(read_state).transpose()?.unwrap_or_default();
+        let source_keys = match dir {
+            Some(dir) => source_keys(dir)?,
+            None => SourceKeys::new(&random()),
+        };
         let lane = |partition| Lane {
             state: Mutex::default(),
             durable: AtomicU64::new(0),
@@ -87,7 +96,15 @@ impl Sender {
         let lanes: Vec<Lane> = (0..log.partitions()).map(lane).collect();
         let written_state = Mutex::new(vec![0; lanes.len()]);
         let clock_difference_ms = AtomicI64::new(0);
-        Ok(Sender { log, tracker_id, lanes, state_path, written_state, clock_difference_ms })
+        Ok(Sender {
+            log,
+            tracker_id,
+            source_keys,
+            lanes,
+            state_path,
+            written_state,
+            clock_difference_ms,
+        })
     }
 
     /// Queues one click.
@@ -99,7 +116,7 @@ impl Sender {
         let lane = self.lane(partition);
         let mut state = lock(&lane.state);
         state.begin();
-        self.encode(lane, &mut state, 0, Kind::Click(*click));
+        self.encode_click(lane, &mut state, 0, click);
         let number = u32::try_from(partition).unwrap_or(u32::MAX);
         let commit = self.log.append(number, &state.out)?;
         state.next_seq += 1;
@@ -124,7 +141,7 @@ impl Sender {
         let mut state = lock(&lane.state);
         state.begin();
         for (ahead, click) in (0u64..).zip(clicks) {
-            self.encode(lane, &mut state, ahead, Kind::Click(**click));
+            self.encode_click(lane, &mut state, ahead, click);
             let end = state.out.len();
             state.ends.push(end);
         }
@@ -210,6 +227,13 @@ impl Sender {
 
     fn lane(&self, partition: usize) -> &Lane {
         &self.lanes[partition]
+    }
+
+    /// With the key of its source, whatever the caller says of one.
+    fn encode_click(&self, lane: &Lane, state: &mut LaneState, ahead: u64, click: &Click<'_>) {
+        let key = self.source_keys.of(click.ip);
+        let source_key = key.as_ref().map_or(&[][..], |key| key);
+        self.encode(lane, state, ahead, Kind::Click(Click { source_key, ..*click }));
     }
 
     fn encode(&self, lane: &Lane, state: &mut LaneState, ahead: u64, kind: Kind<'_>) {
