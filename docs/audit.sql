@@ -19,22 +19,24 @@
 
 -- ## What the archive says it holds (SPEC 7; docs/formats/archive.md)
 
--- SPEC 7: only what a manifest names exists.
+-- SPEC 7: only what a manifest names exists; revisions of a manifest are numbered from 1.
 CREATE OR REPLACE TEMP TABLE manifests AS
-FROM read_json(
+SELECT * REPLACE (coalesce(revision, 0) AS revision) FROM read_json(
     getvariable('archive') || '/manifest/*.json', format = 'unstructured', filename = 'file',
     columns = {
-        number: 'BIGINT', previous: 'VARCHAR', ranges: 'STRUCT("partition" BIGINT, "to" BIGINT)[]',
+        number: 'BIGINT', revision: 'BIGINT', previous: 'VARCHAR',
+        ranges: 'STRUCT("partition" BIGINT, "to" BIGINT)[]',
         files: 'STRUCT(name VARCHAR, dataset VARCHAR, sha256 VARCHAR)[]'});
 
--- SPEC 7: the files of both datasets.
+-- SPEC 7: the files of both datasets; of clicks those of the newest revision, which stand in the
+-- place of the manifest's own since what tells of persons was taken out of them.
 CREATE OR REPLACE TEMP TABLE files AS
 SELECT getvariable('archive') || '/' || f.name AS path, f.dataset, f.sha256
-FROM (SELECT unnest(files) AS f FROM manifests);
+FROM (SELECT number, revision, unnest(files) AS f FROM manifests)
+QUALIFY f.dataset = 'verdicts' OR revision = max(revision) OVER (PARTITION BY number);
 
 SET VARIABLE click_files = (SELECT list(path ORDER BY path) FROM files WHERE dataset = 'clicks');
-SET VARIABLE verdict_files =
-    (SELECT list(path ORDER BY path) FROM files WHERE dataset = 'verdicts');
+SET VARIABLE verdict_files = (SELECT list(path ORDER BY path) FROM files WHERE dataset <> 'clicks');
 
 -- SPEC 1: the log's partitions, and how many records of each are archived.
 CREATE OR REPLACE TEMP TABLE partitions AS
@@ -341,20 +343,20 @@ FROM judged WHERE is_final;
 
 -- ## The ledger
 
--- SPEC 5: what a row counts of each click that is known as of W.
+-- SPEC 5: what a row counts of each click that is known as of W: it is pending, or of one class.
 CREATE OR REPLACE TEMP VIEW counted AS
-SELECT *, CASE WHEN is_final THEN class ELSE 'pending' END AS final FROM judged WHERE is_known;
+SELECT *, CASE WHEN is_final THEN class ELSE 'pending' END AS final,
+    final = 'pending' AS pending, final = 'T2' AS T2, final = 'T3' AS T3, final = 'T4' AS T4,
+    final = 'G8' AS G8, final = 'G5' AS G5, final = 'G9' AS G9, final = 'G2' AS G2,
+    final = 'G1' AS G1, final = 'G4' AS G4, final = 'D1' AS D1, final = 'D2' AS D2,
+    final = 'G3' AS G3, final = 'S1' AS S1, final = 'V' AS V
+FROM judged WHERE is_known;
 
 -- SPEC 5: the view by ad. Minutes are counted from 1970; posted_minute is null in ordinary rows.
 CREATE OR REPLACE TEMP TABLE rows_by_ad AS
 SELECT
     ad_id, minute, posted_minute, currency, campaign_id, advertiser_id,
-    count(*) AS measured, count_if(final = 'pending') AS pending,
-    count_if(final = 'T2') AS T2, count_if(final = 'T3') AS T3, count_if(final = 'T4') AS T4,
-    count_if(final = 'G8') AS G8, count_if(final = 'G5') AS G5, count_if(final = 'G9') AS G9,
-    count_if(final = 'G2') AS G2, count_if(final = 'G1') AS G1, count_if(final = 'G4') AS G4,
-    count_if(final = 'D1') AS D1, count_if(final = 'D2') AS D2, count_if(final = 'G3') AS G3,
-    count_if(final = 'S1') AS S1, count_if(final = 'V') AS V,
+    count(*) AS measured, count_if(COLUMNS('^(pending|[TGDSV][0-9]?)$')),
     coalesce(sum(price_micros) FILTER (final = 'V'), 0)::HUGEINT AS spend_micros
 FROM counted GROUP BY ALL;
 
@@ -362,12 +364,7 @@ FROM counted GROUP BY ALL;
 CREATE OR REPLACE TEMP TABLE rows_by_publisher AS
 SELECT
     publisher_id, placement_id, minute, posted_minute, currency,
-    count(*) AS measured, count_if(final = 'pending') AS pending,
-    count_if(final = 'T2') AS T2, count_if(final = 'T3') AS T3, count_if(final = 'T4') AS T4,
-    count_if(final = 'G8') AS G8, count_if(final = 'G5') AS G5, count_if(final = 'G9') AS G9,
-    count_if(final = 'G2') AS G2, count_if(final = 'G1') AS G1, count_if(final = 'G4') AS G4,
-    count_if(final = 'D1') AS D1, count_if(final = 'D2') AS D2, count_if(final = 'G3') AS G3,
-    count_if(final = 'S1') AS S1, count_if(final = 'V') AS V,
+    count(*) AS measured, count_if(COLUMNS('^(pending|[TGDSV][0-9]?)$')),
     coalesce(sum(payout_micros) FILTER (final = 'V'), 0)::HUGEINT AS payout_micros
 FROM counted GROUP BY ALL;
 
@@ -391,18 +388,21 @@ SELECT "partition", "offset", click_id, class, reasons FROM verdicts ORDER BY AL
 CREATE OR REPLACE TEMP TABLE archived_verdicts AS
 FROM read_parquet(getvariable('verdict_files'), hive_partitioning = false);
 
--- SPEC 7: manifests are numbered without gaps, each names the hash of the one before, and every
--- file is what its manifest says. The newest one's hash stands for everything before it.
+-- SPEC 7: manifests are numbered without gaps, each names the hash of the one before, a revision
+-- that of its manifest or of the revision before; and every file is what is said of it. The newest
+-- manifest's hash stands for everything before it.
 CREATE OR REPLACE TEMP TABLE manifest_hashes AS
-SELECT m.number, m.previous, sha256(b.content) AS hash
+SELECT m.number, m.revision, m.previous, sha256(b.content) AS hash
 FROM manifests m JOIN read_blob(getvariable('archive') || '/manifest/*.json') b
     ON parse_filename(b.filename) = parse_filename(m.file);
 
 CREATE OR REPLACE TEMP VIEW wrong_files AS
-SELECT 'manifest' AS what, number::VARCHAR AS place, previous AS archived, before AS computed
-FROM (SELECT *, coalesce(lag(hash) OVER (ORDER BY number), '') AS before,
-        row_number() OVER (ORDER BY number) - 1 AS expected FROM manifest_hashes)
-WHERE previous <> before OR number <> expected
+SELECT 'manifest' AS what, m.number || if(m.revision = 0, '', ' revision ' || m.revision) AS place,
+    m.previous AS archived, coalesce(before.hash, '') AS computed
+FROM manifest_hashes m LEFT JOIN manifest_hashes before ON
+    CASE WHEN m.revision = 0 THEN before.number = m.number - 1 AND before.revision = 0
+        ELSE before.number = m.number AND before.revision = m.revision - 1 END
+WHERE archived <> computed
 UNION ALL
 SELECT 'file', path, sha256, sha256(b.content)
 FROM files LEFT JOIN
@@ -481,7 +481,7 @@ UNION ALL FROM unbalanced;
 CREATE OR REPLACE TEMP TABLE summary AS
 SELECT
     getvariable('w')::BIGINT AS as_of,
-    (SELECT count(*) FROM manifests) AS manifests,
+    (SELECT count(*) FROM manifests WHERE revision = 0) AS manifests,
     (SELECT hash FROM manifest_hashes ORDER BY number DESC LIMIT 1) AS newest_manifest,
     (SELECT count(*) FROM files) AS files,
     (SELECT count(*) FROM records) AS records,

@@ -4,7 +4,7 @@
 
 use click_core::limits::MAX_TIME_MS;
 use click_core::policy::{Policy, Timeline};
-use click_core::record::{Click, Header, Kind, Previous, Record, Transport};
+use click_core::record::{Click, Header, Kind, Previous, Record, SourceKeys, Transport};
 use click_core::row::{Row, RowKey};
 use click_core::stage::source;
 use click_core::types::{Micros, Millis};
@@ -250,3 +250,19 @@ fn plain_policy(policy: &Policy, sent_at: Option<u64>) -> PlainPolicy {
 }
 
 const _: () = assert!(MAX_TIME_MS == crate::reference::MAX_TIME_MS, "both know the same times");
+
+/// Gives each click with an address the key of its source, as trackers do, unless it has one.
+pub fn give_source_keys(records: &mut [PlainRecord]) {
+    let keys = SourceKeys::new(&[3; 32]);
+    for record in records {
+        let PlainPayload::Click(click) = &mut record.payload else { continue };
+        let ip = match &click.ip {
+            None => &[][..],
+            Some(PlainIp::V4(address)) => address,
+            Some(PlainIp::V6(address)) => address,
+        };
+        if let Some(key) = keys.of(ip).filter(|_| click.source_key.is_empty()) {
+            click.source_key = key.to_vec();
+        }
+    }
+}

@@ -11,10 +11,13 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
-use click_engine::archive::{ArchiveConfig, ArchiveParts, Archiver, DiskObjects};
+use click_core::types::Millis;
+use click_engine::archive::{
+    Archive, ArchiveConfig, ArchiveParts, Archiver, DiskObjects, truncate_addresses,
+};
 use click_engine::disk::{MemDisk, RealDisk};
 use click_engine::log::ManualClock;
-use click_sim::bridge;
+use click_sim::bridge::{self, give_source_keys};
 use click_sim::generate::{GeneratorConfig, generate};
 use click_sim::given_log::GivenLog;
 use click_sim::reference::{PlainPayload, PlainRecord, PlainRow, Reference};
@@ -72,23 +75,35 @@ fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs")
 }
 
-/// Archives a log; the records below the archive's end.
-fn archive(records: &[PlainRecord], partitions: u32, dir: &Path) -> Vec<PlainRecord> {
+/// Archives a log, and truncates addresses if it is asked to; the records below the archive's end.
+fn archive(
+    records: &[PlainRecord],
+    partitions: u32,
+    dir: &Path,
+    truncated: bool,
+) -> Vec<PlainRecord> {
     let mut log = vec![Vec::new(); partitions as usize];
     for record in records {
         let payload = bridge::payload(record, partitions);
         log[record.partition as usize].push((record.append_time, payload));
     }
+    let objects = Arc::new(DiskObjects::new(Arc::new(RealDisk), dir));
     let parts = ArchiveParts {
         log: Arc::new(GivenLog::new(bridge::header(records, partitions), log)),
         disk: Arc::new(MemDisk::new(0)),
         clock: Arc::new(ManualClock::new(0)),
         checkpoints: PathBuf::from("/state"),
-        objects: Arc::new(DiskObjects::new(Arc::new(RealDisk), dir)),
+        objects: objects.clone(),
     };
     let config =
         ArchiveConfig { rows_per_file: 300, interval_ms: 1_800_000, ..ArchiveConfig::default() };
     let end = Archiver::open(parts, config).unwrap().finish().unwrap();
+    if truncated {
+        // Up to the last span.
+        let until = Millis(end.until.0 - 1);
+        let spans = truncate_addresses(&Archive::open(objects).unwrap(), until).unwrap().spans;
+        println!("{spans} spans of {} are truncated", dir.display());
+    }
     let fold_times = Reference::new(records.to_vec(), partitions).fold_times();
     let archived = |record: &&PlainRecord| fold_times[&record.position()] < end.until.0;
     records.iter().filter(archived).cloned().collect()
@@ -207,7 +222,12 @@ fn sql_comes_to_the_same() {
     for seed in SEEDS {
         let config = GeneratorConfig::from_seed(seed);
         let dir = root.path().join(seed.to_string());
-        let records = archive(&generate(&config, seed), config.partitions, &dir);
+        let mut records = generate(&config, seed);
+        let truncated = seed % 2 == 0;
+        if truncated {
+            give_source_keys(&mut records);
+        }
+        let records = archive(&records, config.partitions, &dir, truncated);
         let reference = Reference::new(records.clone(), config.partitions);
         // Of some in the midst of things, where much is pending.
         let midst = (seed % 3 == 1).then(|| in_the_midst(&records, &reference));

@@ -120,3 +120,56 @@ fn each_reason_is_explained() {
     let nobody = run("explain", &data, &["nobody"]);
     assert!(!nobody.status.success() && says(&nobody).contains("no click has the id"));
 }
+
+/// Whether any cell of the archived clicks holds this text.
+fn archive_mentions(archive: &Path, text: &str) -> bool {
+    files(&archive.join("clicks")).iter().any(|file| {
+        let file = std::fs::File::open(file).unwrap();
+        let rows = parquet::file::reader::SerializedFileReader::new(file).unwrap();
+        rows.into_iter().any(|row| row.unwrap().to_string().contains(text))
+    })
+}
+
+/// Addresses and users go, the ledger stays, and the audit says what it did not see.
+#[test]
+fn persons_are_taken_out_of_the_archive() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let clicks = dir.path().join("clicks.csv");
+    let csv = "click_id,user_id,ad_id,received_at,append_time,ip,user_agent\n\
+        c1,somebody@example.org,a,1510047000000,1510047000000,203.0.113.77,Mozilla/5.0\n\
+        c2,other,a,1510047001000,1510047001000,203.0.113.78,Mozilla/5.0\n\
+        c1,somebody@example.org,a,1510047002000,1510047002000,203.0.113.77,Mozilla/5.0\n\
+        c3,other,a,1520047001000,1520047001000,203.0.113.78,Mozilla/5.0\n";
+    std::fs::write(&clicks, csv).unwrap();
+    good("import", &data, &[clicks.to_str().unwrap()]);
+    let before = good("audit", &data, &["--json"]);
+    let archive = data.join("archive");
+    assert!(archive_mentions(&archive, "203.0.113.77"));
+    let result = |json: &str| {
+        let json: serde_json::Value = serde_json::from_str(json).unwrap();
+        json["result_sha256"].as_str().unwrap().to_owned()
+    };
+    let privacy = |action: &[&str]| {
+        let output =
+            Command::new(BIN).arg("privacy").args(action).arg("--data").arg(&data).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{}", says(&output));
+        says(&output)
+    };
+    privacy(&["truncate", "--older-than", "30d"]);
+    assert!(!archive_mentions(&archive, "203.0.113.7") && !archive_mentions(&archive, "Mozilla"));
+    assert!(archive_mentions(&archive, "203.0.113.0"));
+    let said = privacy(&["erase", "--user", "somebody@example.org"]);
+    assert!(said.contains("2 clicks erased, 0 remain"), "{said}");
+    assert!(!archive_mentions(&archive, "somebody@example.org"));
+    let said = privacy(&["erase", "--user", "other"]);
+    assert!(said.contains("1 clicks erased, 1 remain") && said.contains("run it again"), "{said}");
+    let after = good("audit", &data, &["--json"]);
+    assert_eq!(result(&before), result(&after));
+    let report = good("audit", &data, &[]);
+    assert!(
+        report.contains("without what tells of persons (3 clicks of erased users)"),
+        "{report}"
+    );
+}

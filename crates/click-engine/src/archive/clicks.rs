@@ -5,11 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use click_core::policy::Policy;
 use click_core::record::{Capture, Click, Kind, Previous, Record, Source, SourceCode, Transport};
-use click_core::stage::source::Verdict;
 use click_core::types::{Micros, Millis};
 use click_core::verdict::Reasons;
 
 use super::table::{Columns, Kind as Cell, RowReader, Table};
+use super::verdicts;
 use crate::hex::hex;
 
 use Cell::{Bool, Bytes, Int, Text};
@@ -84,20 +84,21 @@ pub(super) struct Place {
     pub(super) fold_time: Millis,
 }
 
-/// Puts a record in, or what cannot be decoded; `judged` is its verdict if it is a measured click.
+/// Puts a record in, or what cannot be decoded; `judged` are its reasons if it is a
+/// measured click.
 pub(super) fn put(
     table: &mut Table,
     place: Place,
     record: Option<&Record<'_>>,
     payload: &[u8],
-    judged: Option<&Verdict>,
+    judged: Option<Reasons>,
 ) {
     table.int(Some(u64::from(place.partition)));
     table.int(Some(place.offset));
     table.int(Some(place.append_time.0));
     table.int(Some(place.fold_time.0));
     match record {
-        Some(record) => put_record(table, record, payload, judged.map(|v| v.reasons)),
+        Some(record) => put_record(table, record, payload, judged),
         None => {
             table.text(Some("undecodable"));
             table.bytes(Some(payload));
@@ -279,6 +280,15 @@ fn capture(name: Option<&str>) -> Result<Capture, String> {
             found.ok_or_else(|| format!("no capture is called {name:?}"))
         }
     }
+}
+
+/// The reasons that the record alone decides, as they were recorded; `None` of no measured click.
+///
+/// # Errors
+/// What is wrong with the cell.
+pub(super) fn stateless(row: &mut RowReader<'_>) -> Result<Option<Reasons>, String> {
+    row.skip_to(COLUMNS.len() - 1);
+    row.text().map(verdicts::reasons).transpose()
 }
 
 /// Takes a record out: its place and its payload.

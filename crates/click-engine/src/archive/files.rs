@@ -10,6 +10,7 @@ use click_core::types::Millis;
 use super::clicks::{self, Place};
 use super::manifest::{FileEntry, Range};
 use super::objects::Objects;
+use super::personal::Kept;
 use super::table::Table;
 use super::{ArchiveError, folded, sha256_hex, verdicts};
 use crate::log::{EventLog, for_each_record};
@@ -50,7 +51,9 @@ impl Span<'_> {
             let own = judged.first().filter(|verdict| verdict.offset.0 == offset);
             judged = &judged[usize::from(own.is_some())..];
             let place = Place { partition, offset, append_time, fold_time };
-            clicks::put(&mut part.clicks, place, record.ok().as_ref(), payload, own);
+            let reasons = own.map(|verdict| verdict.reasons);
+            clicks::put(&mut part.clicks, place, record.ok().as_ref(), payload, reasons);
+            part.kept.add(place, payload);
             if let Some(verdict) = own {
                 verdicts::put(&mut part.verdicts, verdict, &(self.policy_id)(verdict.policy));
             }
@@ -71,10 +74,12 @@ impl Span<'_> {
     }
 
     fn keep(&self, part: Part, to: u64, files: &mut Vec<FileEntry>) -> Result<(), ArchiveError> {
-        let Part { partition, from, clicks, verdicts } = part;
-        let datasets =
-            [(clicks::NAME, clicks, Some(clicks::LOOKED_UP)), (verdicts::NAME, verdicts, None)];
-        for (dataset, table, looked_up) in datasets {
+        let Part { partition, from, clicks, verdicts, kept } = part;
+        let datasets = [
+            (clicks::NAME, clicks, Some(clicks::LOOKED_UP), kept.finish()),
+            (verdicts::NAME, verdicts, None, String::new()),
+        ];
+        for (dataset, table, looked_up, kept) in datasets {
             let rows = table.rows() as u64;
             if rows == 0 {
                 continue;
@@ -93,6 +98,8 @@ impl Span<'_> {
                 rows,
                 bytes: bytes.len() as u64,
                 sha256: sha256_hex(&bytes),
+                kept,
+                is_rewritten: false,
             });
         }
         Ok(())
@@ -105,11 +112,12 @@ struct Part {
     from: u64,
     clicks: Table,
     verdicts: Table,
+    kept: Kept,
 }
 
 impl Part {
     fn new(partition: u32, from: u64) -> Part {
         let (clicks, verdicts) = (Table::new(clicks::COLUMNS), Table::new(verdicts::COLUMNS));
-        Part { partition, from, clicks, verdicts }
+        Part { partition, from, clicks, verdicts, kept: Kept::default() }
     }
 }

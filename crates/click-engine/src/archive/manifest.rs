@@ -69,6 +69,12 @@ pub struct FileEntry {
     pub bytes: u64,
     /// SHA-256 of it.
     pub sha256: String,
+    /// Of records: SHA-256 of what a revision may not change.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub kept: String,
+    /// It stands in the place of the manifest's own.
+    #[serde(skip)]
+    pub is_rewritten: bool,
 }
 
 impl Manifest {

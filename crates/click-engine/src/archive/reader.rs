@@ -2,12 +2,17 @@
 //! row of it is believed. [`ArchiveLog`] gives the records back as the log that they came from.
 //! Must never return a row of a file that no manifest names.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use click_core::record::Header;
+use click_core::verdict::Reasons;
 
+use super::clicks::Place;
 use super::manifest::{FOLDER, FileEntry, Manifest};
 use super::objects::Objects;
+use super::personal::Kept;
+use super::revision::{self, Newest, Revision};
 use super::table::Rows;
 use super::verdicts::Archived;
 use super::{ArchiveError, clicks, sha256_hex, verdicts};
@@ -17,6 +22,9 @@ use crate::log::{LogError, LogId, ReadOnlyLog, RecordBatch};
 pub struct Archive {
     objects: Arc<dyn Objects>,
     manifests: Vec<Manifest>,
+    /// Of the manifests.
+    hashes: Vec<String>,
+    revisions: BTreeMap<u64, Newest>,
     log_id: LogId,
 }
 
@@ -39,21 +47,45 @@ impl Archive {
         let Some(newest) = newest_number(&*objects)? else {
             return Err(ArchiveError::Mismatch("there is no archive here: no manifest".into()));
         };
-        let (mut manifests, mut previous): (Vec<Manifest>, _) = (Vec::new(), String::new());
+        let (mut manifests, mut hashes): (Vec<Manifest>, Vec<String>) = (Vec::new(), Vec::new());
         for number in 0..=newest {
             let (manifest, hash) = Manifest::require(&*objects, number)?;
-            check_chain(&Manifest::name(number), &manifest, manifests.last(), &previous)?;
+            let previous = hashes.last().map_or("", |hash| hash);
+            check_chain(&Manifest::name(number), &manifest, manifests.last(), previous)?;
             manifests.push(manifest);
-            previous = hash;
+            hashes.push(hash);
         }
+        let revisions = revise(&*objects, &mut manifests, &hashes)?;
         let log_id = manifests.first().and_then(|manifest| log_id(&manifest.log_id));
         let log_id = log_id.ok_or_else(|| ArchiveError::damaged(FOLDER, "bad log id"))?;
-        Ok(Archive { objects, manifests, log_id })
+        Ok(Archive { objects, manifests, hashes, revisions, log_id })
     }
 
-    /// All manifests, in order.
+    /// All manifests, in order, with the files of their newest revisions.
     pub fn manifests(&self) -> &[Manifest] {
         &self.manifests
+    }
+
+    /// The newest revisions, by number of the manifest.
+    pub fn revisions(&self) -> impl Iterator<Item = &Revision> {
+        self.revisions.values().map(|(revision, _)| revision)
+    }
+
+    /// Whether a record's file was rewritten.
+    pub(super) fn is_rewritten(&self, partition: u32, offset: u64) -> bool {
+        self.file_of(partition, offset).is_some_and(|file| file.is_rewritten)
+    }
+
+    /// The newest revision of a manifest, and what the next one has to name as `previous`.
+    pub(super) fn newest(&self, manifest: &Manifest) -> (Option<&Revision>, &str) {
+        match self.revisions.get(&manifest.number) {
+            Some((revision, hash)) => (Some(revision), hash),
+            None => (None, self.hashes.get(index(manifest.number)).map_or("", |hash| hash)),
+        }
+    }
+
+    pub(super) fn objects(&self) -> &dyn Objects {
+        &*self.objects
     }
 
     /// All files, in the order of manifests.
@@ -80,6 +112,14 @@ impl Archive {
         Ok(bytes)
     }
 
+    /// Holds a file to what its manifest says, a rewritten one also to what it was written from.
+    pub(super) fn check(&self, file: &FileEntry) -> Result<(), ArchiveError> {
+        if file.is_rewritten {
+            return self.for_each_row(file, |_, _, _| Ok(()));
+        }
+        self.read(file).map(|_| ())
+    }
+
     /// The verdicts of a file, in order of position.
     pub(super) fn verdicts(&self, file: &FileEntry) -> Result<Vec<Archived>, ArchiveError> {
         let damaged = |reason| ArchiveError::damaged(&file.name, reason);
@@ -90,24 +130,45 @@ impl Archive {
 
     /// The records of a file: append time and payload by offset, from its first one on.
     fn records(&self, file: &FileEntry) -> Result<Vec<(u64, Vec<u8>)>, ArchiveError> {
+        let mut records = Vec::new();
+        self.for_each_row(file, |place, payload, _| {
+            records.push((place.append_time.0, payload));
+            Ok(())
+        })?;
+        Ok(records)
+    }
+
+    /// Place, payload and recorded stateless reasons of all records of a file.
+    pub(super) fn for_each_row(
+        &self,
+        file: &FileEntry,
+        mut take: impl FnMut(Place, Vec<u8>, Option<Reasons>) -> Result<(), String>,
+    ) -> Result<(), ArchiveError> {
         let damaged = |reason: String| ArchiveError::damaged(&file.name, reason);
-        let rows = Rows::from_parquet(clicks::COLUMNS, self.read(file)?).map_err(damaged)?;
-        let mut records = Vec::with_capacity(rows.len());
-        for (offset, mut row) in (file.from..).zip(rows.iter()) {
+        let table = Rows::from_parquet(clicks::COLUMNS, self.read(file)?).map_err(damaged)?;
+        let mut kept = file.is_rewritten.then(Kept::default);
+        for (offset, mut row) in (file.from..).zip(table.iter()) {
             let (place, payload) = clicks::get(&mut row).map_err(damaged)?;
             if (place.partition, place.offset) != (file.partition, offset) {
                 return Err(damaged(format!("has no record of offset {offset} in its place")));
             }
-            records.push((place.append_time.0, payload));
+            if let Some(kept) = &mut kept {
+                kept.add(place, &payload);
+            }
+            take(place, payload, clicks::stateless(&mut row).map_err(damaged)?).map_err(damaged)?;
         }
-        let rows = records.len() as u64;
+        if kept.is_some_and(|kept| kept.finish() != file.kept) {
+            let reason = "was rewritten into other clicks than its manifest tells of";
+            return Err(damaged(reason.to_owned()));
+        }
+        let rows = table.len() as u64;
         if rows != file.to - file.from || rows != file.rows {
             let said = (file.to - file.from, file.rows);
             let text =
                 format!("has {rows} records, {} by its name, {} by its manifest", said.0, said.1);
             return Err(damaged(text));
         }
-        Ok(records)
+        Ok(())
     }
 
     /// As the log that it was written from.
@@ -143,6 +204,32 @@ impl Archive {
                 && (file.from..file.to).contains(&offset)
         })
     }
+}
+
+/// Puts the files of the newest revisions in their places.
+fn revise(
+    objects: &dyn Objects,
+    manifests: &mut [Manifest],
+    hashes: &[String],
+) -> Result<BTreeMap<u64, Newest>, ArchiveError> {
+    let mut revisions = BTreeMap::new();
+    for (number, count) in revision::count(objects)? {
+        let at = index(number);
+        let (Some(manifest), Some(hash)) = (manifests.get_mut(at), hashes.get(at)) else {
+            let name = Revision::name(number, count);
+            return Err(ArchiveError::damaged(&name, "is of no manifest"));
+        };
+        let newest = revision::newest(objects, (manifest, hash), count)?;
+        if let Some(newest) = newest {
+            revision::put_in_place(manifest, &newest.0);
+            revisions.insert(number, newest);
+        }
+    }
+    Ok(revisions)
+}
+
+fn index(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// A manifest goes on where the one before it ended, and knows it by its hash.

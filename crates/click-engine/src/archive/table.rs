@@ -202,6 +202,11 @@ impl<'a> RowReader<'a> {
         column.is_valid(self.row).then_some(column)
     }
 
+    /// Goes on at this column.
+    pub(super) const fn skip_to(&mut self, column: usize) {
+        self.at = column;
+    }
+
     /// The next cell; a negative number is none of ours and reads as empty.
     pub(super) fn int(&mut self) -> Option<u64> {
         let value = self.next()?.as_primitive::<Int64Type>().value(self.row);

@@ -62,7 +62,9 @@ pub(super) fn get(row: &mut RowReader<'_>) -> Result<Archived, String> {
     Ok(Archived { partition, offset, fold_time, reasons, policy })
 }
 
-fn reasons(codes: &str) -> Result<Reasons, String> {
+/// # Errors
+/// If a code is of no class.
+pub(super) fn reasons(codes: &str) -> Result<Reasons, String> {
     let mut reasons = Reasons::NONE;
     for code in codes.split('+').filter(|code| !code.is_empty()) {
         let class = Class::ALL.into_iter().find(|class| class.code() == code);

@@ -140,7 +140,12 @@ fn print(found: &Audit, seconds: f64) {
         .map(|class| format!("{} {}", class.code(), found.by_class[class as usize]))
         .collect();
     let lines = [
-        format!("archive  {} manifests, {} files", found.manifests, found.files),
+        format!(
+            "archive  {} manifests, {} files{}",
+            found.manifests,
+            found.files,
+            rewritten(found)
+        ),
         format!("clicks   {} measured: {}", summary.measured, classes.join(", ")),
         format!(
             "         {} pending, {} sent again, {} dead letters, {} missing by gaps",
@@ -155,6 +160,18 @@ fn print(found: &Audit, seconds: f64) {
     lines.iter().for_each(out::line);
 }
 
+/// What was taken out of the archive on purpose.
+fn rewritten(found: &Audit) -> String {
+    if found.rewritten == 0 {
+        return String::new();
+    }
+    format!(
+        ", {} of them without what tells of persons ({} clicks of erased users): their source keys \
+         and stateless reasons are taken as recorded",
+        found.rewritten, found.erased
+    )
+}
+
 fn print_json(found: &Audit) {
     let summary = &found.summary;
     let by_class: serde_json::Map<String, serde_json::Value> = Class::ALL
@@ -166,6 +183,8 @@ fn print_json(found: &Audit) {
     let report = json!({
         "manifests": found.manifests,
         "files": found.files,
+        "rewritten_files": found.rewritten,
+        "erased_clicks": found.erased,
         "as_of": summary.watermark.0,
         "measured": summary.measured,
         "pending": summary.pending,

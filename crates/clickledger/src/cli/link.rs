@@ -41,7 +41,7 @@ pub struct LinkArgs {
     #[arg(long, value_name = "C", default_value = "", hide_default_value = true)]
     currency: String,
     /// How long the link lives: a number with s, m, h or d.
-    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = parse_ttl)]
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = seconds)]
     ttl: u64,
     /// The click's own id [default: random]; with --count a number is appended.
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
@@ -141,7 +141,7 @@ pub fn now_s() -> Result<u64> {
 }
 
 /// Seconds.
-fn parse_ttl(text: &str) -> Result<u64, String> {
+pub(super) fn seconds(text: &str) -> Result<u64, String> {
     let at = text.find(|char: char| !char.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(at);
     let factor = match unit {
@@ -161,11 +161,11 @@ mod tests {
 
     #[test]
     fn times_to_live_have_units() {
-        for (text, seconds) in [("24h", 86_400), ("90", 90), ("5m", 300), ("2d", 172_800)] {
-            assert_eq!(parse_ttl(text), Ok(seconds));
+        for (text, expected) in [("24h", 86_400), ("90", 90), ("5m", 300), ("2d", 172_800)] {
+            assert_eq!(seconds(text), Ok(expected));
         }
         for text in ["", "h", "1w", "-1h", "99999999999999999999d"] {
-            assert!(parse_ttl(text).is_err(), "{text}");
+            assert!(seconds(text).is_err(), "{text}");
         }
     }
 }

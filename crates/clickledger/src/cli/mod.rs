@@ -9,6 +9,7 @@ mod import;
 mod key;
 pub mod link;
 mod policy;
+mod privacy;
 mod progress;
 mod replay;
 mod rows;
@@ -47,6 +48,7 @@ enum Command {
     Audit(audit::AuditArgs),
     Explain(explain::ExplainArgs),
     Replay(replay::ReplayArgs),
+    Privacy(privacy::PrivacyArgs),
 }
 
 /// Parses the command line and runs the command.
@@ -76,6 +78,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Audit(args) => return audit::run(args),
         Command::Explain(args) => explain::run(args)?,
         Command::Replay(args) => replay::run(args)?,
+        Command::Privacy(args) => privacy::run(args)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -8,9 +8,7 @@ use super::waiting;
 use crate::keys::file::replace;
 use crate::keys::source::source_keys;
 use crate::keys::{hex, now_ms, random};
-use click_core::record::{
-    Click, Kind, Previous, Record, SourceKeys, Transport, partition_of,
-};
+use click_core::record::{Click, Kind, Previous, Record, SourceKeys, Transport, partition_of};
 use click_core::types::Millis;
 use click_engine::log::{Commit, EventLog, LogError};
 use serde::{Deserialize, Serialize};
