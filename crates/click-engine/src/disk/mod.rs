@@ -126,12 +126,15 @@ pub trait DiskFile: Send + Sync {
     fn preallocate(&self, len: u64) -> io::Result<()>;
 }
 
-/// Creates `dir` and makes its name, and those of parents that were missing, durable.
+/// Creates `dir` and makes its name and those of all its parents durable. A name that is there may
+/// be of one who died, or failed, before it was flushed; that cannot be seen.
 pub fn create_dir_durable(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
-    let missing = dir.ancestors().take_while(|p| disk.list(p).is_err()).count();
     disk.create_dir_all(dir)?;
-    let parents = dir.ancestors().skip(1).take(missing.max(1));
-    parents.into_iter().try_for_each(|parent| disk.sync_dir(parent))
+    dir.ancestors().skip(1).try_for_each(|parent| match disk.sync_dir(parent) {
+        // Nothing of ours was made in it.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        flushed => flushed,
+    })
 }
 
 /// Replaces a small file whole: temporary name, sync, rename, sync of the directory.
@@ -183,7 +186,25 @@ pub fn read_file(disk: &dyn Disk, path: &Path, limit: u64) -> io::Result<Vec<u8>
 
 #[cfg(test)]
 mod tests {
-    use super::{PAGE, PageBuffer};
+    use super::{Disk, DiskOp, MemDisk, PAGE, PageBuffer, create_dir_durable, write_file_durable};
+    use std::path::Path;
+
+    /// Each flush of a parent fails once: what the second attempt says is durable survives.
+    #[test]
+    fn a_folder_whose_flush_failed_is_not_trusted_by_the_next_who_needs_it() {
+        for nth in 1..=4 {
+            let disk = MemDisk::new(nth);
+            let dir = Path::new("/data/archive/day");
+            disk.fail_from(DiskOp::SyncDir, nth);
+            let first = create_dir_durable(&disk, dir);
+            disk.heal();
+            assert_eq!(first.is_err(), nth < 4, "{nth}");
+            create_dir_durable(&disk, dir).unwrap();
+            write_file_durable(&disk, &dir.join("file"), b"kept").unwrap();
+            disk.crash();
+            assert_eq!(disk.list(dir).unwrap(), ["file"], "{nth}");
+        }
+    }
 
     #[test]
     fn a_page_buffer_is_aligned_and_ends_in_zeros() {
