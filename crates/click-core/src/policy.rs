@@ -113,7 +113,13 @@ pub struct Timeline {
 
 impl Default for Timeline {
     fn default() -> Timeline {
-        let policy = Policy::default();
+        Timeline::of(Policy::default())
+    }
+}
+
+impl Timeline {
+    /// With this policy in the place of the default one: in force until a record says otherwise.
+    pub fn of(policy: Policy) -> Timeline {
         Timeline {
             order: Vec::from([(Millis(0), 0)]),
             least_spool_limit: policy.spool_limit_ms,
@@ -122,9 +128,7 @@ impl Default for Timeline {
             policies: Vec::from([policy]),
         }
     }
-}
 
-impl Timeline {
     /// Adds a policy whose record has `fold_time`; equal instants keep log order.
     pub fn add(&mut self, policy: Policy, fold_time: Millis) -> Result<(), PolicyError> {
         if !planted(Bug::PolicyUnchecked) {

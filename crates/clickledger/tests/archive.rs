@@ -173,3 +173,47 @@ fn persons_are_taken_out_of_the_archive() {
         "{report}"
     );
 }
+
+/// What another policy would have cost, by advertiser, and its ledger beside the real one.
+#[test]
+fn another_policy_is_tried_in_a_shadow() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, clicks) = (dir.path().join("data"), dir.path().join("clicks.csv"));
+    let mut csv = "click_id,user_id,ad_id,advertiser_id,price_micros,received_at\n".to_owned();
+    // Of each user a second click, so many seconds after the first.
+    for (user, seconds) in [20, 31, 45, 60, 61].into_iter().enumerate() {
+        let first = 1_510_047_000_000 + user as u64 * 600_000;
+        let (advertiser, second) = (user % 2, first + seconds * 1_000);
+        csv += &format!("a{user},u{user},ad,adv{advertiser},1000,{first}\n");
+        csv += &format!("b{user},u{user},ad,adv{advertiser},1000,{second}\n");
+    }
+    std::fs::write(&clicks, csv).unwrap();
+    good("import", &data, &[clicks.to_str().unwrap()]);
+    good("archive", &data, &[]);
+    let (policy, shadow) = (dir.path().join("policy.toml"), dir.path().join("shadow.db"));
+    std::fs::write(&policy, "policy_id = \"minute\"\ndouble_click_ms = 60000\n").unwrap();
+    let archive = data.join("archive");
+    let replay = || {
+        let mut command = Command::new(BIN);
+        command.args(["replay", "--format", "csv", "--archive"]).arg(&archive);
+        command.arg("--policy").arg(&policy).arg("--shadow").arg(&shadow);
+        command.output().unwrap()
+    };
+    let before = good("show", &data, &["--format", "csv"]);
+    let output = replay();
+    let expected = "advertiser_id,currency,measured,valid_before,valid_after,spend_before_micros,\
+        spend_after_micros,spend_change_micros,class_changes\n\
+        adv0,USD,6,5,4,5000,4000,-1000,D2 +1 V -1\n\
+        adv1,USD,4,4,2,4000,2000,-2000,D2 +2 V -2\n";
+    assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{}", says(&output));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("9 valid as they were judged, 6 under policy 'minute'"), "{said}");
+    assert_eq!(good("show", &data, &["--format", "csv"]), before);
+    let again = replay();
+    assert!(!again.status.success() && says(&again).contains("is there already"));
+    // The shadow is a ledger that the audit finds other than the real one.
+    let mut audit = Command::new(BIN);
+    audit.args(["audit", "--archive"]).arg(&archive).arg("--store").arg(&shadow);
+    let output = audit.output().unwrap();
+    assert!(!output.status.success() && says(&output).contains("D2 1 instead of 0"));
+}

@@ -16,7 +16,7 @@ pub use shard::{groups_of, shard_of};
 use crate::hash::Identity;
 use crate::keys::KeyTable;
 use crate::planted::{Bug, planted};
-use crate::policy::Timeline;
+use crate::policy::{Policy, Timeline};
 use crate::record::Header;
 use crate::stage::event::Event;
 use crate::stage::parse::{Chunk, parse};
@@ -107,6 +107,11 @@ impl Fold {
             totals: Totals::default(),
             spare: Vec::new(),
         }
+    }
+
+    /// As [`Fold::new`], with another policy in the place of the default one.
+    pub fn under(header: &Header, shards: usize, policy: Policy) -> Fold {
+        Fold { timeline: Timeline::of(policy), ..Fold::new(header, shards) }
     }
 
     /// Remembers from now on which rows change, for [`Fold::take_touched`].

@@ -17,7 +17,7 @@ mod saver;
 pub use config::{EngineConfig, EngineParts, NeededFrom, PublishMode};
 pub use outbox::Outbox;
 pub use parallel::Threads;
-pub use refold::{FinalVerdict, RefoldSink, RefoldSummary, refold};
+pub use refold::{FinalVerdict, RefoldSink, RefoldSummary, refold, refold_under};
 pub use restore::append_header;
 
 use crate::checkpoint::{CheckpointDir, CheckpointError, Runs};

@@ -5,9 +5,10 @@ use super::EngineError;
 use super::intake::Intake;
 use super::parallel::Threads;
 use super::restore::header_of;
-use crate::log::EventLog;
+use crate::log::{EventLog, LogError, ReadOnlyLog, RecordBatch};
 use click_core::fold::{Effects, Fold};
-use click_core::policy::Timeline;
+use click_core::policy::{Policy, Timeline};
+use click_core::record::{Header, Kind, Record};
 use click_core::row::Row;
 use click_core::stage::source::Verdict;
 use click_core::types::Millis;
@@ -53,13 +54,37 @@ pub fn refold(
     threads: usize,
     sink: &mut dyn RefoldSink,
 ) -> Result<RefoldSummary, EngineError> {
+    refold_with(log, Fold::new(&header_of(log), threads), threads, sink)
+}
+
+/// Folds everything as if `policy` had been in force from the beginning, whatever the log says of
+/// policies (SPEC §8).
+///
+/// # Errors
+/// If the policy is refused, or as [`refold`].
+pub fn refold_under(
+    log: &dyn EventLog,
+    policy: Policy,
+    threads: usize,
+    sink: &mut dyn RefoldSink,
+) -> Result<RefoldSummary, EngineError> {
+    policy.check().map_err(|error| EngineError::Mismatch(format!("policy: {error}")))?;
+    let fold = Fold::under(&header_of(log), threads, policy);
+    refold_with(&WithoutPolicies(log), fold, threads, sink)
+}
+
+fn refold_with(
+    log: &dyn EventLog,
+    mut fold: Fold,
+    threads: usize,
+    sink: &mut dyn RefoldSink,
+) -> Result<RefoldSummary, EngineError> {
     let start = (0..log.partitions()).find(|partition| log.range(*partition).start > 0);
     if let Some(partition) = start {
         return Err(EngineError::Mismatch(format!(
             "partition {partition} no longer has its first records: use the archive"
         )));
     }
-    let mut fold = Fold::new(&header_of(log), threads);
     let pool =
         Threads::new(threads).map_err(|source| EngineError::Io { what: "threads", source })?;
     let mut intake = Intake::new(log.partitions(), STEP_BYTES);
@@ -84,5 +109,38 @@ fn summary(fold: &Fold) -> RefoldSummary {
         gaps: fold.gaps(),
         arriving: fold.arriving(),
         timeline: fold.timeline().clone(),
+    }
+}
+
+/// A log whose policy records are ticks: their time counts, nothing else.
+struct WithoutPolicies<'a>(&'a dyn EventLog);
+
+impl ReadOnlyLog for WithoutPolicies<'_> {
+    fn header(&self) -> Header {
+        header_of(self.0)
+    }
+
+    fn end(&self, partition: u32) -> u64 {
+        self.0.range(partition).end
+    }
+
+    fn read_from(
+        &self,
+        partition: u32,
+        from: u64,
+        max_bytes: usize,
+        batch: &mut RecordBatch,
+    ) -> Result<(), LogError> {
+        let mut read = RecordBatch::default();
+        self.0.read(partition, from, max_bytes, &mut read)?;
+        for (offset, time, payload) in read.iter() {
+            match Record::decode(payload) {
+                Ok(record) if matches!(record.kind, Kind::Policy(_)) => {
+                    batch.push(offset, time, &Record { kind: Kind::Tick, ..record }.to_bytes());
+                }
+                _ => batch.push(offset, time, payload),
+            }
+        }
+        Ok(())
     }
 }

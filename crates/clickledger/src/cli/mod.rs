@@ -13,6 +13,7 @@ mod privacy;
 mod progress;
 mod replay;
 mod rows;
+mod shadow;
 mod show;
 mod table;
 pub mod verdicts;

@@ -1,6 +1,6 @@
 //! `clickledger policy add`: a new policy as a record of the log (SPEC §8).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
@@ -52,8 +52,7 @@ struct PolicyFile {
 pub fn run(args: &PolicyArgs) -> Result<()> {
     let Action::Add { data, file } = &args.action;
     let context = || format!("policy {}", file.display());
-    let text = std::fs::read_to_string(file).with_context(context)?;
-    let policy = parse(&text).with_context(context)?;
+    let policy = read(file)?;
     let log = DataDir::new(data).open_log().context("the log must not be in use by a server")?;
     let kind = Kind::Policy(policy.clone());
     let record = Record { sent_at: None, transport: None, previous: None, kind };
@@ -64,6 +63,13 @@ pub fn run(args: &PolicyArgs) -> Result<()> {
     let from = policy.effective_from.max(earliest);
     out::line(format_args!("policy '{}' is in force from {} ms", policy.policy_id, from.0));
     Ok(())
+}
+
+/// The policy that a file holds.
+pub(super) fn read(file: &Path) -> Result<Policy> {
+    let context = || format!("policy {}", file.display());
+    let text = std::fs::read_to_string(file).with_context(context)?;
+    parse(&text).with_context(context)
 }
 
 fn parse(text: &str) -> Result<Policy> {

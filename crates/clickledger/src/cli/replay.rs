@@ -9,22 +9,37 @@ use click_engine::archive::restore_log;
 use click_engine::log::{EventLog, LogOptions};
 
 use super::data::{DataDir, threads};
-use super::{archive, progress};
+use super::table::Format;
+use super::{archive, policy, progress, shadow};
 use crate::out;
 
-/// Write log and ledger again from the archive, where both are lost.
+/// Write log and ledger again from the archive, where both are lost; or see what another policy would
+/// have made of it.
 ///
-/// The log has the same identity, records and times as the lost one, so that a server can go on
+/// With `--data`, the log has the same identity, records and times as the lost one, so that a server can go on
 /// with it. What the archive had not yet, about the last second or minute, is not in it: trackers
 /// that still have it send it again.
+///
+/// With `--policy`, everything is folded as if that policy had been in force from the beginning, and
+/// what would be different is printed by advertiser, in clicks and in millionths of the currency. No
+/// ledger is touched but the one that `--shadow` makes.
 #[derive(Args, Debug)]
 pub struct ReplayArgs {
     /// The archive.
     #[arg(long, value_name = "DIR")]
     archive: PathBuf,
     /// Data directory to be made; it must not hold a log.
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "policy")]
+    data: Option<PathBuf>,
+    /// A policy, as `policy add` takes it; its `effective_from` has no say.
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    policy: Option<PathBuf>,
+    /// Where the ledger under that policy is left, to be read with sqlite3.
+    #[arg(long, value_name = "FILE", requires = "policy")]
+    shadow: Option<PathBuf>,
+    /// Form of the differences.
+    #[arg(long, value_enum, default_value_t = Format::Table, requires = "policy")]
+    format: Format,
     /// Threads of the fold [default: all cores]; changes no result.
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     threads: usize,
@@ -32,9 +47,16 @@ pub struct ReplayArgs {
 
 /// Runs the command.
 pub fn run(args: &ReplayArgs) -> Result<()> {
-    let data = DataDir::new(&args.data);
+    if let Some(policy) = &args.policy {
+        let policy = policy::read(policy)?;
+        let archive = archive::read(&args.archive)?.into_log();
+        let how = (args.format, threads(args.threads));
+        return shadow::run(&archive, &policy, args.shadow.as_deref(), how);
+    }
+    let Some(data) = &args.data else { bail!("name a data directory or a policy") };
+    let data = DataDir::new(data);
     if data.log().is_dir() {
-        bail!("{} holds a log already: name another directory", args.data.display());
+        bail!("{} holds a log already: name another directory", data.root().display());
     }
     let archive = archive::read(&args.archive)?.into_log();
     data.create()?;
