@@ -15,6 +15,7 @@ mod objects;
 mod reader;
 mod rebuild;
 mod span;
+mod stored;
 mod table;
 mod verdicts;
 
@@ -24,6 +25,8 @@ pub use manifest::{FileEntry, Manifest, Range};
 pub use objects::{DiskObjects, Objects};
 pub use reader::{Archive, ArchiveLog};
 pub use rebuild::restore_log;
+pub use stored::{DATASETS, StoredTable};
+pub use table::Cell;
 
 use click_core::record::Record;
 use click_core::stage::sequence::fold_time;
