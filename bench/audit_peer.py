@@ -1,7 +1,7 @@
 """Peer of the audit: DuckDB runs docs/audit.sql over an archive, on all cores.
 
-Only the audit is measured. Prints one JSON object with CPU and wall seconds and the counts that both
-sides compare.
+Only the audit is measured. Prints one JSON object with CPU and wall seconds and the counts that
+both sides compare.
 """
 
 import json
@@ -18,7 +18,8 @@ def main() -> None:
     database = audit.audited(sys.argv[2])
     cpu, wall = time.process_time() - cpu, time.monotonic() - wall
     names = ["pending", "verdicts", "differences"]
-    counts = dict(zip(names, database.execute(f"SELECT {', '.join(names)} FROM summary").fetchone()))
+    summary = database.execute(f"SELECT {', '.join(names)} FROM summary").fetchone()
+    counts = dict(zip(names, summary))
     # Those that are known as of W, as the ledger counts them.
     (counts["clicks"],) = database.execute("SELECT count(*) FROM counted").fetchone()
     by_class = database.execute("SELECT class, count(*) FROM verdicts GROUP BY class").fetchall()

@@ -1,5 +1,5 @@
-//! Contenders that do the same work in turns, each in processes of its own, and are believed only if
-//! all come to the same answer.
+//! Contenders that do the same work in turns, each in processes of its own, and are believed only
+//! if all come to the same answer.
 
 use crate::process::field;
 use crate::report::{Figure, progress};

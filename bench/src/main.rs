@@ -42,7 +42,8 @@ pub struct Settings {
     /// Rounds; each runs every contender twice, forth and back (ABBA). Default 2, quick 1.
     #[arg(long, global = true)]
     rounds: Option<usize>,
-    /// Clicks of the fold and memory parts; a fifth of them are archived. Default 10 million, quick 200,000.
+    /// Clicks of the fold and memory parts, five times those of the archive part. Default 10
+    /// million, quick 200,000.
     #[arg(long, global = true)]
     clicks: Option<u64>,
     /// Seconds of one run of a server. Default 5, quick 1; of latency 20, quick 2.
