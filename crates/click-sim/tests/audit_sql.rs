@@ -2,7 +2,6 @@
 //! comes to the verdicts and rows of the reference, to the unit and to the byte.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(clippy::print_stdout, reason = "says what it compared")]
 
 use std::collections::BTreeMap;
 use std::io::Write as _;

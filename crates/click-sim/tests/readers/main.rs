@@ -2,7 +2,6 @@
 //! archive's own reader does, by the lines that `docs/formats/archive.md` tells people to write.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(clippy::print_stdout, reason = "says what it compared, or why not")]
 
 mod extremes;
 
