@@ -84,9 +84,24 @@ fn own(archive: &Archive, objects: &dyn Objects, dataset: &str) -> String {
     names + &rows.into_iter().map(|(_, row)| row).collect::<String>()
 }
 
+/// Spark runs on a JVM.
+#[expect(clippy::print_stdout, reason = "a test says why it skips")]
+fn has_java() -> bool {
+    let out = Command::new("java").arg("-version").output();
+    let found = out.is_ok_and(|out| out.status.success());
+    if !found {
+        assert!(std::env::var_os("CLICKTEST_CI").is_none(), "no java is installed");
+        println!("skipped: no java is installed");
+    }
+    found
+}
+
 /// Has a reader write all that is asked for: by line an archive, a dataset, and where to.
 fn read_with(reader: &str, asked: &str, dir: &Path) -> bool {
     let Some(python) = python_with(reader) else { return false };
+    if reader == "pyspark" && !has_java() {
+        return false;
+    }
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut command = Command::new(python);
     command.arg(here.join("tests/readers/print_rows.py"));
