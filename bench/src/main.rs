@@ -6,6 +6,7 @@
 //! process id.
 
 mod clicks;
+mod contend;
 mod machine;
 mod measure;
 mod parts;
@@ -41,7 +42,8 @@ pub struct Settings {
     /// Rounds; each runs every contender twice, forth and back (ABBA). Default 2, quick 1.
     #[arg(long, global = true)]
     rounds: Option<usize>,
-    /// Clicks of the fold and memory parts. Default 10 million, quick 200,000.
+    /// Clicks of the fold and memory parts, five times those of the archive part. Default 10
+    /// million, quick 200,000.
     #[arg(long, global = true)]
     clicks: Option<u64>,
     /// Seconds of one run of a server. Default 5, quick 1; of latency 20, quick 2.
@@ -80,6 +82,8 @@ enum Bench {
     Batch,
     /// Click to visible on the stream, at 2,000 clicks a second.
     Latency,
+    /// The archive's Parquet beside pyarrow, the audit beside DuckDB.
+    Archive,
     /// Limits of the machine alone.
     Machine,
     /// Very many clicks through log and engine.
@@ -102,6 +106,7 @@ fn main() -> Result<()> {
         Bench::Http => parts::http::run(settings, &mut report)?,
         Bench::Batch => parts::batch::run(settings, &mut report)?,
         Bench::Latency => parts::latency::run(settings, &mut report)?,
+        Bench::Archive => parts::archive::run(settings, &mut report)?,
         Bench::Machine => parts::limits::run(settings, &mut report)?,
         Bench::Billion(billion) => parts::billion::run(&billion, &mut report)?,
     }
@@ -112,13 +117,14 @@ fn main() -> Result<()> {
 /// A part that fails is reported; the others go on.
 fn all(settings: &Settings, report: &mut Report) -> Result<()> {
     type Part = fn(&Settings, &mut Report) -> Result<()>;
-    let parts: [(&str, Part); 6] = [
+    let parts: [(&str, Part); 7] = [
         ("machine", parts::limits::run),
         ("fold", parts::fold::run),
         ("memory", parts::memory::run),
         ("http", parts::http::run),
         ("batch", parts::batch::run),
         ("latency", parts::latency::run),
+        ("archive", parts::archive::run),
     ];
     for (name, part) in parts {
         if let Err(error) = part(settings, report) {

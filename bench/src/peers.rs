@@ -3,10 +3,13 @@
 
 mod duckdb;
 mod nginx;
+mod pyarrow;
+mod python;
 mod redis;
 mod wrk;
 
 pub use duckdb::{DuckDb, write_parquet};
 pub use nginx::Nginx;
+pub use pyarrow::PyArrow;
 pub use redis::bytes_per_key;
 pub use wrk::Wrk;

@@ -37,7 +37,7 @@ const TOOLS: [Tool; 11] = [
     Tool {
         questions: &["python3 -m ensurepip --version"],
         packages: &["python3-venv"],
-        needed_for: "the audit in SQL",
+        needed_for: "the audit in SQL and the archive's readers",
     },
     Tool {
         questions: &["go version"],
@@ -47,7 +47,7 @@ const TOOLS: [Tool; 11] = [
     Tool {
         questions: &["javac -version"],
         packages: &["default-jdk-headless"],
-        needed_for: "the Java link snippet",
+        needed_for: "the Java link snippet and Spark",
     },
     Tool {
         questions: &["openssl version"],
@@ -76,14 +76,15 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         packages(root, &missing)?;
     }
     node_modules(root)?;
-    duckdb(root)?;
+    python_packages(root)?;
     check(root)?;
     println!("everything the tests need is installed");
     Ok(())
 }
 
-/// The version of DuckDB that the tests and the benchmarks run.
-const DUCKDB: &str = "2.0.0";
+/// Packages of PyPI that tests and benchmarks call, in the versions that they were written for.
+const PYTHON_PACKAGES: [(&str, &str); 3] =
+    [("duckdb", "2.0.0"), ("pyarrow", "26.0.1"), ("pyspark", "4.2.0")];
 
 /// An error that names every tool that is not there.
 pub(crate) fn check(root: &Path) -> Result<()> {
@@ -92,9 +93,9 @@ pub(crate) fn check(root: &Path) -> Result<()> {
         .filter(|tool| !present(root, tool))
         .map(|tool| format!("  {} (for {})", tool.packages.join(", "), tool.needed_for))
         .collect();
-    if !has_duckdb(&duckdb_dir()?.join("bin/python")) {
-        missing.push("  duckdb of PyPI (for the audit in SQL)".to_owned());
-    }
+    let python = python_dir()?.join("bin/python");
+    let absent = PYTHON_PACKAGES.iter().filter(|(name, _)| !has_module(&python, name));
+    missing.extend(absent.map(|(name, _)| format!("  {name} of PyPI (for reading the archive)")));
     if !missing.is_empty() {
         bail!("not installed:\n{}\nrun `cargo xtask setup` as root", missing.join("\n"));
     }
@@ -149,31 +150,35 @@ fn node_modules(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// DuckDB from PyPI, in an environment of its own under the build directory; the benchmarks use
-/// the same one.
-fn duckdb(root: &Path) -> Result<()> {
-    let dir = duckdb_dir()?;
+/// Readers of the archive from PyPI, in an environment of their own under the build directory; the
+/// benchmarks use the same one.
+fn python_packages(root: &Path) -> Result<()> {
+    let dir = python_dir()?;
     let python = dir.join("bin/python");
-    if has_duckdb(&python) {
+    let missing: Vec<String> = PYTHON_PACKAGES
+        .iter()
+        .filter(|(name, _)| !has_module(&python, name))
+        .map(|(name, version)| format!("{name}=={version}"))
+        .collect();
+    if missing.is_empty() {
         return Ok(());
     }
-    println!("installing duckdb {DUCKDB} into {}", dir.display());
+    println!("installing {} into {}", missing.join(", "), dir.display());
     let make = Command::new("python3").args(["-m", "venv"]).arg(&dir).current_dir(root).status()?;
     ensure!(make.success(), "`python3 -m venv` failed: {make}");
-    let package = format!("duckdb=={DUCKDB}");
-    let install =
-        Command::new(&python).args(["-m", "pip", "install", "--quiet", &package]).status()?;
-    ensure!(install.success(), "`pip install {package}` failed: {install}");
+    let pip = ["-m", "pip", "install", "--quiet", "--no-cache-dir"];
+    let install = Command::new(&python).args(pip).args(&missing).status()?;
+    ensure!(install.success(), "`pip install {}` failed: {install}", missing.join(" "));
     Ok(())
 }
 
-fn has_duckdb(python: &Path) -> bool {
-    let out = Command::new(python).args(["-c", "import duckdb"]).output();
+fn has_module(python: &Path, name: &str) -> bool {
+    let out = Command::new(python).args(["-c", &format!("import {name}")]).output();
     out.is_ok_and(|out| out.status.success())
 }
 
-/// In the build directory that this program is in.
-fn duckdb_dir() -> Result<PathBuf> {
+/// In the build directory that this program is in; named after the first package that it held.
+fn python_dir() -> Result<PathBuf> {
     let program = std::env::current_exe()?;
     let target = program.ancestors().nth(2).context("xtask is not in a build directory")?;
     Ok(target.join("bench-data/duckdb"))

@@ -2,38 +2,18 @@
 //! and the machine's random updates. Believed only if all three count the same clicks.
 
 use crate::Settings;
+use crate::contend::{Contender, compete};
 use crate::machine::updates_per_second;
 use crate::peers::{DuckDb, write_parquet};
-use crate::process::{data_dir, field, output, worker};
+use crate::process::{data_dir, output, worker};
 use crate::report::{Figure, Line, Report, progress};
-use crate::stats::{Samples, in_turns};
-use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use anyhow::{Context, Result};
 use std::path::Path;
 use std::time::Duration;
 
 const PART: &str = "fold";
 /// All rows must still be open at the end, so that they can be compared: less than `seal_after`.
 const LONGEST_LOG_SECONDS: u64 = 600;
-
-/// One contender: how it is run, and its CPU-seconds.
-struct Contender<'a> {
-    name: &'static str,
-    run: Box<dyn Fn() -> Result<Value> + 'a>,
-    cpu: Samples,
-    rate: Samples,
-}
-
-impl<'a> Contender<'a> {
-    fn new(name: &'static str, run: impl Fn() -> Result<Value> + 'a) -> Contender<'a> {
-        let (cpu, rate) = (Samples::default(), Samples::default());
-        Contender { name, run: Box::new(run), cpu, rate }
-    }
-
-    fn figure(&self) -> Figure {
-        Figure::with_cpu(self.name, self.rate.clone(), self.cpu.clone())
-    }
-}
 
 /// Prepares the clicks in three forms, then lets the contenders run in turns.
 pub fn run(settings: &Settings, report: &mut Report) -> Result<()> {
@@ -53,16 +33,16 @@ pub fn run(settings: &Settings, report: &mut Report) -> Result<()> {
         }
         Err(error) => report.skip(format!("DuckDB: {error:#}")),
     }
-    let mut wall = Samples::default();
-    compete(settings, clicks, &mut contenders, &mut wall)?;
+    compete(PART, settings.rounds(), &mut contenders, "tally")?;
     let updates = (0..settings.rounds()).map(|_| updates_per_second(Duration::from_millis(500)));
     let updates = Figure::new("random 64-byte updates", updates.collect());
-    write_lines(report, &contenders, &updates, wall);
+    write_lines(report, &contenders, &updates, clicks);
     report.note(format!("fold: {clicks} clicks; all contenders counted the same rows"));
     Ok(())
 }
 
-fn prepare_log(dir: &Path, clicks: u64, rate: u64) -> Result<()> {
+/// Writes a log of made-up clicks into `dir`.
+pub fn prepare_log(dir: &Path, clicks: u64, rate: u64) -> Result<()> {
     let (dir, clicks, rate) = (path(dir)?, clicks.to_string(), rate.to_string());
     let args = ["write-log", "--dir", dir, "--clicks", &clicks, "--rate", &rate];
     output(&mut worker(None, &args)?)?;
@@ -82,48 +62,27 @@ fn ours<'a>(dir: &'a Path, clicks: u64, rate: u64) -> Result<Vec<Contender<'a>>>
     ])
 }
 
-/// Runs all in turns; all must give the same sums.
 #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
-fn compete(
-    settings: &Settings,
-    clicks: u64,
-    contenders: &mut [Contender<'_>],
-    wall: &mut Samples,
-) -> Result<()> {
-    let mut expected: Option<Value> = None;
-    for index in in_turns(contenders.len(), settings.rounds()) {
-        let contender = &mut contenders[index];
-        let answer = (contender.run)()?;
-        let cpu = field(&answer, "cpu")?;
-        progress(&format!("fold: {}: {cpu:.2} CPU-seconds", contender.name));
-        let tally = &answer["tally"];
-        let first = expected.get_or_insert_with(|| tally.clone());
-        ensure!(first == tally, "{} counted {tally}, not {first}", contender.name);
-        contender.cpu.push(cpu);
-        contender.rate.push(clicks as f64 / cpu);
-        if index == 1 {
-            wall.push(clicks as f64 / field(&answer, "wall")?);
-        }
-    }
-    Ok(())
-}
-
-fn write_lines(report: &mut Report, contenders: &[Contender<'_>], updates: &Figure, wall: Samples) {
+fn write_lines(report: &mut Report, contenders: &[Contender<'_>], updates: &Figure, clicks: u64) {
+    let clicks = clicks as f64;
     let (ours, peers) = contenders.split_at(2);
     for contender in ours {
-        for other in peers.iter().map(Contender::figure).chain([updates.clone()]) {
+        let peers = peers.iter().map(|peer| peer.per_cpu(clicks));
+        for other in peers.chain([updates.clone()]) {
             report.line(Line {
                 part: PART,
-                what: contender.name.into(),
+                what: contender.name().into(),
                 unit: "clicks/CPU-s",
-                ours: contender.figure(),
+                ours: contender.per_cpu(clicks),
                 other: Some(other),
             });
         }
     }
-    report.alone(PART, "from the embedded log, by the clock", "clicks/s", wall);
+    let by_the_clock = contenders[1].by_the_clock(clicks).value;
+    report.alone(PART, "from the embedded log, by the clock", "clicks/s", by_the_clock);
 }
 
-fn path(path: &Path) -> Result<&str> {
+/// As a word of a command line.
+pub fn path(path: &Path) -> Result<&str> {
     path.to_str().context("the build directory's name is not UTF-8")
 }

@@ -1,6 +1,7 @@
 //! The parts of the table: each sets up its contenders, lets them run in turns and writes its
 //! lines. Measures nothing itself.
 
+pub mod archive;
 pub mod batch;
 pub mod billion;
 pub mod fold;

@@ -1,10 +1,9 @@
-//! DuckDB from PyPI in an environment of its own under the build directory, and the Parquet file
-//! that it reads.
+//! DuckDB, and the Parquet file that it reads.
 
+use super::python::python_with;
 use crate::clicks::Clicks;
-use crate::process::{data_dir, find, output};
-use crate::report::progress;
-use anyhow::{Context, Result, ensure};
+use crate::process::output;
+use anyhow::{Context, Result};
 use arrow_array::builder::{StringBuilder, UInt64Builder};
 use arrow_array::{ArrayRef, RecordBatch};
 use parquet::arrow::ArrowWriter;
@@ -19,6 +18,7 @@ use std::sync::Arc;
 /// The version that the figures of the documentation are of.
 const VERSION: &str = "2.0.0";
 const SCRIPT: &str = include_str!("../../duckdb_peer.py");
+const AUDIT: &str = include_str!("../../audit_peer.py");
 /// Rows of a row group.
 const GROUP: u64 = 1 << 17;
 
@@ -30,34 +30,19 @@ pub struct DuckDb {
 impl DuckDb {
     /// Finds it, or installs it once.
     pub fn prepare() -> Result<DuckDb> {
-        let dir = data_dir()?.join("duckdb");
-        let python = dir.join("bin/python");
-        let has_it = |python: &Path| {
-            let check = Command::new(python).args(["-c", "import duckdb"]).output();
-            check.is_ok_and(|out| out.status.success())
-        };
-        if !has_it(&python) {
-            let system = find("python3").context("no python3: install it with its venv module")?;
-            progress("installing DuckDB from PyPI");
-            run(Command::new(system).args(["-m", "venv"]).arg(&dir))?;
-            let package = format!("duckdb=={VERSION}");
-            run(Command::new(&python).args(["-m", "pip", "install", "--quiet", &package]))?;
-        }
-        Ok(DuckDb { python })
+        Ok(DuckDb { python: python_with("duckdb", VERSION)? })
+    }
+
+    /// The audit in SQL of an archive, in a process of its own.
+    pub fn audit(&self, archive: &Path) -> Result<Value> {
+        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+        output(Command::new(&self.python).args(["-c", AUDIT]).arg(docs).arg(archive))
     }
 
     /// One query over the file, in a process of its own.
     pub fn query(&self, file: &Path) -> Result<Value> {
         output(Command::new(&self.python).args(["-c", SCRIPT]).arg(file))
     }
-}
-
-fn run(command: &mut Command) -> Result<()> {
-    let name = format!("{:?}", command.get_program());
-    let out = command.output().with_context(|| name.clone())?;
-    let said = String::from_utf8_lossy(&out.stderr);
-    ensure!(out.status.success(), "{name} failed: {}", said.lines().last().unwrap_or_default());
-    Ok(())
 }
 
 /// The same clicks as those of the fold, with the columns that the query needs.

@@ -2,6 +2,7 @@
 //! Each prints one JSON object. Not for people.
 
 mod answer;
+pub mod archive;
 mod batches;
 pub mod engine;
 mod fold;
@@ -31,6 +32,12 @@ pub enum Worker {
     WriteLog(engine::LogArgs),
     /// Folds a log with the engine.
     Engine(engine::LogArgs),
+    /// Archives a log.
+    Archive(archive::ArchiveArgs),
+    /// Encodes an archive's files again.
+    Encode(archive::ArchiveArgs),
+    /// Audits an archive.
+    Audit(archive::ArchiveArgs),
     /// A tracker with its log and, if asked, its engine and store.
     Server(server::ServerArgs),
     /// Answers every piece of bytes with the same response.
@@ -55,6 +62,9 @@ impl Worker {
             Worker::Fold(args) => say(&fold::run(args)),
             Worker::WriteLog(args) => say(&engine::write_log(args)?),
             Worker::Engine(args) => say(&engine::run(args)?),
+            Worker::Archive(args) => say(&archive::write(args)?),
+            Worker::Encode(args) => say(&archive::encode(args)?),
+            Worker::Audit(args) => say(&archive::check(args)?),
             Worker::Server(args) => server::run(args),
             Worker::Answer => answer::run(),
             Worker::Batches(args) => say(&batches::run(args)?),

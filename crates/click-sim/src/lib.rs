@@ -12,5 +12,6 @@ pub mod check;
 pub mod fuzz;
 pub mod generate;
 pub mod given_log;
+pub mod python;
 pub mod reference;
 pub mod world;

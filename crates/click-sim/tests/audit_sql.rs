@@ -2,7 +2,6 @@
 //! comes to the verdicts and rows of the reference, to the unit and to the byte.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(clippy::print_stdout, reason = "says what it compared, or why not")]
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -20,6 +19,7 @@ use click_engine::log::ManualClock;
 use click_sim::bridge::{self, give_source_keys};
 use click_sim::generate::{GeneratorConfig, generate};
 use click_sim::given_log::GivenLog;
+use click_sim::python::python_with;
 use click_sim::reference::{PlainPayload, PlainRecord, PlainRow, Reference};
 
 /// 17 and 22 are there for bursts that span a second and no more, 24 for rows that are all pending.
@@ -54,22 +54,6 @@ duckdb.execute('''UPDATE t SET class = 'G9', reasons = 'G9'
     WHERE "offset" = (SELECT min("offset") FROM t)''')
 duckdb.execute(f"COPY (FROM t ORDER BY \"offset\") TO '{name}' (FORMAT parquet)")
 "#;
-
-/// A Python that has DuckDB: the system's, or the one that `cargo xtask setup` makes.
-fn python() -> Option<PathBuf> {
-    let program = std::env::current_exe().unwrap();
-    let own = program.ancestors().nth(3).unwrap().join("bench-data/duckdb/bin/python");
-    let has_it = |python: &PathBuf| {
-        let out = Command::new(python).args(["-c", "import duckdb"]).output();
-        out.is_ok_and(|out| out.status.success())
-    };
-    let found = [own, PathBuf::from("python3")].into_iter().find(has_it);
-    if found.is_none() {
-        assert!(std::env::var_os("CLICKTEST_CI").is_none(), "no Python with duckdb is installed");
-        println!("skipped: no Python with duckdb is installed");
-    }
-    found
-}
 
 fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs")
@@ -216,7 +200,7 @@ fn in_the_midst(records: &[PlainRecord], reference: &Reference) -> u64 {
 
 #[test]
 fn sql_comes_to_the_same() {
-    let Some(python) = python() else { return };
+    let Some(python) = python_with("duckdb") else { return };
     let root = tempfile::tempdir().unwrap();
     let (mut archives, mut input) = (Vec::new(), String::new());
     for seed in SEEDS {

@@ -18,6 +18,7 @@ mod rebuild;
 mod revision;
 mod rewrite;
 mod span;
+mod stored;
 mod table;
 mod verdicts;
 
@@ -29,6 +30,8 @@ pub use reader::{Archive, ArchiveLog};
 pub use rebuild::restore_log;
 pub use revision::Revision;
 pub use rewrite::{Erased, Truncated, erase_user, truncate_addresses};
+pub use stored::{DATASETS, StoredTable};
+pub use table::Cell;
 
 use click_core::record::Record;
 use click_core::stage::sequence::fold_time;

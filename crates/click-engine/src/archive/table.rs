@@ -102,21 +102,31 @@ impl Table {
 
     /// The table as a Parquet file; `looked_up` has a bloom filter.
     pub(super) fn into_parquet(self, looked_up: Option<&str>) -> Result<Vec<u8>, String> {
-        let fields: Vec<Field> = self
-            .columns
-            .iter()
-            .map(|(name, kind)| Field::new(*name, data_type(*kind), true))
-            .collect();
-        let schema = Arc::new(Schema::new(fields));
         let arrays: Vec<ArrayRef> = self.builders.into_iter().map(Builder::finish).collect();
-        let batch = RecordBatch::try_new(schema.clone(), arrays).map_err(|e| e.to_string())?;
-        let mut bytes = Vec::new();
-        let mut writer = ArrowWriter::try_new(&mut bytes, schema, Some(properties(looked_up)))
-            .map_err(|e| e.to_string())?;
-        writer.write(&batch).map_err(|e| e.to_string())?;
-        writer.close().map_err(|e| e.to_string())?;
-        Ok(bytes)
+        let batch =
+            RecordBatch::try_new(schema(self.columns), arrays).map_err(|e| e.to_string())?;
+        to_parquet(self.columns, &[batch], looked_up)
     }
+}
+
+fn schema(columns: Columns) -> Arc<Schema> {
+    let field = |(name, kind): &(&str, Kind)| Field::new(*name, data_type(*kind), true);
+    Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
+}
+
+fn to_parquet(
+    columns: Columns,
+    batches: &[RecordBatch],
+    looked_up: Option<&str>,
+) -> Result<Vec<u8>, String> {
+    let (mut bytes, properties) = (Vec::new(), properties(looked_up));
+    let mut writer = ArrowWriter::try_new(&mut bytes, schema(columns), Some(properties))
+        .map_err(|e| e.to_string())?;
+    for batch in batches {
+        writer.write(batch).map_err(|e| e.to_string())?;
+    }
+    writer.close().map_err(|e| e.to_string())?;
+    Ok(bytes)
 }
 
 impl Builder {
@@ -154,8 +164,24 @@ fn properties(looked_up: Option<&str>) -> WriterProperties {
     properties.build()
 }
 
+/// A cell of any column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cell<'a> {
+    /// Unknown, or not of this kind of record.
+    Empty,
+    /// A whole number, not negative.
+    Int(u64),
+    /// Text, which may be empty.
+    Text(&'a str),
+    /// Bytes.
+    Bytes(&'a [u8]),
+    /// Yes or no.
+    Bool(bool),
+}
+
 /// Rows of a Parquet file, in order.
 pub(super) struct Rows {
+    columns: Columns,
     batches: Vec<RecordBatch>,
 }
 
@@ -181,11 +207,16 @@ impl Rows {
         }
         let reader = builder.with_batch_size(GROUP_ROWS).build().map_err(|e| e.to_string())?;
         let batches: Result<_, _> = reader.collect();
-        Ok(Rows { batches: batches.map_err(|e| e.to_string())? })
+        Ok(Rows { columns, batches: batches.map_err(|e| e.to_string())? })
     }
 
     pub(super) fn len(&self) -> usize {
         self.batches.iter().map(RecordBatch::num_rows).sum()
+    }
+
+    /// As the file that they were read from.
+    pub(super) fn to_parquet(&self, looked_up: Option<&str>) -> Result<Vec<u8>, String> {
+        to_parquet(self.columns, &self.batches, looked_up)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = RowReader<'_>> {
@@ -223,5 +254,15 @@ impl<'a> RowReader<'a> {
 
     pub(super) fn bool(&mut self) -> Option<bool> {
         Some(self.next()?.as_boolean().value(self.row))
+    }
+    /// The next cell, of a column of this kind.
+    pub(super) fn cell(&mut self, kind: Kind) -> Cell<'a> {
+        let cell = match kind {
+            Kind::Int => self.int().map(Cell::Int),
+            Kind::Text => self.text().map(Cell::Text),
+            Kind::Bytes => self.bytes().map(Cell::Bytes),
+            Kind::Bool => self.bool().map(Cell::Bool),
+        };
+        cell.unwrap_or(Cell::Empty)
     }
 }
