@@ -15,9 +15,9 @@ use crate::out;
 
 /// Write log and ledger again from the archive, where both are lost; or try another policy on it.
 ///
-/// With `--data`, the log has the same identity, records and times as the lost one, so that a server
-/// can go on with it. What the archive had not yet, about the last second or minute, is not in it:
-/// trackers that still have it send it again.
+/// With `--data`, the log has the same identity, records and times as the lost one, so that a
+/// server can go on with it. What the archive had not yet, about the last second or minute, is not
+/// in it: trackers that still have it send it again.
 ///
 /// With `--policy`, everything is folded as if that policy had been in force from the beginning,
 /// and what would be different is printed by advertiser, in clicks and in millionths of the
