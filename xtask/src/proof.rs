@@ -4,9 +4,9 @@ use crate::shell;
 use anyhow::{Context, Result};
 use std::path::Path;
 
-const RUN: &str = "cargo run --quiet --release --locked -p click-sim";
+const RUN: &str = "cargo run --quiet --release --locked -p click-sim --features full";
 /// A build of its own: no other has planted bugs.
-const RUN_PLANTED: &str = "cargo run --quiet --release --locked -p click-sim --features planted";
+const RUN_PLANTED: &str = "cargo run --quiet --release --locked -p click-sim --features full,planted";
 
 /// A build of its own, with a counter for each branch: the flags are those of cargo-fuzz, without
 /// a sanitizer. With a target named, build scripts and macros are left as they are.

@@ -4,6 +4,8 @@
 //! nothing; without either the message says what to install. Building and running the program
 //! itself needs none of this.
 
+mod s3_server;
+
 use crate::shell;
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
@@ -77,6 +79,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     }
     node_modules(root)?;
     duckdb(root)?;
+    s3_server::install(root, &own_dir("versitygw")?)?;
     check(root)?;
     println!("everything the tests need is installed");
     Ok(())
@@ -92,9 +95,10 @@ pub(crate) fn check(root: &Path) -> Result<()> {
         .filter(|tool| !present(root, tool))
         .map(|tool| format!("  {} (for {})", tool.packages.join(", "), tool.needed_for))
         .collect();
-    if !has_duckdb(&duckdb_dir()?.join("bin/python")) {
+    if !has_duckdb(&own_dir("duckdb")?.join("bin/python")) {
         missing.push("  duckdb of PyPI (for the audit in SQL)".to_owned());
     }
+    missing.extend(s3_server::missing(root, &own_dir("versitygw")?));
     if !missing.is_empty() {
         bail!("not installed:\n{}\nrun `cargo xtask setup` as root", missing.join("\n"));
     }
@@ -152,7 +156,7 @@ fn node_modules(root: &Path) -> Result<()> {
 /// DuckDB from PyPI, in an environment of its own under the build directory; the benchmarks use
 /// the same one.
 fn duckdb(root: &Path) -> Result<()> {
-    let dir = duckdb_dir()?;
+    let dir = own_dir("duckdb")?;
     let python = dir.join("bin/python");
     if has_duckdb(&python) {
         return Ok(());
@@ -172,11 +176,11 @@ fn has_duckdb(python: &Path) -> bool {
     out.is_ok_and(|out| out.status.success())
 }
 
-/// In the build directory that this program is in.
-fn duckdb_dir() -> Result<PathBuf> {
+/// Where a tool of the project's own is: in the build directory that this program is in.
+fn own_dir(tool: &str) -> Result<PathBuf> {
     let program = std::env::current_exe()?;
     let target = program.ancestors().nth(2).context("xtask is not in a build directory")?;
-    Ok(target.join("bench-data/duckdb"))
+    Ok(target.join("bench-data").join(tool))
 }
 
 fn changed(path: &Path) -> Option<std::time::SystemTime> {

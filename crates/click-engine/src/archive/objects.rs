@@ -10,7 +10,7 @@ use super::ArchiveError;
 use crate::disk::{Disk, LockMode, OpenMode, create_dir_durable, read_file, write_file_durable};
 
 /// Largest object that is read, bytes.
-const MAX_OBJECT_BYTES: u64 = 4 << 30;
+pub(super) const MAX_OBJECT_BYTES: u64 = 4 << 30;
 
 /// A store of objects. Names are paths with `/`.
 pub trait Objects: Send + Sync {
@@ -20,7 +20,8 @@ pub trait Objects: Send + Sync {
     /// If the store does not answer or refuses.
     fn put(&self, name: &str, bytes: &[u8]) -> Result<(), ArchiveError>;
 
-    /// Writes an object unless there is one of this name; whether it was written.
+    /// Writes an object unless there is one of this name; whether it was written. False may tell
+    /// of this very write, where its answer was lost and it was asked for again.
     ///
     /// # Errors
     /// As [`put`](Self::put).
