@@ -6,13 +6,12 @@ use std::process::{Command, ExitStatus, Stdio};
 use crate::results;
 
 /// With the features that `cargo xtask ci` builds, so that nothing is compiled again.
-const TEST: [&str; 11] = [
+const TEST: [&str; 10] = [
     "test",
     "--quiet",
     "--release",
     "--locked",
-    "-p",
-    "clickledger",
+    "--workspace",
     "--features",
     "full",
     "--test",

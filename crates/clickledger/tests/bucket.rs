@@ -15,7 +15,8 @@ const CLICKS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/clicks.csv
 
 fn run(server: &S3Server, args: &[&str]) -> (Output, String) {
     let output = Command::new(BIN).args(args).envs(server.settings()).output().unwrap();
-    let said = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes)).concat();
+    let said =
+        [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes)).concat();
     (output, said)
 }
 
