@@ -23,7 +23,7 @@ pub(super) fn install(root: &Path, dir: &Path) -> Result<()> {
         return Ok(());
     };
     println!("building {MODULE} into {}", dir.display());
-    let install = Command::new(&go)
+    let install = Command::new(go)
         .args(["install", MODULE])
         .env("GOBIN", dir.join("bin"))
         .env("GOTOOLCHAIN", "local")

@@ -52,10 +52,10 @@ pub(super) fn told(cloud: Cloud, error: &Error) -> String {
     let metadata = ["169.254.169.254", "metadata.google.internal", "/metadata/identity"];
     let advice = if metadata.iter().any(|place| said.contains(place)) {
         format!("there are no credentials; {}", settings(cloud))
-    } else if matches!(error, Error::PermissionDenied { .. } | Error::Unauthenticated { .. }) {
+    } else if is_refused(error, &said) {
         let rights = "which must be allowed to read, write, list and delete there";
         format!("access was refused; {}, {rights}", settings(cloud))
-    } else if matches!(error, Error::NotFound { .. }) {
+    } else if matches!(error, Error::NotFound { .. }) || is_no_bucket(&said) {
         "there is no such bucket; create it, or correct the URL".to_owned()
     } else if said.contains("URL scheme is not allowed") {
         format!("plain HTTP is refused unless {}ALLOW_HTTP is true", variables(cloud))
@@ -78,7 +78,24 @@ fn chain(error: &Error) -> String {
             said = format!("{said}: {text}");
         }
     }
-    said.split_whitespace().collect::<Vec<_>>().join(" ")
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    without_xml(&said).unwrap_or(said)
+}
+
+/// Of an answer in XML only its code and message.
+fn without_xml(said: &str) -> Option<String> {
+    let (before, xml) = said.split_once("<?xml")?;
+    let (_, code) = xml.split_once("<Code>")?;
+    let (code, rest) = code.split_once("</Code>")?;
+    let message = rest.split_once("<Message>").and_then(|(_, text)| text.split_once("</Message>"));
+    Some(format!("{before}{code}, {}", message.map_or("", |(text, _)| text)))
+}
+
+/// Lists do not come with a kind of error for it.
+fn is_refused(error: &Error, said: &str) -> bool {
+    matches!(error, Error::PermissionDenied { .. } | Error::Unauthenticated { .. })
+        || said.contains("403 Forbidden")
+        || said.contains("401 Unauthorized")
 }
 
 fn is_unanswered(error: &Error) -> bool {
