@@ -36,10 +36,13 @@ pub(crate) fn run(root: &Path, with_setup: bool) -> Result<()> {
     Ok(())
 }
 
-const CLIPPY: &str = "cargo clippy --release --workspace --all-targets --locked -- -D warnings";
-const DOC: &str = "cargo doc --release --workspace --no-deps --locked --document-private-items";
-const BUILD: &str = "cargo build --release --workspace --all-targets --locked";
-const TEST: &str = "cargo test --release --workspace --locked";
+/// One set of features for all of it, too: everything.
+const CLIPPY: &str = "cargo clippy --release --workspace --features full --all-targets --locked \
+    -- -D warnings";
+const DOC: &str = "cargo doc --release --workspace --features full --no-deps --locked \
+    --document-private-items";
+const BUILD: &str = "cargo build --release --workspace --features full --all-targets --locked";
+const TEST: &str = "cargo test --release --workspace --features full --locked";
 
 /// `cargo deny` judges the dependencies where it is installed; it takes minutes to build.
 fn deny(root: &Path) -> Result<()> {

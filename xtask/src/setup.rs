@@ -4,6 +4,8 @@
 //! nothing; without either the message says what to install. Building and running the program
 //! itself needs none of this.
 
+mod s3_server;
+
 use crate::shell;
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
@@ -77,6 +79,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     }
     node_modules(root)?;
     python_packages(root)?;
+    s3_server::install(root, &own_dir("versitygw")?)?;
     check(root)?;
     println!("everything the tests need is installed");
     Ok(())
@@ -93,9 +96,10 @@ pub(crate) fn check(root: &Path) -> Result<()> {
         .filter(|tool| !present(root, tool))
         .map(|tool| format!("  {} (for {})", tool.packages.join(", "), tool.needed_for))
         .collect();
-    let python = python_dir()?.join("bin/python");
+    let python = own_dir("duckdb")?.join("bin/python");
     let absent = PYTHON_PACKAGES.iter().filter(|(name, _)| !has_module(&python, name));
     missing.extend(absent.map(|(name, _)| format!("  {name} of PyPI (for reading the archive)")));
+    missing.extend(s3_server::missing(root, &own_dir("versitygw")?));
     if !missing.is_empty() {
         bail!("not installed:\n{}\nrun `cargo xtask setup` as root", missing.join("\n"));
     }
@@ -150,10 +154,10 @@ fn node_modules(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Readers of the archive from PyPI, in an environment of their own under the build directory; the
-/// benchmarks use the same one.
+/// Readers of the archive from PyPI, in an environment of their own under the build directory,
+/// named after the first package that it held; the benchmarks use the same one.
 fn python_packages(root: &Path) -> Result<()> {
-    let dir = python_dir()?;
+    let dir = own_dir("duckdb")?;
     let python = dir.join("bin/python");
     let missing: Vec<String> = PYTHON_PACKAGES
         .iter()
@@ -177,11 +181,11 @@ fn has_module(python: &Path, name: &str) -> bool {
     out.is_ok_and(|out| out.status.success())
 }
 
-/// In the build directory that this program is in; named after the first package that it held.
-fn python_dir() -> Result<PathBuf> {
+/// Where a tool of the project's own is: in the build directory that this program is in.
+fn own_dir(tool: &str) -> Result<PathBuf> {
     let program = std::env::current_exe()?;
     let target = program.ancestors().nth(2).context("xtask is not in a build directory")?;
-    Ok(target.join("bench-data/duckdb"))
+    Ok(target.join("bench-data").join(tool))
 }
 
 fn changed(path: &Path) -> Option<std::time::SystemTime> {

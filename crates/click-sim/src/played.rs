@@ -5,8 +5,19 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use crate::results;
 
-const TEST: &[&str] =
-    &["test", "--quiet", "--release", "--locked", "-p", "clickledger", "--test", "faults", "--"];
+/// With the features that `cargo xtask ci` builds, so that nothing is compiled again.
+const TEST: [&str; 10] = [
+    "test",
+    "--quiet",
+    "--release",
+    "--locked",
+    "--workspace",
+    "--features",
+    "full",
+    "--test",
+    "faults",
+    "--",
+];
 
 /// Runs tests of `faults` with more arguments and settings; every line is shown, and heard.
 ///

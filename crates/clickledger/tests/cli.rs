@@ -37,6 +37,23 @@ fn exit_codes_tell_what_kind_of_wrong_it_is() {
 }
 
 #[test]
+fn an_archive_is_where_this_program_can_write() {
+    let archive_at = |url: &str, code, says: &str| {
+        check(&["serve", "--set", &format!("archive.url={url}"), "--print-config"], code, says);
+    };
+    archive_at("/a/b", 0, "url = \"/a/b\"");
+    archive_at("ftp://host/a", 1, "flag --set archive.url: key 'archive.url'");
+    archive_at("https://host/a", 1, "write a directory, file:///DIR, s3://BUCKET/PREFIX");
+    let (code, says) = match cfg!(feature = "clouds") {
+        true => (0, "url = \"s3://bucket/a\""),
+        false => (1, "cargo build --release -p clickledger --features clouds"),
+    };
+    archive_at("s3://bucket/a", code, says);
+    check(&["audit", "--archive", "s3:///a"], 2, "names no bucket");
+    check(&["audit", "--archive", "a", "--store", "other://a"], 2, "or sqlite:FILE");
+}
+
+#[test]
 fn links_are_minted_and_keys_are_shown_once() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().to_str().unwrap();

@@ -90,6 +90,8 @@ pub struct Archiver {
     verdicts: Vec<Verdict>,
     /// The span has any up to the target.
     has_records: bool,
+    /// The span ends at the target, whatever comes: files of it may be written already.
+    is_ending: bool,
 }
 
 impl Archiver {
@@ -133,6 +135,7 @@ impl Archiver {
             ends: None,
             verdicts: Vec::new(),
             has_records: false,
+            is_ending: false,
         };
         Ok(archiver)
     }
@@ -274,7 +277,8 @@ impl Archiver {
 
     /// Everything below the target is final: the span ends here, or goes on for another interval.
     fn end_span(&mut self) -> Result<Progress, ArchiveError> {
-        if self.is_end()? {
+        self.is_ending = self.is_ending || self.is_end()?;
+        if self.is_ending {
             self.publish()?;
         } else {
             let next = match self.ends.take() {
@@ -370,6 +374,7 @@ impl Archiver {
             ranges: manifest.ranges,
             is_named: false,
         };
+        self.is_ending = false;
         self.verdicts.clear();
         Ok(())
     }

@@ -9,7 +9,10 @@
 mod archiver;
 mod audit;
 mod clicks;
+#[cfg(feature = "clouds")]
+mod clouds;
 mod files;
+mod location;
 mod manifest;
 mod objects;
 mod personal;
@@ -24,6 +27,9 @@ mod verdicts;
 
 pub use archiver::{ArchiveConfig, ArchiveParts, Archived, Archiver, Progress};
 pub use audit::{Audit, Difference, audit};
+#[cfg(feature = "clouds")]
+pub use clouds::CloudObjects;
+pub use location::{BucketUrl, Cloud, Location};
 pub use manifest::{FileEntry, Manifest, Range};
 pub use objects::{DiskObjects, Objects};
 pub use reader::{Archive, ArchiveLog};

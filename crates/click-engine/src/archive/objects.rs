@@ -5,12 +5,19 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::ArchiveError;
-use crate::disk::{Disk, LockMode, OpenMode, create_dir_durable, read_file, write_file_durable};
+use crate::disk::{
+    Disk, DiskLock, LockMode, OpenMode, create_dir_durable, read_file, write_file_durable,
+};
 
 /// Largest object that is read, bytes.
-const MAX_OBJECT_BYTES: u64 = 4 << 30;
+pub(super) const MAX_OBJECT_BYTES: u64 = 4 << 30;
+/// Longest wait for another writer.
+const LOCKED: Duration = Duration::from_secs(10);
+/// Time between two looks whether it is done.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// A store of objects. Names are paths with `/`.
 pub trait Objects: Send + Sync {
@@ -20,7 +27,8 @@ pub trait Objects: Send + Sync {
     /// If the store does not answer or refuses.
     fn put(&self, name: &str, bytes: &[u8]) -> Result<(), ArchiveError>;
 
-    /// Writes an object unless there is one of this name; whether it was written.
+    /// Writes an object unless there is one of this name; whether it was written. False may tell
+    /// of this very write, where its answer was lost and it was asked for again.
     ///
     /// # Errors
     /// As [`put`](Self::put).
@@ -69,6 +77,19 @@ impl DiskObjects {
         write_file_durable(&*self.disk, &path, bytes)
     }
 
+    /// Waits for other writers, who hold it while they write one object.
+    fn lock(&self) -> std::io::Result<Box<dyn DiskLock>> {
+        let (path, begun) = (self.root.join("LOCK"), Instant::now());
+        loop {
+            match self.disk.lock(&path, LockMode::Exclusive) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock && begun.elapsed() < LOCKED => {
+                    std::thread::sleep(PAUSE);
+                }
+                done => return done,
+            }
+        }
+    }
+
     /// Files below a directory; what cannot be listed is a file.
     fn collect(&self, name: &str, into: &mut Vec<String>) {
         match self.disk.list(&self.root.join(name)) {
@@ -89,8 +110,7 @@ impl Objects for DiskObjects {
 
     fn put_new(&self, name: &str, bytes: &[u8]) -> Result<bool, ArchiveError> {
         create_dir_durable(&*self.disk, &self.root).map_err(failed(name))?;
-        let lock = self.root.join("LOCK");
-        let _held = self.disk.lock(&lock, LockMode::Exclusive).map_err(failed("LOCK"))?;
+        let _held = self.lock().map_err(failed("LOCK"))?;
         if self.get(name)?.is_some() {
             return Ok(false);
         }

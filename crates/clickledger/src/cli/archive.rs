@@ -1,32 +1,35 @@
 //! `clickledger archive`: what the log has and the archive has not yet.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
 use click_engine::archive::{
-    Archive, ArchiveConfig, ArchiveParts, Archived, Archiver, DiskObjects, Objects,
+    Archive, ArchiveConfig, ArchiveError, ArchiveParts, Archived, Archiver, Location, Objects,
 };
 use click_engine::disk::RealDisk;
 use click_engine::log::{EventLog, SystemClock};
 
 use super::data::{DataDir, threads};
 use super::progress;
+use crate::config::Config;
 use crate::out;
+use crate::serve::ServeArgs;
 
 /// Archive every record and verdict as Parquet.
 ///
-/// What is archived already is checked, not written again. A server with `archive.dir` set does the
+/// What is archived already is checked, not written again. A server with `archive.url` set does the
 /// same by itself while it runs.
 #[derive(Args, Debug)]
 pub struct ArchiveArgs {
     /// Data directory.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// Where the archive is [default: `archive` in the data directory].
-    #[arg(long, value_name = "DIR")]
-    archive: Option<PathBuf>,
+    /// Where the archive is: a directory, or a URL such as s3://BUCKET/PREFIX [default:
+    /// `archive.url` of the data directory's configuration, else `archive` in it].
+    #[arg(long, value_name = "URL")]
+    archive: Option<Location>,
     /// Threads of the fold [default: all cores]; changes no result.
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     threads: usize,
@@ -35,29 +38,39 @@ pub struct ArchiveArgs {
 /// Runs the command.
 pub fn run(args: &ArchiveArgs) -> Result<()> {
     let data = DataDir::new(&args.data);
-    let folder = data.archive(args.archive.as_deref());
-    data.close().context("a server archives by itself, if `archive.dir` is set")?;
+    let place = of(&data, args.archive.as_ref())?;
+    data.close().context("a server archives by itself, if `archive.url` is set")?;
     let log = data.log_for_refold()?;
-    let archived = catch_up(&data, Arc::new(log), &folder, threads(args.threads))?;
+    let archived = catch_up(&data, Arc::new(log), &place, threads(args.threads))?;
     out::line(format_args!(
-        "{}: {} manifests, everything before {} (ms since 1970) is archived",
-        folder.display(),
-        archived.manifests,
-        archived.until.0
+        "{place}: {} manifests, everything before {} (ms since 1970) is archived",
+        archived.manifests, archived.until.0
     ));
     Ok(())
+}
+
+/// The archive of a data directory: as asked for, else as its server is configured, else inside.
+pub fn of(data: &DataDir, asked: Option<&Location>) -> Result<Location> {
+    if let Some(asked) = asked {
+        return Ok(asked.clone());
+    }
+    let serve = ServeArgs { data: Some(data.root().to_path_buf()), ..ServeArgs::default() };
+    let configured = Config::from_layers(&serve.layers()?)?.archive.place(data.root())?;
+    Ok(configured.unwrap_or_else(|| Location::Dir(data.root().join("archive"))))
 }
 
 /// Archives all that is final.
 pub fn catch_up(
     data: &DataDir,
     log: Arc<dyn EventLog>,
-    folder: &Path,
+    place: &Location,
     threads: usize,
 ) -> Result<Archived> {
     let spinner = progress::spinner("archiving");
-    let archiver = open(data, log, folder, ArchiveConfig { threads, ..ArchiveConfig::default() })?;
-    let archived = archiver.finish().with_context(|| folder.display().to_string())?;
+    let objects = objects(place)?;
+    let config = ArchiveConfig { threads, ..ArchiveConfig::default() };
+    let finish = || open(data, log, objects, config)?.finish();
+    let archived = finish().with_context(|| place.to_string())?;
     spinner.finish_and_clear();
     Ok(archived)
 }
@@ -66,24 +79,25 @@ pub fn catch_up(
 pub fn open(
     data: &DataDir,
     log: Arc<dyn EventLog>,
-    folder: &Path,
+    objects: Arc<dyn Objects>,
     config: ArchiveConfig,
-) -> Result<Archiver> {
+) -> Result<Archiver, ArchiveError> {
     let parts = ArchiveParts {
         log,
         disk: Arc::new(RealDisk),
         clock: Arc::new(SystemClock),
         checkpoints: data.archive_checkpoints(),
-        objects: objects(folder),
+        objects,
     };
-    Archiver::open(parts, config).with_context(|| folder.display().to_string())
+    Archiver::open(parts, config)
 }
 
-/// What a folder archives.
-pub fn read(folder: &Path) -> Result<Archive> {
-    Archive::open(objects(folder)).with_context(|| folder.display().to_string())
+/// What is archived there.
+pub fn read(place: &Location) -> Result<Archive> {
+    Archive::open(objects(place)?).with_context(|| place.to_string())
 }
 
-fn objects(folder: &Path) -> Arc<dyn Objects> {
-    Arc::new(DiskObjects::new(Arc::new(RealDisk), folder))
+/// The objects of a place; asks nobody yet.
+pub fn objects(place: &Location) -> Result<Arc<dyn Objects>> {
+    Ok(place.open(Arc::new(RealDisk))?)
 }

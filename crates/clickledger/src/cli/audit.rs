@@ -11,7 +11,7 @@ use clap::Args;
 use click_core::row::{Row, RowKey};
 use click_core::types::Minute;
 use click_core::verdict::Class;
-use click_engine::archive::{Audit, audit};
+use click_engine::archive::{Audit, Location, audit};
 use click_engine::log::{DiskLog, EventLog};
 use click_engine::store::{LedgerReader, SqliteReader};
 use serde_json::json;
@@ -23,19 +23,21 @@ use crate::out;
 /// Compute the whole ledger again from the archive, and compare.
 ///
 /// With `--data`, what is not archived yet is archived first, and archive, log and ledger are
-/// compared; while a server runs, the archive as it is and the ledger. With `--archive` alone, the
-/// archive is held to itself: files to manifests, verdicts to records. Exit code 1 at any
-/// difference.
+/// compared; while a server runs, the archive as it is and the ledger. Without a data directory at
+/// hand, `--archive` and `--store` are compared; `--archive` alone is held to itself: files to
+/// manifests, verdicts to records. Exit code 1 at any difference.
 #[derive(Args, Debug)]
 pub struct AuditArgs {
     /// Data directory.
     #[arg(long, value_name = "DIR", required_unless_present = "archive")]
     data: Option<PathBuf>,
-    /// Where the archive is [default: `archive` in the data directory].
-    #[arg(long, value_name = "DIR")]
-    archive: Option<PathBuf>,
-    /// A ledger to compare with, such as a copy of `ledger.db` [default: the data directory's].
-    #[arg(long, value_name = "FILE")]
+    /// Where the archive is: a directory, or a URL such as s3://BUCKET/PREFIX [default:
+    /// `archive.url` of the data directory's configuration, else `archive` in it].
+    #[arg(long, value_name = "URL")]
+    archive: Option<Location>,
+    /// The rows to compare with: a SQLite file, such as a copy of `ledger.db`, also written
+    /// sqlite:FILE [default: the data directory's].
+    #[arg(long, value_name = "URL", value_parser = sqlite)]
     store: Option<PathBuf>,
     /// Compare the rows of this day alone, UTC, such as 2026-11-25.
     #[arg(long, value_name = "DAY")]
@@ -51,21 +53,30 @@ pub struct AuditArgs {
     threads: usize,
 }
 
+/// The file that is meant.
+fn sqlite(text: &str) -> Result<PathBuf, String> {
+    let path = text.strip_prefix("sqlite:").unwrap_or(text);
+    match path.contains("://") {
+        true => Err("write the file of a SQLite ledger, or sqlite:FILE".to_owned()),
+        false => Ok(path.into()),
+    }
+}
+
 /// Runs the command.
 pub fn run(args: &AuditArgs) -> Result<ExitCode> {
     let begun = Instant::now();
     let threads = threads(args.threads);
-    let (mut log, mut store, mut folder) = (None, args.store.clone(), args.archive.clone());
+    let (mut log, mut store, mut place) = (None, args.store.clone(), args.archive.clone());
     if let Some(data) = &args.data {
         let data = DataDir::new(data);
-        let archive = data.archive(args.archive.as_deref());
+        let archive = archive::of(&data, args.archive.as_ref())?;
         log = prepare(&data, &archive, threads)?;
         store = store.or_else(|| Some(data.database()));
-        folder = Some(archive);
+        place = Some(archive);
     }
-    let Some(folder) = folder else { bail!("name a data directory or an archive") };
+    let Some(place) = place else { bail!("name a data directory or an archive") };
     let reader = store.map(|path| SqliteReader::open(&path)).transpose()?;
-    let archive = archive::read(&folder)?;
+    let archive = archive::read(&place)?;
     let wanted = wanted(args)?;
     let found = audit(
         archive,
@@ -84,11 +95,7 @@ pub fn run(args: &AuditArgs) -> Result<ExitCode> {
 }
 
 /// Brings ledger and archive up to the log; the log, unless a server has it.
-fn prepare(
-    data: &DataDir,
-    folder: &std::path::Path,
-    threads: usize,
-) -> Result<Option<Arc<DiskLog>>> {
+fn prepare(data: &DataDir, place: &Location, threads: usize) -> Result<Option<Arc<DiskLog>>> {
     match data.close() {
         Ok(()) => {}
         Err(error) if is_locked(&error) => {
@@ -99,7 +106,7 @@ fn prepare(
     }
     drop(data.fresh_reader(threads)?);
     let log = Arc::new(data.open_log_readonly()?);
-    archive::catch_up(data, log.clone(), folder, threads)?;
+    archive::catch_up(data, log.clone(), place, threads)?;
     Ok(Some(log))
 }
 

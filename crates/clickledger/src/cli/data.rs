@@ -44,11 +44,6 @@ impl DataDir {
         self.root.join("dead-letters")
     }
 
-    /// The archive: as asked for, else inside the data directory.
-    pub fn archive(&self, asked: Option<&Path>) -> PathBuf {
-        asked.map_or_else(|| self.root.join("archive"), Path::to_path_buf)
-    }
-
     pub fn archive_checkpoints(&self) -> PathBuf {
         self.root.join("archive-checkpoints")
     }

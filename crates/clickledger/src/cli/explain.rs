@@ -8,6 +8,7 @@ use clap::Args;
 use click_core::record::{Click, Kind, Record, Source};
 use click_core::types::{Millis, Offset, Partition};
 use click_core::verdict::{Class, Reasons};
+use click_engine::archive::Location;
 use click_engine::driver::{FinalVerdict, RefoldSink, RefoldSummary, refold};
 use click_engine::log::{EventLog, LogError, for_each_record};
 
@@ -29,9 +30,9 @@ pub struct ExplainArgs {
     /// Data directory.
     #[arg(long, value_name = "DIR", required_unless_present = "archive")]
     data: Option<PathBuf>,
-    /// Read the archive instead of the log; also while a server runs.
-    #[arg(long, value_name = "DIR")]
-    archive: Option<PathBuf>,
+    /// Read the archive instead of the log, a directory or a URL; also while a server runs.
+    #[arg(long, value_name = "URL")]
+    archive: Option<Location>,
     /// Threads of the fold [default: all cores]; changes no result.
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     threads: usize,
@@ -39,7 +40,7 @@ pub struct ExplainArgs {
 
 /// Runs the command.
 pub fn run(args: &ExplainArgs) -> Result<()> {
-    let log = log(args.data.as_deref(), args.archive.as_deref())?;
+    let log = log(args.data.as_deref(), args.archive.as_ref())?;
     let spinner = progress::spinner("folding");
     let mut verdicts = Verdicts::default();
     let summary = refold(&*log, threads(args.threads), &mut verdicts)?;
@@ -57,9 +58,9 @@ pub fn run(args: &ExplainArgs) -> Result<()> {
     Ok(())
 }
 
-fn log(data: Option<&Path>, folder: Option<&Path>) -> Result<Box<dyn EventLog>> {
-    match (folder, data) {
-        (Some(folder), _) => Ok(Box::new(archive::read(folder)?.into_log())),
+fn log(data: Option<&Path>, place: Option<&Location>) -> Result<Box<dyn EventLog>> {
+    match (place, data) {
+        (Some(place), _) => Ok(Box::new(archive::read(place)?.into_log())),
         (None, Some(data)) => Ok(Box::new(DataDir::new(data).log_for_refold()?)),
         (None, None) => bail!("name a data directory or an archive"),
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use click_core::types::Millis;
-use click_engine::archive::{Archive, erase_user, truncate_addresses};
+use click_engine::archive::{Archive, Location, erase_user, truncate_addresses};
 
 use super::data::DataDir;
 use super::link::seconds;
@@ -48,19 +48,21 @@ struct Place {
     /// Data directory.
     #[arg(long, value_name = "DIR", required_unless_present = "archive")]
     data: Option<PathBuf>,
-    /// Where the archive is [default: `archive` in the data directory].
-    #[arg(long, value_name = "DIR")]
-    archive: Option<PathBuf>,
+    /// Where the archive is: a directory, or a URL such as s3://BUCKET/PREFIX [default:
+    /// `archive.url` of the data directory's configuration, else `archive` in it].
+    #[arg(long, value_name = "URL")]
+    archive: Option<Location>,
 }
 
 impl Place {
     fn open(&self) -> Result<Archive> {
-        let folder = match (&self.data, &self.archive) {
-            (Some(data), asked) => DataDir::new(data).archive(asked.as_deref()),
-            (None, Some(archive)) => archive.clone(),
+        match (&self.data, &self.archive) {
+            (Some(data), asked) => {
+                archive::read(&archive::of(&DataDir::new(data), asked.as_ref())?)
+            }
+            (None, Some(archive)) => archive::read(archive),
             (None, None) => bail!("name a data directory or an archive"),
-        };
-        archive::read(&folder)
+        }
     }
 }
 

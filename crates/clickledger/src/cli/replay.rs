@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use click_engine::archive::restore_log;
+use click_engine::archive::{Location, restore_log};
 use click_engine::log::{EventLog, LogOptions};
 
 use super::data::{DataDir, threads};
@@ -24,9 +24,9 @@ use crate::out;
 /// currency. No ledger is touched but the one that `--shadow` makes.
 #[derive(Args, Debug)]
 pub struct ReplayArgs {
-    /// The archive.
-    #[arg(long, value_name = "DIR")]
-    archive: PathBuf,
+    /// The archive: a directory, or a URL such as s3://BUCKET/PREFIX.
+    #[arg(long, value_name = "URL")]
+    archive: Location,
     /// Data directory to be made; it must not hold a log.
     #[arg(long, value_name = "DIR", required_unless_present = "policy")]
     data: Option<PathBuf>,
@@ -64,7 +64,7 @@ pub fn run(args: &ReplayArgs) -> Result<()> {
     let restored = restore_log(&archive, &data.log(), &LogOptions::default(), &mut |more| {
         bar.inc(more);
     });
-    let records = restored.with_context(|| args.archive.display().to_string())?;
+    let records = restored.with_context(|| args.archive.to_string())?;
     bar.finish_and_clear();
     let spinner = progress::spinner("folding");
     data.catch_up(Arc::new(data.open_log()?), threads(args.threads))?;

@@ -7,9 +7,10 @@ mod layers;
 mod reference;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use click_engine::archive::Location;
 use ipnet::IpNet;
 use serde::Deserialize;
 
@@ -92,9 +93,23 @@ pub struct Log {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Archive {
-    pub dir: String,
+    pub url: String,
     pub interval_ms: u64,
     pub threads: usize,
+}
+
+impl Archive {
+    /// Where the server archives, if it does.
+    ///
+    /// # Errors
+    /// If `url` is no place that this program can write to.
+    pub fn place(&self, data: &Path) -> Result<Option<Location>> {
+        if self.url.is_empty() {
+            return Ok(None);
+        }
+        let place = self.url.parse::<Location>().map_err(anyhow::Error::msg)?;
+        Ok(Some(place.below(data)))
+    }
 }
 
 impl Config {
@@ -131,7 +146,7 @@ impl Config {
 
 type Check = fn(&Config) -> Result<()>;
 
-const CHECKS: [(&str, Check); 17] = [
+const CHECKS: [(&str, Check); 18] = [
     ("listen", |c| c.listen().map(drop)),
     ("admin_listen", |c| c.admin_listen().map(drop)),
     ("access_token", |c| token(&c.access_token)),
@@ -150,6 +165,7 @@ const CHECKS: [(&str, Check); 17] = [
         within(u64::from(c.log.partitions), 1, most)
     }),
     ("log.segment_bytes", |c| within(c.log.segment_bytes, 1 << 20, 1 << 40)),
+    ("archive.url", |c| c.archive.place(&c.data).map(drop)),
     ("archive.interval_ms", |c| divides_an_hour(c.archive.interval_ms)),
     ("archive.threads", |c| within(c.archive.threads as u64, 1, 1024)),
 ];

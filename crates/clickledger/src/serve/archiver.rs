@@ -5,9 +5,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use click_engine::archive::{ArchiveConfig, ArchiveError, Archiver, Progress};
 use click_engine::driver::NeededFrom;
 use click_engine::log::EventLog;
@@ -20,6 +20,8 @@ use crate::config::Config;
 const IDLE: Duration = Duration::from_millis(500);
 /// Time until an archive that did not answer is asked again.
 const RETRY: Duration = Duration::from_secs(2);
+/// Time between two complaints of the same outage.
+const REMIND: Duration = Duration::from_secs(60);
 /// Steps of a waiting thread: how long a stop may take.
 const NAP: Duration = Duration::from_millis(50);
 
@@ -30,6 +32,8 @@ pub struct ArchiveStatus {
     pub until: u64,
     /// What is wrong, if anything is.
     pub problem: Option<String>,
+    /// When that was last complained of.
+    told: Option<Instant>,
 }
 
 /// A running archiver.
@@ -44,21 +48,23 @@ impl ArchiveThread {
     /// is read in its thread: nobody waits for it.
     ///
     /// # Errors
-    /// If the system gives no thread.
+    /// If no objects can be where the archive is to be, or the system gives no thread.
     pub fn start(
         config: &Config,
         data: &DataDir,
         log: Arc<dyn EventLog>,
         needed: NeededFrom,
     ) -> Result<ArchiveThread> {
-        let folder = data.root().join(&config.archive.dir);
+        let place = config.archive.place(data.root())?.context("no `archive.url` is set")?;
+        let objects = archive::objects(&place)?;
         let archive_config = ArchiveConfig {
             threads: config.archive.threads,
             interval_ms: config.archive.interval_ms,
             ..ArchiveConfig::default()
         };
         let data = data.clone();
-        let open = move || archive::open(&data, log.clone(), &folder, archive_config.clone());
+        let open =
+            move || archive::open(&data, log.clone(), objects.clone(), archive_config.clone());
         let (stop, status) = (Arc::default(), Arc::default());
         let worker = Worker { needed, stop: Arc::clone(&stop), status: Arc::clone(&status) };
         let thread = std::thread::Builder::new().name("archive".into());
@@ -80,10 +86,6 @@ impl ArchiveThread {
     }
 }
 
-fn does_not_answer(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(ArchiveError::Objects { .. }))
-}
-
 struct Worker {
     needed: NeededFrom,
     stop: Arc<AtomicBool>,
@@ -91,20 +93,23 @@ struct Worker {
 }
 
 impl Worker {
-    fn run(&self, open: impl Fn() -> Result<Archiver>) {
+    fn run(&self, open: impl Fn() -> Result<Archiver, ArchiveError>) {
         match self.try_until_stopped(open) {
             Ok(Some(archiver)) => self.archive(archiver),
             Ok(None) => {}
-            Err(error) => self.note(Some(format!("{error:#}"))),
+            Err(error) => self.note(Some(error.to_string())),
         }
     }
 
     /// Opens it, as often as the archive does not answer; `None` if it is to stop meanwhile.
-    fn try_until_stopped(&self, open: impl Fn() -> Result<Archiver>) -> Result<Option<Archiver>> {
+    fn try_until_stopped(
+        &self,
+        open: impl Fn() -> Result<Archiver, ArchiveError>,
+    ) -> Result<Option<Archiver>, ArchiveError> {
         while !self.stop.load(Ordering::Relaxed) {
             match open() {
-                Err(error) if does_not_answer(&error) => {
-                    self.note(Some(format!("{error:#}")));
+                Err(error @ ArchiveError::Objects { .. }) => {
+                    self.note(Some(error.to_string()));
                     self.nap(RETRY);
                 }
                 opened => return opened.map(Some),
@@ -141,10 +146,17 @@ impl Worker {
         self.note(None);
     }
 
+    /// Complains of a problem when it begins, and now and then while it lasts.
     fn note(&self, problem: Option<String>) {
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-        if problem.is_some() && status.problem != problem {
-            tracing::error!("archive: {}", problem.as_deref().unwrap_or_default());
+        let is_due = status.told.is_none_or(|told| told.elapsed() >= REMIND);
+        match &problem {
+            Some(problem) if is_due => {
+                tracing::error!("archive: {problem}");
+                status.told = Some(Instant::now());
+            }
+            Some(_) => {}
+            None => status.told = None,
         }
         status.problem = problem;
     }

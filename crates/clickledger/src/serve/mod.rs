@@ -47,7 +47,7 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode> {
 /// Warnings and errors to standard error; `RUST_LOG` changes what is told.
 pub fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,object_store=error"));
     // Fails if there is one already, which then stays.
     let _ =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();

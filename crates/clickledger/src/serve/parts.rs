@@ -56,7 +56,7 @@ impl Running {
         live.seed(&reader)?;
         let mut parts = data.engine_parts(Arc::clone(&log), Some(store));
         parts.sink = Some(Arc::clone(&live) as _);
-        let needed = (!config.archive.dir.is_empty()).then(NeededFrom::default);
+        let needed = (!config.archive.url.is_empty()).then(NeededFrom::default);
         let engine_config = EngineConfig { needed_from: needed.clone(), ..engine_config(config) };
         let (engine, store) = Engine::open(parts, engine_config)?;
         let status = engine.status();

@@ -8,6 +8,8 @@ mod disk;
 mod failing;
 mod kill;
 mod memory;
+#[cfg(feature = "clouds")]
+mod outage;
 mod server;
 mod slow;
 mod strace;

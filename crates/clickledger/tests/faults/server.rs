@@ -14,6 +14,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Most time that an answer may take.
 const ANSWER: Duration = Duration::from_secs(5);
 
+/// Where a server archives and how often, unless the command's environment says something else.
+const ARCHIVE: [(&str, &str); 2] =
+    [("CLICKLEDGER_ARCHIVE__URL", "archive"), ("CLICKLEDGER_ARCHIVE__INTERVAL_MS", "1000")];
+
 /// Killed when dropped.
 pub struct Server {
     child: Child,
@@ -32,10 +36,14 @@ impl Server {
 
     /// `None` if it ended before it took requests.
     pub fn try_start(mut command: Command, data: &Path) -> Option<Server> {
+        for (name, value) in ARCHIVE {
+            if !command.get_envs().any(|(set, _)| set == name) {
+                command.env(name, value);
+            }
+        }
         let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0", "--set"])
             .arg("engine.checkpoint_interval_ms=150")
-            .args(["--set", "archive.dir=archive", "--set", "archive.interval_ms=1000"])
             .arg("--data")
             .arg(data)
             .env("RUST_LOG", "off")
