@@ -68,7 +68,8 @@ fn only_the_first_writer_succeeds(objects: &Arc<dyn Objects>) {
     let racing: Vec<_> = (0..THREADS).map(race).collect();
     let won: Vec<Vec<bool>> = racing.into_iter().map(|thread| thread.join().unwrap()).collect();
     for name in 0..NAMES {
-        let winners: Vec<usize> = (0..THREADS).filter(|thread| won[*thread][name]).collect();
+        let winners: Vec<usize> =
+            won.iter().enumerate().filter(|(_, of)| of[name]).map(|(thread, _)| thread).collect();
         let [winner] = winners[..] else { panic!("name {name}: {winners:?} were first") };
         let bytes = objects.get(&format!("race/{name}")).unwrap().unwrap();
         assert!(bytes.len() == 1000 && bytes.iter().all(|b| usize::from(*b) == winner));

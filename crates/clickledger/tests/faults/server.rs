@@ -111,9 +111,10 @@ impl Server {
     /// The whole answer; empty if there is none.
     pub fn ask(&self, method: &str, target: &str) -> String {
         let ask = || -> std::io::Result<String> {
-            let mut stream = TcpStream::connect(self.url.trim_start_matches("http://"))?;
+            let host = self.url.trim_start_matches("http://");
+            let mut stream = TcpStream::connect(host)?;
             stream.set_read_timeout(Some(ANSWER))?;
-            let head = format!("{method} {target} HTTP/1.1\r\nHost: t\r\nUser-Agent: test");
+            let head = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: test");
             let end = "\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
             stream.write_all(format!("{head}{end}").as_bytes())?;
             let mut answer = String::new();
