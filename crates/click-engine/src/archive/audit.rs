@@ -14,7 +14,7 @@ use click_core::verdict::{CLASSES, Class, Reasons};
 
 use super::reader::{Archive, ArchiveLog};
 use super::verdicts::{self, Archived};
-use super::{ArchiveError, personal, sha256_hex};
+use super::{ArchiveError, erasure, personal, sha256_hex};
 use crate::driver::{RefoldSink, RefoldSummary, refold};
 use crate::log::{EventLog, RecordBatch};
 use crate::store::{LedgerReader, Scan, View};
@@ -44,6 +44,9 @@ pub struct Audit {
     pub rewritten: u64,
     /// Clicks whose user was erased.
     pub erased: u64,
+    /// Erasures that were cut short: until they are run again, some clicks of a user have another
+    /// name than the others, and may differ by that.
+    pub unfinished_erasures: u64,
     /// What the fold of the archive counted.
     pub summary: RefoldSummary,
     /// Final clicks by class, in table order.
@@ -67,14 +70,15 @@ pub struct Audit {
 }
 
 impl Audit {
-    fn of(archive: &Archive) -> Audit {
-        Audit {
+    fn of(archive: &Archive) -> Result<Audit, ArchiveError> {
+        Ok(Audit {
+            unfinished_erasures: erasure::unfinished(archive.objects())?,
             manifests: archive.manifests().len() as u64,
             files: archive.all_files().count() as u64,
             rewritten: archive.all_files().filter(|file| file.is_rewritten).count() as u64,
             erased: archive.revisions().map(|revision| revision.erased).sum(),
             ..Audit::default()
-        }
+        })
     }
 
     fn differs(&mut self, what: impl Into<String>, how: impl Into<String>) {
@@ -128,7 +132,7 @@ fn compare(
     threads: usize,
     wanted: &dyn Fn(&Row) -> bool,
 ) -> Result<Audit, ArchiveError> {
-    let (mut audit, mut folded) = (Audit::of(archive.archive()), Folded::default());
+    let (mut audit, mut folded) = (Audit::of(archive.archive())?, Folded::default());
     audit.summary = refold(archive, threads, &mut folded)?;
     folded.verdicts.sort_unstable();
     for verdict in &folded.verdicts {
@@ -147,7 +151,7 @@ fn compare(
 
 /// Every file that is not what its manifest says; if there is none, it is the error that stands.
 fn damage(archive: &Archive, error: ArchiveError) -> Result<Audit, ArchiveError> {
-    let mut audit = Audit::of(archive);
+    let mut audit = Audit::of(archive)?;
     for file in archive.all_files() {
         match archive.check(file) {
             Ok(()) => {}

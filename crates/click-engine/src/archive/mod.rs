@@ -11,6 +11,7 @@ mod audit;
 mod clicks;
 #[cfg(feature = "clouds")]
 mod clouds;
+mod erasure;
 mod files;
 mod location;
 mod manifest;
@@ -29,6 +30,7 @@ pub use archiver::{ArchiveConfig, ArchiveParts, Archived, Archiver, Progress};
 pub use audit::{Audit, Difference, audit};
 #[cfg(feature = "clouds")]
 pub use clouds::CloudObjects;
+pub use erasure::{SALT_BYTES, Salt};
 pub use location::{BucketUrl, Cloud, Location};
 pub use manifest::{FileEntry, Manifest, Range};
 pub use objects::{DiskObjects, Objects};

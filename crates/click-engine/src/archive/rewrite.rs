@@ -11,6 +11,7 @@ use click_core::policy::Policy;
 use click_core::record::{Kind, Record};
 use click_core::types::Millis;
 
+use super::erasure::{Erasure, Salt};
 use super::manifest::{FORMAT, FileEntry, Manifest};
 use super::personal::Taken;
 use super::reader::Archive;
@@ -60,13 +61,21 @@ pub fn truncate_addresses(archive: &Archive, before: Millis) -> Result<Truncated
     Ok(done)
 }
 
-/// Takes a user out of everything that is archived: `name` stands for the user from now on, and has
-/// to be new. What a later click could still be a duplicate of stays for now.
+/// Takes a user out of everything that is archived: a name by `salt`, which has to be random and
+/// new, stands for the user from now on. What a later click could still be a duplicate of stays for
+/// now. An erasure of the user that was cut short is gone on with.
 ///
 /// # Errors
 /// If a file cannot be read or written, or somebody else rewrites the same span.
-pub fn erase_user(archive: &Archive, user: &str, name: &str) -> Result<Erased, ArchiveError> {
+pub fn erase_user(archive: &Archive, user: &str, salt: &Salt) -> Result<Erased, ArchiveError> {
     sweep(archive)?;
+    let erasure = Erasure::begin(archive.objects(), user, salt)?;
+    let done = erase(archive, user, erasure.name())?;
+    erasure.end(archive.objects())?;
+    Ok(done)
+}
+
+fn erase(archive: &Archive, user: &str, name: &str) -> Result<Erased, ArchiveError> {
     let (clicks, horizon) = clicks_of(archive, user)?;
     let (mut done, mut positions) = (Erased::default(), HashSet::new());
     for group in groups(clicks) {

@@ -141,6 +141,12 @@ fn print(found: &Audit, seconds: f64) {
     if more > 0 {
         out::line(format_args!("         and {more} more"));
     }
+    if found.unfinished_erasures > 0 {
+        let count = found.unfinished_erasures;
+        out::line(format_args!(
+            "         {count} erasures were cut short: run `privacy erase` again for the same users"
+        ));
+    }
     let summary = &found.summary;
     let classes: Vec<String> = Class::ALL
         .into_iter()
@@ -192,6 +198,7 @@ fn print_json(found: &Audit) {
         "files": found.files,
         "rewritten_files": found.rewritten,
         "erased_clicks": found.erased,
+        "unfinished_erasures": found.unfinished_erasures,
         "as_of": summary.watermark.0,
         "measured": summary.measured,
         "pending": summary.pending,

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use click_core::types::Millis;
-use click_engine::archive::{Archive, Location, erase_user, truncate_addresses};
+use click_engine::archive::{Archive, Location, SALT_BYTES, erase_user, truncate_addresses};
 
 use super::data::DataDir;
 use super::link::seconds;
 use super::{archive, progress};
-use crate::keys::{hex, now_ms, random};
+use crate::keys::{now_ms, random};
 use crate::out;
 
 /// Take addresses or a user out of the archive; the ledger that it comes to stays the same.
@@ -91,9 +91,8 @@ fn erase(archive: &Archive, user: &str) -> Result<()> {
     if user.is_empty() {
         bail!("the empty user is nobody: name a user_id");
     }
-    let name = format!("erased-{}", hex(&random::<16>()));
     let spinner = progress::spinner("erasing");
-    let done = erase_user(archive, user, &name)?;
+    let done = erase_user(archive, user, &random::<SALT_BYTES>())?;
     spinner.finish_and_clear();
     out::line(format_args!("{} clicks erased, {} remain", done.clicks, done.remaining));
     if done.remaining > 0 {
