@@ -11,6 +11,7 @@ pub mod link;
 mod policy;
 mod privacy;
 mod progress;
+mod reconcile;
 mod replay;
 mod rows;
 mod shadow;
@@ -50,6 +51,7 @@ enum Command {
     Explain(explain::ExplainArgs),
     Replay(replay::ReplayArgs),
     Privacy(privacy::PrivacyArgs),
+    Reconcile(reconcile::ReconcileArgs),
 }
 
 /// Parses the command line and runs the command.
@@ -77,6 +79,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Verify(args) => return verify::run(args),
         Command::Archive(args) => archive::run(args)?,
         Command::Audit(args) => return audit::run(args),
+        Command::Reconcile(args) => return reconcile::run(args),
         Command::Explain(args) => explain::run(args)?,
         Command::Replay(args) => replay::run(args)?,
         Command::Privacy(args) => privacy::run(args)?,
