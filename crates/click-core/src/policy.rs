@@ -106,6 +106,8 @@ pub struct Timeline {
     // Index into `policies` by effective instant; the default comes first, at 0.
     order: Vec<(Millis, PolicyIndex)>,
     policies: Vec<Policy>,
+    /// Records do not change it.
+    is_fixed: bool,
     least_spool_limit: u64,
     least_horizon: u64,
     longest_horizon: u64,
@@ -113,19 +115,24 @@ pub struct Timeline {
 
 impl Default for Timeline {
     fn default() -> Timeline {
-        Timeline::of(Policy::default())
+        Timeline::beginning_with(Policy::default(), false)
     }
 }
 
 impl Timeline {
-    /// With this policy in the place of the default one: in force until a record says otherwise.
-    pub fn of(policy: Policy) -> Timeline {
+    /// Of this policy alone, in force from the beginning, whatever records say.
+    pub fn fixed(policy: Policy) -> Timeline {
+        Timeline::beginning_with(policy, true)
+    }
+
+    fn beginning_with(policy: Policy, is_fixed: bool) -> Timeline {
         Timeline {
             order: Vec::from([(Millis(0), 0)]),
             least_spool_limit: policy.spool_limit_ms,
             least_horizon: policy.horizon_ms,
             longest_horizon: policy.horizon_ms,
             policies: Vec::from([policy]),
+            is_fixed,
         }
     }
 
@@ -133,6 +140,9 @@ impl Timeline {
     pub fn add(&mut self, policy: Policy, fold_time: Millis) -> Result<(), PolicyError> {
         if !planted(Bug::PolicyUnchecked) {
             policy.check()?;
+        }
+        if self.is_fixed {
+            return Ok(());
         }
         let notice = if planted(Bug::PolicyAtOnce) { 0 } else { POLICY_NOTICE_MS };
         let effective = policy.effective_from.max(fold_time.plus(notice));

@@ -251,6 +251,16 @@ fn plain_policy(policy: &Policy, sent_at: Option<u64>) -> PlainPolicy {
 
 const _: () = assert!(MAX_TIME_MS == crate::reference::MAX_TIME_MS, "both know the same times");
 
+/// The log of these records, by partition: `append_time` and payload, in offset order.
+#[must_use]
+pub fn log(records: &[PlainRecord], partitions: u32) -> Vec<Vec<(u64, Vec<u8>)>> {
+    let mut log = vec![Vec::new(); partitions as usize];
+    for record in records {
+        log[record.partition as usize].push((record.append_time, payload(record, partitions)));
+    }
+    log
+}
+
 /// Gives each click with an address the key of its source, as trackers do, unless it has one.
 pub fn give_source_keys(records: &mut [PlainRecord]) {
     let keys = SourceKeys::new(&[3; 32]);

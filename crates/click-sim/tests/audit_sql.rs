@@ -66,11 +66,7 @@ fn archive(
     dir: &Path,
     truncated: bool,
 ) -> Vec<PlainRecord> {
-    let mut log = vec![Vec::new(); partitions as usize];
-    for record in records {
-        let payload = bridge::payload(record, partitions);
-        log[record.partition as usize].push((record.append_time, payload));
-    }
+    let log = bridge::log(records, partitions);
     let objects = Arc::new(DiskObjects::new(Arc::new(RealDisk), dir));
     let parts = ArchiveParts {
         log: Arc::new(GivenLog::new(bridge::header(records, partitions), log)),

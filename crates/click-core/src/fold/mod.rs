@@ -109,9 +109,9 @@ impl Fold {
         }
     }
 
-    /// As [`Fold::new`], with another policy in the place of the default one.
+    /// As [`Fold::new`], under this policy alone, whatever records say of policies.
     pub fn under(header: &Header, shards: usize, policy: Policy) -> Fold {
-        Fold { timeline: Timeline::of(policy), ..Fold::new(header, shards) }
+        Fold { timeline: Timeline::fixed(policy), ..Fold::new(header, shards) }
     }
 
     /// Remembers from now on which rows change, for [`Fold::take_touched`].

@@ -16,7 +16,7 @@ pub use control::{Header, encode_policy};
 pub(crate) use fields::Fields;
 pub use partition::partition_of;
 pub use source::Source;
-pub use source_key::{SOURCE_SECRET_BYTES, SourceKeys};
+pub use source_key::{SOURCE_KEY_BYTES, SOURCE_SECRET_BYTES, SourceKeys};
 
 use crate::limits::{MAX_PAYLOAD_BYTES, MAX_TIME_MS};
 use crate::policy::Policy;

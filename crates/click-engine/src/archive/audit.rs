@@ -265,9 +265,10 @@ fn is_less_of(
     kept: (u64, u64, &[u8]),
     archived: (u64, u64, &[u8]),
 ) -> bool {
+    let less = |payload| personal::kept(Record::decode(payload).ok().as_ref());
     archive.archive().is_rewritten(partition, archived.0)
         && (kept.0, kept.1) == (archived.0, archived.1)
-        && personal::kept(kept.2) == personal::kept(archived.2)
+        && less(kept.2) == less(archived.2)
 }
 
 /// How an archived record differs from the log's, for people.

@@ -45,15 +45,16 @@ impl Span<'_> {
         let (mut files, partition, offsets) = (Vec::new(), range.partition, range.from..range.to);
         let mut part = Part::new(partition, range.from);
         for_each_record(self.log, partition, offsets, |offset, time, payload| {
-            let (record, append_time) = (Record::decode(payload), Millis(time));
-            let fold_time = folded(Millis(range.fold_time), append_time, record.as_ref().ok());
+            let (record, append_time) = (Record::decode(payload).ok(), Millis(time));
+            let record = record.as_ref();
+            let fold_time = folded(Millis(range.fold_time), append_time, record);
             range.fold_time = fold_time.0;
             let own = judged.first().filter(|verdict| verdict.offset.0 == offset);
             judged = &judged[usize::from(own.is_some())..];
             let place = Place { partition, offset, append_time, fold_time };
             let reasons = own.map(|verdict| verdict.reasons);
-            clicks::put(&mut part.clicks, place, record.ok().as_ref(), payload, reasons);
-            part.kept.add(place, payload);
+            clicks::put(&mut part.clicks, place, record, payload, reasons);
+            part.kept.add(place, record);
             if let Some(verdict) = own {
                 verdicts::put(&mut part.verdicts, verdict, &(self.policy_id)(verdict.policy));
             }

@@ -89,11 +89,11 @@ fn without_person(record: &Record<'_>, name: &str) -> Vec<u8> {
     Record { kind: Kind::Click(click), ..record.clone() }.to_bytes()
 }
 
-/// What no rewriting may change of a payload.
-pub(super) fn kept(payload: &[u8]) -> Vec<u8> {
-    match Record::decode(payload) {
-        Ok(record) => without_person(&record, SOMEBODY),
-        Err(_) => UNDECODABLE.to_vec(),
+/// What no rewriting may change of a record, or of what cannot be decoded.
+pub(super) fn kept(record: Option<&Record<'_>>) -> Vec<u8> {
+    match record {
+        Some(record) => without_person(record, SOMEBODY),
+        None => UNDECODABLE.to_vec(),
     }
 }
 
@@ -103,8 +103,8 @@ pub(super) fn kept(payload: &[u8]) -> Vec<u8> {
 pub(super) struct Kept(Sha256);
 
 impl Kept {
-    pub(super) fn add(&mut self, place: Place, payload: &[u8]) {
-        let kept = kept(payload);
+    pub(super) fn add(&mut self, place: Place, record: Option<&Record<'_>>) {
+        let kept = kept(record);
         let numbers = [place.offset, place.append_time.0, place.fold_time.0, kept.len() as u64];
         numbers.iter().for_each(|number| self.0.update(number.to_le_bytes()));
         self.0.update(kept);
@@ -149,7 +149,7 @@ mod tests {
 
     fn hash(payload: &[u8]) -> String {
         let mut kept = Kept::default();
-        kept.add(PLACE, payload);
+        kept.add(PLACE, Record::decode(payload).ok().as_ref());
         kept.finish()
     }
 

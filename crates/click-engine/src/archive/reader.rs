@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use click_core::record::Header;
+use click_core::record::{Header, Record};
 use click_core::verdict::Reasons;
 
 use super::clicks::Place;
@@ -30,7 +30,11 @@ pub struct Archive {
 
 /// Number of the newest manifest; `None` if there is none.
 pub(super) fn newest_number(objects: &dyn Objects) -> Result<Option<u64>, ArchiveError> {
-    Ok(objects.list(FOLDER)?.iter().filter_map(|name| number(name)).max())
+    Ok(newest_of(&objects.list(FOLDER)?))
+}
+
+fn newest_of(names: &[String]) -> Option<u64> {
+    names.iter().filter_map(|name| number(name)).max()
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -44,7 +48,8 @@ impl Archive {
     /// `Damaged` if one is missing, or not what the one behind it says; `Mismatch` if there is no
     /// archive.
     pub fn open(objects: Arc<dyn Objects>) -> Result<Archive, ArchiveError> {
-        let Some(newest) = newest_number(&*objects)? else {
+        let names = objects.list(FOLDER)?;
+        let Some(newest) = newest_of(&names) else {
             return Err(ArchiveError::Mismatch("there is no archive here: no manifest".into()));
         };
         let (mut manifests, mut hashes): (Vec<Manifest>, Vec<String>) = (Vec::new(), Vec::new());
@@ -55,7 +60,7 @@ impl Archive {
             manifests.push(manifest);
             hashes.push(hash);
         }
-        let revisions = revise(&*objects, &mut manifests, &hashes)?;
+        let revisions = revise(&*objects, &revision::count(&names), &mut manifests, &hashes)?;
         let log_id = manifests.first().and_then(|manifest| log_id(&manifest.log_id));
         let log_id = log_id.ok_or_else(|| ArchiveError::damaged(FOLDER, "bad log id"))?;
         Ok(Archive { objects, manifests, hashes, revisions, log_id })
@@ -153,7 +158,7 @@ impl Archive {
                 return Err(damaged(format!("has no record of offset {offset} in its place")));
             }
             if let Some(kept) = &mut kept {
-                kept.add(place, &payload);
+                kept.add(place, Record::decode(&payload).ok().as_ref());
             }
             take(place, payload, clicks::stateless(&mut row).map_err(damaged)?).map_err(damaged)?;
         }
@@ -209,11 +214,12 @@ impl Archive {
 /// Puts the files of the newest revisions in their places.
 fn revise(
     objects: &dyn Objects,
+    counts: &BTreeMap<u64, u32>,
     manifests: &mut [Manifest],
     hashes: &[String],
 ) -> Result<BTreeMap<u64, Newest>, ArchiveError> {
     let mut revisions = BTreeMap::new();
-    for (number, count) in revision::count(objects)? {
+    for (&number, &count) in counts {
         let at = index(number);
         let (Some(manifest), Some(hash)) = (manifests.get_mut(at), hashes.get(at)) else {
             let name = Revision::name(number, count);

@@ -74,14 +74,14 @@ fn numbers(name: &str) -> Option<(u64, u32)> {
     Some((number.parse().ok()?, revision.parse().ok()?))
 }
 
-/// How many revisions each manifest has.
-pub(super) fn count(objects: &dyn Objects) -> Result<BTreeMap<u64, u32>, ArchiveError> {
+/// How many revisions each manifest has, by the names in its folder.
+pub(super) fn count(names: &[String]) -> BTreeMap<u64, u32> {
     let mut count = BTreeMap::new();
-    for (number, revision) in objects.list(FOLDER)?.iter().filter_map(|name| numbers(name)) {
+    for (number, revision) in names.iter().filter_map(|name| numbers(name)) {
         let newest = count.entry(number).or_default();
         *newest = revision.max(*newest);
     }
-    Ok(count)
+    count
 }
 
 /// Follows the revisions of a manifest with this hash to the newest.

@@ -255,6 +255,7 @@ impl<'a> RowReader<'a> {
     pub(super) fn bool(&mut self) -> Option<bool> {
         Some(self.next()?.as_boolean().value(self.row))
     }
+
     /// The next cell, of a column of this kind.
     pub(super) fn cell(&mut self, kind: Kind) -> Cell<'a> {
         let cell = match kind {

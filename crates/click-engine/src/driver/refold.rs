@@ -5,10 +5,9 @@ use super::EngineError;
 use super::intake::Intake;
 use super::parallel::Threads;
 use super::restore::header_of;
-use crate::log::{EventLog, LogError, ReadOnlyLog, RecordBatch};
+use crate::log::EventLog;
 use click_core::fold::{Effects, Fold};
 use click_core::policy::{Policy, Timeline};
-use click_core::record::{Header, Kind, Record};
 use click_core::row::Row;
 use click_core::stage::source::Verdict;
 use click_core::types::Millis;
@@ -25,6 +24,15 @@ pub trait RefoldSink {
     fn verdict(&mut self, verdict: &FinalVerdict);
     /// A row as of a grid instant.
     fn row(&mut self, row: &Row);
+}
+
+/// All verdicts, as they become final.
+impl RefoldSink for Vec<FinalVerdict> {
+    fn verdict(&mut self, verdict: &FinalVerdict) {
+        self.push(*verdict);
+    }
+
+    fn row(&mut self, _: &Row) {}
 }
 
 /// What a refold counted.
@@ -70,7 +78,7 @@ pub fn refold_under(
 ) -> Result<RefoldSummary, EngineError> {
     policy.check().map_err(|error| EngineError::Mismatch(format!("policy: {error}")))?;
     let fold = Fold::under(&header_of(log), threads, policy);
-    refold_with(&WithoutPolicies(log), fold, threads, sink)
+    refold_with(log, fold, threads, sink)
 }
 
 fn refold_with(
@@ -109,38 +117,5 @@ fn summary(fold: &Fold) -> RefoldSummary {
         gaps: fold.gaps(),
         arriving: fold.arriving(),
         timeline: fold.timeline().clone(),
-    }
-}
-
-/// A log whose policy records are ticks: their time counts, nothing else.
-struct WithoutPolicies<'a>(&'a dyn EventLog);
-
-impl ReadOnlyLog for WithoutPolicies<'_> {
-    fn header(&self) -> Header {
-        header_of(self.0)
-    }
-
-    fn end(&self, partition: u32) -> u64 {
-        self.0.range(partition).end
-    }
-
-    fn read_from(
-        &self,
-        partition: u32,
-        from: u64,
-        max_bytes: usize,
-        batch: &mut RecordBatch,
-    ) -> Result<(), LogError> {
-        let mut read = RecordBatch::default();
-        self.0.read(partition, from, max_bytes, &mut read)?;
-        for (offset, time, payload) in read.iter() {
-            match Record::decode(payload) {
-                Ok(record) if matches!(record.kind, Kind::Policy(_)) => {
-                    batch.push(offset, time, &Record { kind: Kind::Tick, ..record }.to_bytes());
-                }
-                _ => batch.push(offset, time, payload),
-            }
-        }
-        Ok(())
     }
 }

@@ -35,11 +35,7 @@ impl World {
     /// `records` of one partition stand in offset order.
     #[must_use]
     pub fn new(records: &[PlainRecord], partitions: u32) -> Self {
-        let mut log: Vec<Vec<(u64, Vec<u8>)>> = vec![Vec::new(); partitions as usize];
-        for record in records {
-            let payload = bridge::payload(record, partitions);
-            log[record.partition as usize].push((record.append_time, payload));
-        }
+        let log = bridge::log(records, partitions);
         let header = bridge::header(records, partitions);
         Self { header, partitions, log, history: History::new(records, partitions) }
     }

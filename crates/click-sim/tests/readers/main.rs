@@ -30,11 +30,7 @@ const READERS: [&str; 3] = ["duckdb", "pyarrow", "pyspark"];
 fn archive(seed: u64, root: &Path) -> (PathBuf, Archive, Arc<dyn Objects>) {
     let config = GeneratorConfig::from_seed(seed);
     let records = generate(&config, seed);
-    let mut log = vec![Vec::new(); config.partitions as usize];
-    for record in &records {
-        let payload = bridge::payload(record, config.partitions);
-        log[record.partition as usize].push((record.append_time, payload));
-    }
+    let mut log = bridge::log(&records, config.partitions);
     let middle = log[0].len() / 2;
     let time = log[0][middle].0;
     log[0].splice(middle..middle, extremes::payloads().into_iter().map(|payload| (time, payload)));

@@ -1,9 +1,9 @@
 //! `clickledger archive`: what the log has and the archive has not yet.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use click_engine::archive::{
     Archive, ArchiveConfig, ArchiveError, ArchiveParts, Archived, Archiver, Location, Objects,
@@ -100,4 +100,13 @@ pub fn read(place: &Location) -> Result<Archive> {
 /// The objects of a place; asks nobody yet.
 pub fn objects(place: &Location) -> Result<Arc<dyn Objects>> {
     Ok(place.open(Arc::new(RealDisk))?)
+}
+
+/// An archive as a log, or else the log of a data directory, from its beginning.
+pub fn log(data: Option<&Path>, place: Option<&Location>) -> Result<Box<dyn EventLog>> {
+    match (place, data) {
+        (Some(place), _) => Ok(Box::new(read(place)?.into_log())),
+        (None, Some(data)) => Ok(Box::new(DataDir::new(data).log_for_refold()?)),
+        (None, None) => bail!("name a data directory or an archive"),
+    }
 }

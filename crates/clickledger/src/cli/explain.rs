@@ -1,7 +1,7 @@
 //! `clickledger explain`: one click, its verdict, and for each reason the evidence.
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
@@ -9,10 +9,10 @@ use click_core::record::{Click, Kind, Record, Source};
 use click_core::types::{Millis, Offset, Partition};
 use click_core::verdict::{Class, Reasons};
 use click_engine::archive::Location;
-use click_engine::driver::{FinalVerdict, RefoldSink, RefoldSummary, refold};
+use click_engine::driver::{FinalVerdict, RefoldSummary, refold};
 use click_engine::log::{EventLog, LogError, for_each_record};
 
-use super::data::{DataDir, threads};
+use super::data::threads;
 use super::{archive, progress};
 use crate::out;
 
@@ -40,11 +40,12 @@ pub struct ExplainArgs {
 
 /// Runs the command.
 pub fn run(args: &ExplainArgs) -> Result<()> {
-    let log = log(args.data.as_deref(), args.archive.as_ref())?;
+    let log = archive::log(args.data.as_deref(), args.archive.as_ref())?;
     let spinner = progress::spinner("folding");
-    let mut verdicts = Verdicts::default();
+    let mut verdicts = Vec::new();
     let summary = refold(&*log, threads(args.threads), &mut verdicts)?;
-    verdicts.0.sort_unstable_by_key(|verdict| (verdict.partition, verdict.offset));
+    verdicts.sort_unstable_by_key(|verdict: &FinalVerdict| (verdict.partition, verdict.offset));
+    let verdicts = Verdicts(verdicts);
     let asked = clicks(&*log, &|click| click.click_id == args.click_id)?;
     if asked.is_empty() {
         bail!("no click has the id {:?} here", args.click_id);
@@ -58,24 +59,8 @@ pub fn run(args: &ExplainArgs) -> Result<()> {
     Ok(())
 }
 
-fn log(data: Option<&Path>, place: Option<&Location>) -> Result<Box<dyn EventLog>> {
-    match (place, data) {
-        (Some(place), _) => Ok(Box::new(archive::read(place)?.into_log())),
-        (None, Some(data)) => Ok(Box::new(DataDir::new(data).log_for_refold()?)),
-        (None, None) => bail!("name a data directory or an archive"),
-    }
-}
-
-#[derive(Default)]
+/// Sorted by position.
 struct Verdicts(Vec<FinalVerdict>);
-
-impl RefoldSink for Verdicts {
-    fn verdict(&mut self, verdict: &FinalVerdict) {
-        self.0.push(*verdict);
-    }
-
-    fn row(&mut self, _: &click_core::row::Row) {}
-}
 
 impl Verdicts {
     fn of(&self, own: &Own) -> Option<&FinalVerdict> {

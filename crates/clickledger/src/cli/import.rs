@@ -1,6 +1,7 @@
 //! `clickledger import`: a file into a ledger.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -116,10 +117,14 @@ pub fn run(args: &ImportArgs) -> Result<()> {
 
 fn names(args: &ImportArgs) -> Result<Names> {
     let Some(path) = &args.map else { return Ok(Names::default()) };
+    Names::new(&column_map(path)?).with_context(|| format!("column map {}", path.display()))
+}
+
+/// Foreign column names and ours, from a TOML file.
+pub fn column_map(path: &Path) -> Result<BTreeMap<String, String>> {
     let context = || format!("column map {}", path.display());
     let text = std::fs::read_to_string(path).with_context(context)?;
-    let pairs = toml::from_str(&text).with_context(context)?;
-    Names::new(&pairs).with_context(context)
+    toml::from_str(&text).with_context(context)
 }
 
 /// One bar after the other, a stage each.

@@ -150,14 +150,8 @@ impl<'a> Join<'a> {
                 continue;
             }
             self.report.ours(&click.currency, 1, click.micros);
-            self.report.items.push(Item {
-                cause: Cause::MissingThere,
-                advertiser: click.advertiser.clone(),
-                ad: click.ad.clone(),
-                currency: click.currency.clone(),
-                sum: Sum { clicks: -1, micros: -click.micros },
-                click_id: click.click_id.clone(),
-            });
+            let sum = Sum { clicks: -1, micros: -click.micros };
+            self.report.items.push(Item::of(Cause::MissingThere, click, sum));
         }
     }
 }

@@ -141,14 +141,7 @@ impl Join<'_> {
             };
             let clicks = if there { 1 } else { -1 };
             let sum = Sum { clicks, micros: i128::from(clicks) * click.micros };
-            self.report.items.push(Item {
-                cause,
-                advertiser: click.advertiser.clone(),
-                ad: click.ad.clone(),
-                currency: click.currency.clone(),
-                sum,
-                click_id: click.click_id.clone(),
-            });
+            self.report.items.push(Item::of(cause, click, sum));
         }
     }
 

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use anyhow::{Result, ensure};
 use click_core::verdict::Class;
 
+use super::ours::OurClick;
+
 /// Why a click is in one count and not in the other, or at another price. In this order a click is
 /// given the first that applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,6 +86,23 @@ pub struct Item {
     pub click_id: String,
 }
 
+impl Item {
+    /// Of a click of ours.
+    pub fn of(cause: Cause, click: &OurClick, sum: Sum) -> Item {
+        Item {
+            cause,
+            advertiser: click.advertiser.clone(),
+            ad: click.ad.clone(),
+            currency: click.currency.clone(),
+            sum,
+            click_id: click.click_id.clone(),
+        }
+    }
+}
+
+/// A part of the difference of an ad: advertiser, ad, currency and cause.
+pub type OfAd = (String, String, String, Cause);
+
 /// What was found.
 #[derive(Default)]
 pub struct Report {
@@ -127,13 +146,26 @@ impl Report {
         self.grouped(|item| (item.currency.clone(), item.cause))
     }
 
-    /// By advertiser, ad, currency and cause.
-    pub fn by_ad(&self) -> BTreeMap<(String, String, String, Cause), Sum> {
+    /// By advertiser, ad, currency and cause, the greatest first.
+    pub fn by_ad(&self) -> Vec<(OfAd, Sum)> {
         let key = |item: &Item| {
             let (advertiser, ad) = (item.advertiser.clone(), item.ad.clone());
             (advertiser, ad, item.currency.clone(), item.cause)
         };
-        self.grouped(key)
+        let mut ads: Vec<_> = self.grouped(key).into_iter().collect();
+        ads.sort_by_key(|(_, sum)| std::cmp::Reverse((sum.micros.abs(), sum.clicks.abs())));
+        ads
+    }
+
+    /// Theirs, ours and the difference, by currency.
+    pub fn totals(&self) -> impl Iterator<Item = (String, [Sum; 3])> {
+        let of = |sums: &BTreeMap<String, Sum>, currency: &String| {
+            sums.get(currency).copied().unwrap_or_default()
+        };
+        self.difference().into_iter().map(move |(currency, difference)| {
+            let sums = [of(&self.theirs, &currency), of(&self.ours, &currency), difference];
+            (currency, sums)
+        })
     }
 
     fn grouped<K: Ord>(&self, key: impl Fn(&Item) -> K) -> BTreeMap<K, Sum> {

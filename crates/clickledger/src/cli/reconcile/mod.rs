@@ -8,18 +8,17 @@ mod page;
 mod print;
 mod theirs;
 
-use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use click_engine::archive::Location;
-use click_engine::log::EventLog;
 use jiff::tz::TimeZone;
 
-use super::data::{DataDir, threads};
+use super::data::threads;
+use super::import::column_map;
 use super::table::Format;
 use super::{archive, progress};
 use crate::out;
@@ -90,7 +89,7 @@ impl Per {
 /// Runs the command.
 pub fn run(args: &ReconcileArgs) -> Result<ExitCode> {
     let theirs = theirs::read(&args.theirs, &reading(args)?)?;
-    let log = log(args)?;
+    let log = archive::log(args.data.as_deref(), args.archive.as_ref())?;
     let spinner = progress::spinner("folding");
     let (ours, waiting) = ours::read(&*log, threads(args.threads))?;
     spinner.finish_and_clear();
@@ -128,25 +127,12 @@ fn period(args: &ReconcileArgs) -> Result<Option<Range<u64>>> {
     })
 }
 
-fn log(args: &ReconcileArgs) -> Result<Box<dyn EventLog>> {
-    match (&args.archive, &args.data) {
-        (Some(place), _) => Ok(Box::new(archive::read(place)?.into_log())),
-        (None, Some(data)) => Ok(Box::new(DataDir::new(data).log_for_refold()?)),
-        (None, None) => bail!("name a data directory or an archive"),
-    }
-}
-
 fn reading(args: &ReconcileArgs) -> Result<Reading> {
     let zone = match &args.zone {
         None => TimeZone::UTC,
         Some(name) => TimeZone::get(name)
             .map_err(|_| anyhow!("--zone {name}: no such time zone; such as Europe/Berlin"))?,
     };
-    let names = args.map.as_deref().map(names).transpose()?.unwrap_or_default();
+    let names = args.map.as_deref().map(column_map).transpose()?.unwrap_or_default();
     Ok(Reading { names, zone })
-}
-
-fn names(path: &Path) -> Result<BTreeMap<String, String>> {
-    let context = || format!("column map {}", path.display());
-    toml::from_str(&std::fs::read_to_string(path).with_context(context)?).with_context(context)
 }

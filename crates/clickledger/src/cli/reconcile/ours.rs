@@ -4,10 +4,9 @@ use std::ops::ControlFlow;
 
 use anyhow::Result;
 use click_core::record::{Kind, Record};
-use click_core::stage::source::Verdict;
 use click_core::types::{Millis, Offset, Partition};
 use click_core::verdict::Class;
-use click_engine::driver::{RefoldSink, refold};
+use click_engine::driver::{FinalVerdict, refold};
 use click_engine::log::{EventLog, LogError, for_each_record};
 
 /// A click whose verdict is final. Times are ms since 1970.
@@ -27,24 +26,13 @@ pub struct OurClick {
     pub class: Class,
 }
 
-#[derive(Default)]
-struct Verdicts(Vec<Verdict>);
-
-impl RefoldSink for Verdicts {
-    fn verdict(&mut self, verdict: &Verdict) {
-        self.0.push(*verdict);
-    }
-
-    fn row(&mut self, _: &click_core::row::Row) {}
-}
-
 /// All clicks of a log in the order of positions; and how many have no final verdict.
 pub fn read(log: &dyn EventLog, threads: usize) -> Result<(Vec<OurClick>, u64)> {
-    let mut verdicts = Verdicts::default();
+    let mut verdicts: Vec<FinalVerdict> = Vec::new();
     let summary = refold(log, threads, &mut verdicts)?;
-    verdicts.0.sort_unstable_by_key(|verdict| (verdict.partition, verdict.offset));
-    let mut rest = verdicts.0.iter().peekable();
-    let mut clicks = Vec::with_capacity(verdicts.0.len());
+    verdicts.sort_unstable_by_key(|verdict| (verdict.partition, verdict.offset));
+    let mut rest = verdicts.iter().peekable();
+    let mut clicks = Vec::with_capacity(verdicts.len());
     for partition in 0..log.partitions() {
         for_each_record(log, partition, log.range(partition), |offset, _, payload| {
             let at = (Partition(partition), Offset(offset));

@@ -18,11 +18,7 @@ pub fn page(report: &Report, file: &str) -> String {
         "<p>{}.</p>",
         notes(report).iter().map(|n| escaped(n)).collect::<Vec<_>>().join(". ")
     );
-    for (currency, difference) in report.difference() {
-        let of = |sums: &std::collections::BTreeMap<String, super::causes::Sum>| {
-            sums.get(&currency).copied().unwrap_or_default()
-        };
-        let (theirs, ours) = (of(&report.theirs), of(&report.ours));
+    for (currency, [theirs, ours, difference]) in report.totals() {
         body += &format!("<h2>{}</h2>", escaped(&currency));
         body += "<table><tr><th></th><th class=n>clicks</th><th class=n>money</th></tr>";
         body += &row("", &["theirs".to_owned()], theirs.clicks.to_string(), theirs.micros);
@@ -41,12 +37,10 @@ pub fn page(report: &Report, file: &str) -> String {
         );
         body += "</table>";
     }
-    let mut ads: Vec<_> = report.by_ad().into_iter().collect();
-    ads.sort_by_key(|(_, sum)| std::cmp::Reverse((sum.micros.abs(), sum.clicks.abs())));
     body += "<h2>By ad, the greatest differences first</h2><table><tr><th>advertiser</th>\
         <th>ad</th><th>cause</th><th>currency</th><th class=n>clicks</th>\
         <th class=n>money</th></tr>";
-    for ((advertiser, ad, currency, cause), sum) in ads.into_iter().take(SHOWN) {
+    for ((advertiser, ad, currency, cause), sum) in report.by_ad().into_iter().take(SHOWN) {
         let cells = [advertiser, ad, cause.told(), currency];
         body += &row("", &cells, signed(sum.clicks), sum.micros);
     }

@@ -51,11 +51,7 @@ fn item_columns() -> Vec<Column> {
 }
 
 fn tables(report: &Report) -> Result<()> {
-    for (currency, difference) in report.difference() {
-        let of = |sums: &std::collections::BTreeMap<String, Sum>| {
-            sums.get(&currency).copied().unwrap_or_default()
-        };
-        let (theirs, ours) = (of(&report.theirs), of(&report.ours));
+    for (currency, [theirs, ours, difference]) in report.totals() {
         out::line(format_args!(
             "{currency}: theirs {} clicks, {}; ours {} clicks, {}; difference {:+} clicks, {}",
             theirs.clicks,
@@ -86,8 +82,7 @@ fn tables(report: &Report) -> Result<()> {
         count("money"),
         text("currency"),
     ];
-    let mut ads: Vec<_> = report.by_ad().into_iter().collect();
-    ads.sort_by_key(|(_, sum)| std::cmp::Reverse((sum.micros.abs(), sum.clicks.abs())));
+    let ads = report.by_ad();
     out::line(format_args!("\nby ad, the {} greatest", SHOWN.min(ads.len())));
     let ads = ads.into_iter().take(SHOWN);
     table(

@@ -8,7 +8,9 @@ use super::waiting;
 use crate::keys::file::replace;
 use crate::keys::source::source_keys;
 use crate::keys::{hex, now_ms, random};
-use click_core::record::{Click, Kind, Previous, Record, SourceKeys, Transport, partition_of};
+use click_core::record::{
+    Click, Kind, Previous, Record, SOURCE_KEY_BYTES, SourceKeys, Transport, partition_of,
+};
 use click_core::types::Millis;
 use click_engine::log::{Commit, EventLog, LogError};
 use serde::{Deserialize, Serialize};
@@ -111,10 +113,10 @@ impl Sender {
     /// Those of [`EventLog::append`]; no seq is used then.
     pub fn append(&self, click: &Click<'_>) -> Result<Pending, LogError> {
         let partition = self.partition(click);
-        let lane = self.lane(partition);
+        let (lane, key) = (self.lane(partition), self.source_keys.of(click.ip));
         let mut state = lock(&lane.state);
         state.begin();
-        self.encode_click(lane, &mut state, 0, click);
+        self.encode(lane, &mut state, 0, Kind::Click(with_key(click, key.as_ref())));
         let number = u32::try_from(partition).unwrap_or(u32::MAX);
         let commit = self.log.append(number, &state.out)?;
         state.next_seq += 1;
@@ -136,10 +138,12 @@ impl Sender {
 
     fn append_some(&self, partition: usize, clicks: &[&Click<'_>]) -> Result<Pending, LogError> {
         let lane = self.lane(partition);
+        // Nobody waits for the hashing.
+        let keys: Vec<_> = clicks.iter().map(|click| self.source_keys.of(click.ip)).collect();
         let mut state = lock(&lane.state);
         state.begin();
-        for (ahead, click) in (0u64..).zip(clicks) {
-            self.encode_click(lane, &mut state, ahead, click);
+        for (ahead, (click, key)) in (0u64..).zip(clicks.iter().zip(&keys)) {
+            self.encode(lane, &mut state, ahead, Kind::Click(with_key(click, key.as_ref())));
             let end = state.out.len();
             state.ends.push(end);
         }
@@ -227,13 +231,6 @@ impl Sender {
         &self.lanes[partition]
     }
 
-    /// With the key of its source, whatever the caller says of one.
-    fn encode_click(&self, lane: &Lane, state: &mut LaneState, ahead: u64, click: &Click<'_>) {
-        let key = self.source_keys.of(click.ip);
-        let source_key = key.as_ref().map_or(&[][..], |key| key);
-        self.encode(lane, state, ahead, Kind::Click(Click { source_key, ..*click }));
-    }
-
     fn encode(&self, lane: &Lane, state: &mut LaneState, ahead: u64, kind: Kind<'_>) {
         let seq = state.next_seq + ahead;
         let first = seq == 0;
@@ -253,6 +250,11 @@ impl Sender {
         let ours = i64::try_from(sent_at).unwrap_or(i64::MAX);
         self.clock_difference_ms.store(log.saturating_sub(ours), Ordering::Relaxed);
     }
+}
+
+/// With the key of its source, whatever the caller says of one.
+fn with_key<'a>(click: &Click<'a>, key: Option<&'a [u8; SOURCE_KEY_BYTES]>) -> Click<'a> {
+    Click { source_key: key.map_or(&[], |key| key), ..*click }
 }
 
 impl Pending {
