@@ -78,6 +78,7 @@ pub fn parts(log: Arc<dyn EventLog>, dir: &Path) -> EngineParts {
         dead_letters: dir.join("dead-letters"),
         store: None,
         sink: None,
+        status: Arc::default(),
     }
 }
 

@@ -63,6 +63,7 @@ fn start_engine(
         dead_letters: args.dir.join("dead-letters"),
         store: Some(Box::new(store)),
         sink: None,
+        status: Arc::default(),
     };
     let (engine, store) = Engine::open(parts, EngineConfig::default())?;
     let stop = stop.clone();

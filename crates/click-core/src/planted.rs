@@ -81,6 +81,8 @@ bugs! {
     StoreMarkIgnored: "a store that came back older is not filled again",
     ArchivedTooSoon: "verdicts are archived before they are final",
     ArchiveCheckpointFirst: "the archiver goes on before a manifest names what it wrote",
+    FailureSkipped: "records that a cluster did not confirm are taken for sent",
+    BelievedBehindFailure: "what a sender confirms behind a failure is believed",
     LowerVersionAccepted: "the store takes a row with a lower version",
 }
 

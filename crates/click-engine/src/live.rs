@@ -38,6 +38,8 @@ pub struct EngineStatus {
     pub watermark: Millis,
     /// Next offset to read, per partition.
     pub read_to: Vec<Offset>,
+    /// Records that the log has and the engine has not read.
+    pub lag: u64,
     /// Clicks read beyond W.
     pub arriving: u64,
     /// Measured clicks with `fold_time < W`.

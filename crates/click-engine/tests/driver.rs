@@ -114,6 +114,7 @@ impl World {
             dead_letters: PathBuf::from("/data/dead-letters"),
             store: Some(Box::new(self.store.clone())),
             sink: None,
+            status: Arc::default(),
         };
         let config = EngineConfig {
             threads: self.threads,

@@ -2,6 +2,7 @@
 //! no file format of the engine.
 
 pub mod cli;
+mod cluster;
 pub mod config;
 pub mod demo;
 pub mod http;

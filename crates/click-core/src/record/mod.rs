@@ -6,6 +6,7 @@ mod click;
 mod control;
 mod fields;
 mod partition;
+mod resend;
 mod source;
 mod source_key;
 mod text;
@@ -15,6 +16,7 @@ pub use click::{Capture, Click, SourceCode};
 pub use control::{Header, encode_policy};
 pub(crate) use fields::Fields;
 pub use partition::partition_of;
+pub use resend::{restamp, user_key};
 pub use source::Source;
 pub use source_key::{SOURCE_KEY_BYTES, SOURCE_SECRET_BYTES, SourceKeys};
 

@@ -113,6 +113,7 @@ impl Archiver {
             checkpoints,
             store: None,
             sink: None,
+            status: std::sync::Arc::default(),
         };
         let engine_config = EngineConfig {
             threads: config.threads,

@@ -1,7 +1,7 @@
 //! What an engine is made of and how it is set.
 
 use crate::disk::Disk;
-use crate::live::LiveSink;
+use crate::live::{EngineStatus, LiveSink};
 use crate::log::{Clock, EventLog, Retention};
 use crate::store::LedgerStore;
 use std::path::PathBuf;
@@ -82,4 +82,6 @@ pub struct EngineParts {
     pub store: Option<Box<dyn LedgerStore>>,
     /// Live views.
     pub sink: Option<Arc<dyn LiveSink>>,
+    /// Where the engine says how it is doing.
+    pub status: Arc<Mutex<EngineStatus>>,
 }

@@ -32,7 +32,10 @@ impl DeadLetters {
         }
         let mut lines = String::new();
         for letter in letters {
-            put_line(&mut lines, letter, &payload(log, letter).unwrap_or_default());
+            let payload = payload(log, letter).unwrap_or_default();
+            let at = (letter.partition.0, letter.offset.0);
+            log.show_dead_letter(at, &letter.reason.to_string(), &payload);
+            put_line(&mut lines, letter, &payload);
         }
         let (file, len) = self.open()?;
         if *len + lines.len() as u64 <= MAX_FILE_BYTES {

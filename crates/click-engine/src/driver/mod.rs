@@ -28,7 +28,7 @@ use crate::store::StoreError;
 use click_core::fold::{Effects, Fold};
 use click_core::policy::Timeline;
 use click_core::row::Row;
-use click_core::types::Millis;
+use click_core::types::{Millis, Offset};
 use dead_letters::DeadLetters;
 use intake::Intake;
 use saver::Saver;
@@ -174,6 +174,7 @@ impl Engine {
         if (since >= self.config.checkpoint_interval || many) && self.saver.is_idle()? {
             self.begin_checkpoint()?;
             let floors = self.needed_from();
+            self.log.publish_positions(&floors);
             self.log.retain(&self.config.retention, &floors)?;
         }
         Ok(())
@@ -222,6 +223,10 @@ impl Engine {
         let mut status = lock(&self.status);
         status.watermark = self.fold.watermark();
         status.read_to = self.intake.read_to(&self.fold);
+        let behind = |(partition, read): (u32, &Offset)| {
+            self.log.range(partition).end.saturating_sub(read.0)
+        };
+        status.lag = (0..).zip(&status.read_to).map(behind).sum();
         status.arriving = self.fold.arriving();
         status.measured = totals.measured;
         status.pending = self.fold.pending() as u64;

@@ -16,7 +16,7 @@ use click_core::fold::{Effects, Fold, decode_rows};
 use click_core::planted::{Bug, planted};
 use click_core::record::{Header, Kind, Record};
 use click_core::types::Millis;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 impl Engine {
@@ -26,7 +26,8 @@ impl Engine {
         parts: EngineParts,
         config: EngineConfig,
     ) -> Result<(Engine, Option<Box<dyn LedgerStore>>), EngineError> {
-        let EngineParts { log, disk, clock, checkpoints, dead_letters, mut store, sink } = parts;
+        let EngineParts { log, disk, clock, checkpoints, dead_letters, mut store, sink, status } =
+            parts;
         let header = ensure_header(&*log)?;
         let dir = Arc::new(checkpoint_dir(disk.clone(), &checkpoints)?);
         let mark = store.as_mut().map(|store| store.mark()).transpose()?;
@@ -37,13 +38,14 @@ impl Engine {
             restore(&mut fold, &dir, checkpoint, &outbox)?;
         }
         check_start(&*log, &fold)?;
+        log.prepare(&fold.positions().iter().map(|position| position.0).collect::<Vec<_>>());
         if sink.is_some() {
             fold.watch();
         }
         let runs = dir.journal(checkpoint.as_ref())?;
         let threads = Threads::new(config.threads)
             .map_err(|source| EngineError::Io { what: "threads", source })?;
-        let status = EngineStatus { warnings, ..EngineStatus::default() };
+        *lock(&status) = EngineStatus { warnings, ..EngineStatus::default() };
         let engine = Engine {
             intake: Intake::new(log.partitions(), config.step_bytes),
             saver: Saver::new(dir, checkpoint.as_ref()),
@@ -61,7 +63,7 @@ impl Engine {
             outbox: Arc::new(outbox),
             runs,
             sink,
-            status: Arc::new(Mutex::new(status)),
+            status,
             journalled: 0,
         };
         engine.update_status();

@@ -25,6 +25,8 @@ struct Inner {
     failures: Vec<(u32, u64, LogError)>,
     /// Everything failed.
     failed: Option<LogError>,
+    /// Where the group's one record has come to be, if that was not known before.
+    placed: Option<Position>,
     wakers: Vec<Waker>,
     sleepers: usize,
 }
@@ -51,6 +53,12 @@ impl CommitGroup {
         }
     }
 
+    /// Resolves the group's one commit with the place that its record was given meanwhile.
+    pub fn settle_at(&self, position: Position) {
+        self.lock().placed = Some(position);
+        self.finish(Vec::new(), None);
+    }
+
     fn finish(&self, failures: Vec<(u32, u64, LogError)>, failed: Option<LogError>) {
         let mut inner = self.lock();
         assert!(!self.settled.load(Ordering::Relaxed), "a commit group is settled once");
@@ -75,6 +83,7 @@ impl CommitGroup {
         if let Some(error) = &inner.failed {
             return Err(error.clone());
         }
+        let position = inner.placed.unwrap_or(position);
         let hit = |f: &&(u32, u64, LogError)| f.0 == position.partition && position.offset >= f.1;
         inner.failures.iter().find(hit).map_or(Ok(position), |f| Err(f.2.clone()))
     }
@@ -90,7 +99,8 @@ pub struct Commit {
 }
 
 impl Commit {
-    /// Where the record will be once durable; not yet a promise.
+    /// Where the record will be once durable; not yet a promise. A log that others keep gives its
+    /// records their places: only the commit's outcome knows them.
     pub fn position(&self) -> Position {
         self.position
     }
@@ -98,6 +108,11 @@ impl Commit {
     /// True once [`wait`](Self::wait) would return at once.
     pub fn is_settled(&self) -> bool {
         self.group.settled.load(Ordering::Acquire)
+    }
+
+    /// The outcome, once there is one.
+    pub fn outcome(&self) -> Option<Result<Position, LogError>> {
+        self.is_settled().then(|| self.group.result(self.position))
     }
 
     /// Blocks until durable or failed.

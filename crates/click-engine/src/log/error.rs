@@ -49,6 +49,8 @@ pub enum LogError {
     Closed,
     #[error("archive: {reason}")]
     Archive { reason: Arc<str> },
+    #[error("kafka: {reason}")]
+    Kafka { reason: Arc<str> },
     #[error("{what} {path}: {message}")]
     Io { what: &'static str, path: Arc<str>, kind: io::ErrorKind, message: Arc<str> },
 }
@@ -59,6 +61,11 @@ impl LogError {
     /// An archive that is read as a log cannot be read.
     pub fn archive(reason: &str) -> Self {
         LogError::Archive { reason: reason.into() }
+    }
+
+    /// A cluster did not do what it was asked, and may do so later.
+    pub fn kafka(reason: impl Display) -> Self {
+        LogError::Kafka { reason: reason.to_string().into() }
     }
 
     /// Wraps a system error with what was being done to which path.

@@ -138,6 +138,15 @@ pub trait EventLog: Send + Sync {
 
     fn health(&self) -> LogHealth;
 
+    /// Says where reading is going to begin; a log over a network fetches ahead from there.
+    fn prepare(&self, _positions: &[u64]) {}
+
+    /// Publishes, for monitoring alone, from where on the log is still needed.
+    fn publish_positions(&self, _positions: &[u64]) {}
+
+    /// Shows a record that no click came of to whoever looks after such; it stays where it is.
+    fn show_dead_letter(&self, _at: (u32, u64), _reason: &str, _payload: &[u8]) {}
+
     /// Removes whole segments that lie below `offset`; returns the new start.
     fn truncate_before(&self, partition: u32, offset: u64) -> Result<u64, LogError>;
 

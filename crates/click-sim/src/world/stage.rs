@@ -420,6 +420,7 @@ impl Stage {
             dead_letters: PathBuf::from(DEAD_LETTERS[number]),
             store: Some(Box::new(self.store.clone())),
             sink: None,
+            status: Arc::default(),
         };
         let config = EngineConfig {
             checkpoint_interval: Duration::from_secs([5, 40][number]),

@@ -41,7 +41,7 @@ pub fn run(args: &ArchiveArgs) -> Result<()> {
     let place = of(&data, args.archive.as_ref())?;
     data.close().context("a server archives by itself, if `archive.url` is set")?;
     let log = data.log_for_refold()?;
-    let archived = catch_up(&data, Arc::new(log), &place, threads(args.threads))?;
+    let archived = catch_up(&data, log, &place, threads(args.threads))?;
     out::line(format_args!(
         "{place}: {} manifests, everything before {} (ms since 1970) is archived",
         archived.manifests, archived.until.0
@@ -103,10 +103,10 @@ pub fn objects(place: &Location) -> Result<Arc<dyn Objects>> {
 }
 
 /// An archive as a log, or else the log of a data directory, from its beginning.
-pub fn log(data: Option<&Path>, place: Option<&Location>) -> Result<Box<dyn EventLog>> {
+pub fn log(data: Option<&Path>, place: Option<&Location>) -> Result<Arc<dyn EventLog>> {
     match (place, data) {
-        (Some(place), _) => Ok(Box::new(read(place)?.into_log())),
-        (None, Some(data)) => Ok(Box::new(DataDir::new(data).log_for_refold()?)),
+        (Some(place), _) => Ok(Arc::new(read(place)?.into_log())),
+        (None, Some(data)) => DataDir::new(data).log_for_refold(),
         (None, None) => bail!("name a data directory or an archive"),
     }
 }

@@ -12,7 +12,7 @@ use click_core::row::{Row, RowKey};
 use click_core::types::Minute;
 use click_core::verdict::Class;
 use click_engine::archive::{Audit, Location, audit};
-use click_engine::log::{DiskLog, EventLog};
+use click_engine::log::EventLog;
 use click_engine::store::{LedgerReader, SqliteReader};
 use serde_json::json;
 
@@ -81,7 +81,7 @@ pub fn run(args: &AuditArgs) -> Result<ExitCode> {
     let found = audit(
         archive,
         reader.as_ref().map(|reader| reader as &dyn LedgerReader),
-        log.as_deref().map(|log| log as &dyn EventLog),
+        log.as_deref(),
         threads,
         &*wanted,
     )?;
@@ -95,7 +95,7 @@ pub fn run(args: &AuditArgs) -> Result<ExitCode> {
 }
 
 /// Brings ledger and archive up to the log; the log, unless a server has it.
-fn prepare(data: &DataDir, place: &Location, threads: usize) -> Result<Option<Arc<DiskLog>>> {
+fn prepare(data: &DataDir, place: &Location, threads: usize) -> Result<Option<Arc<dyn EventLog>>> {
     match data.close() {
         Ok(()) => {}
         Err(error) if is_locked(&error) => {
@@ -105,7 +105,7 @@ fn prepare(data: &DataDir, place: &Location, threads: usize) -> Result<Option<Ar
         Err(error) => return Err(error),
     }
     drop(data.fresh_reader(threads)?);
-    let log = Arc::new(data.open_log_readonly()?);
+    let log = data.open_log_readonly()?;
     archive::catch_up(data, log.clone(), place, threads)?;
     Ok(Some(log))
 }

@@ -9,10 +9,17 @@ use anyhow::{Context, Result, bail};
 use click_core::limits::LOOK_AHEAD_MS;
 use click_core::record::Record;
 use click_core::types::Millis;
-use click_engine::disk::RealDisk;
+use click_engine::disk::{Disk, DiskLock, LockMode, RealDisk};
 use click_engine::driver::{Engine, EngineConfig, EngineParts};
-use click_engine::log::{Clock, DiskLog, EventLog, LogError, LogOptions, RecordBatch, SystemClock};
+use click_engine::kafka::KafkaSettings;
+use click_engine::log::{
+    Clock, Commit, DiskLog, EventLog, LogError, LogId, LogOptions, RecordBatch, SystemClock,
+};
 use click_engine::store::{LedgerStore, SqliteReader, SqliteStore};
+
+use crate::cluster;
+use crate::config::Config;
+use crate::serve::ServeArgs;
 
 /// Rounds of ticks after which a log whose clock stands still is taken as it is.
 const SETTLE_TRIES: u32 = 10;
@@ -34,6 +41,11 @@ impl DataDir {
 
     pub fn log(&self) -> PathBuf {
         self.root.join("log")
+    }
+
+    /// What a tracker keeps of its own in front of a log in Kafka.
+    pub fn spool(&self) -> PathBuf {
+        self.root.join("spool")
     }
 
     pub fn checkpoints(&self) -> PathBuf {
@@ -59,35 +71,87 @@ impl DataDir {
 
     /// The log for writing, created with `partitions` if there is none. An existing one keeps its
     /// own number of partitions.
-    pub fn open_or_create_log(&self, partitions: u32) -> Result<DiskLog> {
-        match self.open_log() {
+    pub fn open_or_create_log(&self, partitions: u32) -> Result<Arc<dyn EventLog>> {
+        if self.kafka()?.is_some() {
+            bail!("a topic stamps time by itself: import into a data directory of its own");
+        }
+        match self.open_embedded() {
             Err(error) if is_no_log(&error) => {
                 let options = LogOptions { partitions, ..LogOptions::default() };
-                Ok(DiskLog::create(&self.log(), &options)?)
+                Ok(Arc::new(DiskLog::create(&self.log(), &options)?))
             }
-            other => other,
+            other => Ok(Arc::new(other?)),
         }
     }
 
-    /// The log for writing.
-    pub fn open_log(&self) -> Result<DiskLog> {
-        let partitions = match self.open_log_readonly() {
-            Ok(log) => log.partitions(),
-            Err(error) => return Err(error),
-        };
+    /// The log for writing: nobody else folds it into this directory meanwhile.
+    pub fn open_log(&self) -> Result<Arc<dyn EventLog>> {
+        match self.kafka()? {
+            Some(kafka) => Ok(cluster::open(kafka, true, Some(self.lock(LockMode::Exclusive)?))?),
+            None => Ok(Arc::new(self.open_embedded()?)),
+        }
+    }
+
+    /// The log for appending alone: with Kafka, whoever folds it.
+    pub fn open_to_append(&self) -> Result<Arc<dyn EventLog>> {
+        match self.kafka()? {
+            Some(kafka) => Ok(cluster::open(kafka, true, None)?),
+            None => self.open_log(),
+        }
+    }
+
+    /// The log for reading, while nobody writes to it or folds it into this directory.
+    pub fn open_log_readonly(&self) -> Result<Arc<dyn EventLog>> {
+        match self.kafka()? {
+            Some(kafka) => Ok(cluster::open(kafka, true, Some(self.lock(LockMode::Shared)?))?),
+            None => Ok(Arc::new(self.open_embedded_readonly()?)),
+        }
+    }
+
+    fn open_embedded(&self) -> Result<DiskLog> {
+        let partitions = self.open_embedded_readonly()?.partitions();
         let options = LogOptions { partitions, ..LogOptions::default() };
         Ok(DiskLog::open(&self.log(), &options)?)
     }
 
-    /// The log for reading, while nobody writes.
-    pub fn open_log_readonly(&self) -> Result<DiskLog> {
+    /// The log in the directory.
+    pub fn open_embedded_readonly(&self) -> Result<DiskLog> {
         Ok(DiskLog::open_readonly(&self.log(), &LogOptions::default())?)
+    }
+
+    /// What its configuration says of a log in Kafka.
+    fn kafka(&self) -> Result<Option<KafkaSettings>> {
+        let serve = ServeArgs { data: Some(self.root.clone()), ..ServeArgs::default() };
+        cluster::settings(&Config::from_layers(&serve.layers()?)?)
+    }
+
+    /// How to speak to the cluster that the log is in, or `url` is.
+    pub fn kafka_settings(&self, url: Option<&str>) -> Result<KafkaSettings> {
+        let set = url.map(|url| ("log.url".to_owned(), url.to_owned())).into_iter().collect();
+        let serve = ServeArgs { data: Some(self.root.clone()), set, ..ServeArgs::default() };
+        let found = cluster::settings(&Config::from_layers(&serve.layers()?)?)?;
+        found.context("no topic is named: use --log, or set log.url")
+    }
+
+    /// Makes sure that one process at a time folds a log of others into this directory.
+    pub fn lock(&self, mode: LockMode) -> Result<Box<dyn DiskLock>> {
+        let path = self.root.join("engine.lock");
+        RealDisk.lock(&path, mode).map_err(|error| match error.kind() {
+            std::io::ErrorKind::WouldBlock => {
+                LogError::Locked { path: self.root.display().to_string().into() }.into()
+            }
+            _ => anyhow::Error::from(error).context(format!("cannot lock {}", path.display())),
+        })
     }
 
     /// The store of the log, opened or created.
     pub fn open_store(&self, log: &dyn EventLog) -> Result<SqliteStore> {
-        let id = log.log_id().to_string();
-        Ok(SqliteStore::open(&self.database(), &id, log.generation())?)
+        self.open_store_of(log.log_id(), log.generation())
+    }
+
+    /// The store of a log of which this is known.
+    pub fn open_store_of(&self, log_id: LogId, generation: u16) -> Result<SqliteStore> {
+        Ok(SqliteStore::open(&self.database(), &log_id.to_string(), generation)?)
     }
 
     /// What an engine on `log` is made of.
@@ -104,6 +168,7 @@ impl DataDir {
             dead_letters: self.dead_letters(),
             store,
             sink: None,
+            status: Arc::default(),
         }
     }
 
@@ -124,7 +189,7 @@ impl DataDir {
     pub fn fresh_reader(&self, threads: usize) -> Result<SqliteReader> {
         self.check_exists()?;
         match self.open_log() {
-            Ok(log) => self.catch_up(Arc::new(log), threads)?,
+            Ok(log) => self.catch_up(log, threads)?,
             Err(error) if is_locked(&error) => {}
             Err(error) => return Err(error),
         }
@@ -132,7 +197,7 @@ impl DataDir {
     }
 
     /// The log for reading its every record: refused while a server runs.
-    pub fn log_for_refold(&self) -> Result<DiskLog> {
+    pub fn log_for_refold(&self) -> Result<Arc<dyn EventLog>> {
         self.check_exists()?;
         self.open_log_readonly().map_err(|error| match is_locked(&error) {
             true => error.context("this command reads the whole log; stop the server first"),
@@ -145,36 +210,29 @@ impl DataDir {
     pub fn settle(&self) -> Result<()> {
         self.check_exists()?;
         let log = self.open_log()?;
-        let partitions = 0..log.partitions();
-        let newest = partitions.clone().map(|p| log.last_append_time(p)).max().unwrap_or(0);
-        let wanted = Millis(newest).plus(LOOK_AHEAD_MS + 1);
-        for partition in partitions {
-            for _ in 0..SETTLE_TRIES {
-                if log.last_append_time(partition) >= wanted.0 {
-                    break;
-                }
-                let now = SystemClock.now().0 / 1000;
-                log.append(partition, &Record::tick(Millis(now)).to_bytes())?.wait()?;
-                let missing = wanted.since(Millis(log.last_append_time(partition)));
-                std::thread::sleep(Duration::from_millis(missing.min(LOOK_AHEAD_MS)));
-            }
-        }
-        Ok(())
+        let newest = if self.kafka()?.is_some() { ticked(&*log)? } else { newest(&*log) };
+        settle(&*log, newest)
     }
 
     /// Appends two ticks, a second and two seconds behind everything, unless they are the end
     /// already: then all clicks can be archived, with verdicts that the archive alone decides. Log
-    /// time goes on by these two seconds only, whatever the wall clock says.
+    /// time goes on by these two seconds only, whatever the wall clock says. A topic stamps time by
+    /// itself: there it takes these seconds.
     pub fn close(&self) -> Result<()> {
         self.check_exists()?;
         let log = self.open_log()?;
+        if self.kafka()?.is_some() {
+            let newest = ticked(&*log)?;
+            settle(&*log, newest)?;
+            return settle(&*log, newest + LOOK_AHEAD_MS);
+        }
         let partitions = 0..log.partitions();
         let ends: Vec<_> =
-            partitions.clone().map(|p| closing_ticks(&log, p)).collect::<Result<_>>()?;
+            partitions.clone().map(|p| closing_ticks(&*log, p)).collect::<Result<_>>()?;
         if ends.iter().all(|end| end.is_some() && *end == ends[0]) {
             return Ok(());
         }
-        let newest = partitions.clone().map(|p| log.last_append_time(p)).max().unwrap_or(0);
+        let newest = newest(&*log);
         for partition in partitions {
             for step in [1, 2] {
                 let at = Millis(newest).plus(step * LOOK_AHEAD_MS);
@@ -185,7 +243,7 @@ impl DataDir {
     }
 
     fn check_exists(&self) -> Result<()> {
-        if !self.log().is_dir() {
+        if !self.log().is_dir() && self.kafka()?.is_none() {
             bail!("{} holds no ledger: import a file or start a server first", self.root.display());
         }
         Ok(())
@@ -200,8 +258,38 @@ impl DataDir {
     }
 }
 
+/// Appends ticks until each partition's time is a second behind `newest`.
+fn settle(log: &dyn EventLog, newest: u64) -> Result<()> {
+    let wanted = Millis(newest).plus(LOOK_AHEAD_MS + 1);
+    for _ in 0..SETTLE_TRIES {
+        let oldest = ticks(log)?.into_iter().min().unwrap_or(0);
+        if oldest >= wanted.0 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(wanted.since(Millis(oldest)).min(LOOK_AHEAD_MS)));
+    }
+    Ok(())
+}
+
+/// Appends a tick to every partition; the times that they were given.
+fn ticks(log: &dyn EventLog) -> Result<Vec<u64>> {
+    let tick = Record::tick(Millis(SystemClock.now().0 / 1000)).to_bytes();
+    let commits: Vec<Commit> =
+        (0..log.partitions()).map(|p| log.append(p, &tick)).collect::<Result<_, _>>()?;
+    commits.into_iter().map(|commit| Ok(commit.wait()?.append_time)).collect()
+}
+
+/// The time of a topic's end, by a tick on every partition.
+fn ticked(log: &dyn EventLog) -> Result<u64> {
+    Ok(ticks(log)?.into_iter().max().unwrap_or(0))
+}
+
+fn newest(log: &dyn EventLog) -> u64 {
+    (0..log.partitions()).map(|partition| log.last_append_time(partition)).max().unwrap_or(0)
+}
+
 /// The time of the ticks that [`DataDir::close`] has appended, if they are the partition's end.
-fn closing_ticks(log: &DiskLog, partition: u32) -> Result<Option<u64>> {
+fn closing_ticks(log: &dyn EventLog, partition: u32) -> Result<Option<u64>> {
     let range = log.range(partition);
     let mut batch = RecordBatch::new();
     let from = range.end.saturating_sub(2).max(range.start);

@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use click_engine::import::{AppendOptions, Format, Names, ReadOptions, Stage, prepare};
-use click_engine::log::EventLog;
 use indicatif::ProgressBar;
 
 use super::data::{DataDir, threads};
@@ -95,7 +93,7 @@ pub fn run(args: &ImportArgs) -> Result<()> {
         let (count, path) = (file.rejected(), rejects.display());
         out::note(format_args!("{count} bad lines, see {path}; the first: {first}"));
     }
-    let log: Arc<dyn EventLog> = Arc::new(data.open_or_create_log(file.partitions())?);
+    let log = data.open_or_create_log(file.partitions())?;
     let options = AppendOptions { batch: args.batch, close: !args.no_close };
     let done = file.append_to(&*log, options, &mut |stage, done, total| {
         bars.show(stage, done, total);

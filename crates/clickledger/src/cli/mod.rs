@@ -17,6 +17,8 @@ mod rows;
 mod shadow;
 mod show;
 mod table;
+#[cfg(feature = "kafka")]
+mod topics;
 pub mod verdicts;
 mod verify;
 
@@ -52,6 +54,8 @@ enum Command {
     Replay(replay::ReplayArgs),
     Privacy(privacy::PrivacyArgs),
     Reconcile(reconcile::ReconcileArgs),
+    #[cfg(feature = "kafka")]
+    Topics(topics::TopicsArgs),
 }
 
 /// Parses the command line and runs the command.
@@ -80,6 +84,8 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Archive(args) => archive::run(args)?,
         Command::Audit(args) => return audit::run(args),
         Command::Reconcile(args) => return reconcile::run(args),
+        #[cfg(feature = "kafka")]
+        Command::Topics(args) => return topics::run(args),
         Command::Explain(args) => explain::run(args)?,
         Command::Replay(args) => replay::run(args)?,
         Command::Privacy(args) => privacy::run(args)?,

@@ -7,7 +7,6 @@ use clap::{Args, Subcommand};
 use click_core::policy::Policy;
 use click_core::record::{Kind, Record};
 use click_core::types::Millis;
-use click_engine::log::EventLog;
 use serde::Deserialize;
 
 use super::data::DataDir;
@@ -53,7 +52,8 @@ pub fn run(args: &PolicyArgs) -> Result<()> {
     let Action::Add { data, file } = &args.action;
     let context = || format!("policy {}", file.display());
     let policy = read(file)?;
-    let log = DataDir::new(data).open_log().context("the log must not be in use by a server")?;
+    let log =
+        DataDir::new(data).open_to_append().context("the log must not be in use by a server")?;
     let kind = Kind::Policy(policy.clone());
     let record = Record { sent_at: None, transport: None, previous: None, kind };
     let payload = record.to_bytes();

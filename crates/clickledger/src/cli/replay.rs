@@ -1,7 +1,6 @@
 //! `clickledger replay`: log and ledger again, from the archive alone.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -67,7 +66,7 @@ pub fn run(args: &ReplayArgs) -> Result<()> {
     let records = restored.with_context(|| args.archive.to_string())?;
     bar.finish_and_clear();
     let spinner = progress::spinner("folding");
-    data.catch_up(Arc::new(data.open_log()?), threads(args.threads))?;
+    data.catch_up(data.open_log()?, threads(args.threads))?;
     spinner.finish_and_clear();
     out::line(format_args!("{records} records are in {} again", data.log().display()));
     Ok(())

@@ -45,7 +45,9 @@ pub fn run(args: &ShowArgs) -> Result<()> {
     let data = DataDir::new(&args.data);
     if args.verdicts {
         let log = data.log_for_refold()?;
-        return out::buffered(|out| verdicts::write(&log, threads(args.threads), args.format, out));
+        return out::buffered(|out| {
+            verdicts::write(&*log, threads(args.threads), args.format, out)
+        });
     }
     let reader = data.fresh_reader(threads(args.threads))?;
     let view = match args.by {

@@ -46,16 +46,16 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     data.settle().context("verify reads the whole log; stop the server first")?;
     let reader = data.fresh_reader(threads(args.threads))?;
     let log = data.log_for_refold()?;
-    let refolded = Refolded::fold(&log, threads(args.threads), true)?;
+    let refolded = Refolded::fold(&*log, threads(args.threads), true)?;
     let mut measured = 0;
-    refolded.for_each(&log, &mut |_, _, click_id, _| {
+    refolded.for_each(&*log, &mut |_, _, click_id, _| {
         measured += 1;
         if let Some((_, found)) = seen.get_mut(click_id) {
             *found += 1;
         }
         Ok(())
     })?;
-    let waiting = find_waiting(&log, &refolded, &mut seen)?;
+    let waiting = find_waiting(&*log, &refolded, &mut seen)?;
     let (rows, differ) = compare(&reader, refolded.rows.unwrap_or_default())?;
     let lost: Vec<_> = named(&seen, |acknowledged, found| found < acknowledged);
     let double: Vec<_> = named(&seen, |acknowledged, found| found > acknowledged);

@@ -124,7 +124,8 @@ impl Layers {
                 section = found;
                 out.push_str(&format!("\n[{section}]\n"));
             }
-            let secret = key == "access_token" && value.as_str() != Some("");
+            let secret = key == "access_token" && value.as_str() != Some("")
+                || key == "kafka.properties" && value.to_string().contains("password");
             let shown = if secret { "\"(hidden)\"".into() } else { value.to_string() };
             out.push_str(&format!("{name} = {shown}  # {}\n", self.origin(key)));
         }

@@ -6,11 +6,13 @@
 mod layers;
 mod reference;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use click_engine::archive::Location;
+use click_engine::kafka::KafkaAddress;
 use ipnet::IpNet;
 use serde::Deserialize;
 
@@ -30,11 +32,22 @@ pub struct Config {
     pub listen: String,
     pub admin_listen: String,
     pub access_token: String,
+    pub roles: Vec<Role>,
     pub tls: Tls,
     pub tracker: Tracker,
     pub engine: Engine,
     pub log: Log,
+    pub kafka: Kafka,
+    pub spool: Spool,
     pub archive: Archive,
+}
+
+/// `roles`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    Tracker,
+    Engine,
 }
 
 /// `[tls]`.
@@ -83,10 +96,55 @@ pub enum Mode {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Log {
+    pub url: String,
     pub partitions: u32,
     pub segment_bytes: u64,
     pub keep_hours: u64,
     pub keep_bytes: u64,
+}
+
+impl Log {
+    /// The topic, if the log is one.
+    ///
+    /// # Errors
+    /// If `url` is none.
+    pub fn kafka(&self) -> Result<Option<KafkaAddress>> {
+        let set = !self.url.is_empty();
+        set.then(|| self.url.parse().map_err(anyhow::Error::msg)).transpose()
+    }
+}
+
+/// `[kafka]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kafka {
+    pub properties: Vec<String>,
+    pub allow_single_replica: bool,
+    pub delivery_timeout_ms: u64,
+}
+
+impl Kafka {
+    /// `properties`, taken apart.
+    ///
+    /// # Errors
+    /// If one is no KEY=VALUE.
+    pub fn pairs(&self) -> Result<BTreeMap<String, String>> {
+        let pair = |text: &String| {
+            let (key, value) = text.split_once('=').with_context(|| {
+                format!("'{text}' is no KEY=VALUE, such as security.protocol=SSL")
+            })?;
+            Ok((key.trim().to_owned(), value.trim().to_owned()))
+        };
+        self.properties.iter().map(pair).collect()
+    }
+}
+
+/// `[spool]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spool {
+    pub after_ms: u64,
+    pub keep_hours: u64,
 }
 
 /// `[archive]`.
@@ -127,6 +185,11 @@ impl Config {
         Ok(config)
     }
 
+    /// Whether this process has a role.
+    pub fn is(&self, role: Role) -> bool {
+        self.roles.contains(&role)
+    }
+
     /// `listen`.
     pub fn listen(&self) -> Result<SocketAddr> {
         address(&self.listen)
@@ -146,10 +209,11 @@ impl Config {
 
 type Check = fn(&Config) -> Result<()>;
 
-const CHECKS: [(&str, Check); 18] = [
+const CHECKS: [(&str, Check); 24] = [
     ("listen", |c| c.listen().map(drop)),
     ("admin_listen", |c| c.admin_listen().map(drop)),
     ("access_token", |c| token(&c.access_token)),
+    ("roles", roles),
     ("tls.certificates", |c| pair(&c.tls.certificates, &c.tls.private_key, "tls.private_key")),
     ("tls.private_key", |c| pair(&c.tls.private_key, &c.tls.certificates, "tls.certificates")),
     ("tracker.label", |c| label(&c.tracker.label)),
@@ -160,15 +224,31 @@ const CHECKS: [(&str, Check); 18] = [
     ("engine.publish_interval_ms", |c| within(c.engine.publish_interval_ms, 10, 60_000)),
     ("engine.live_interval_ms", |c| within(c.engine.live_interval_ms, 10, 60_000)),
     ("engine.checkpoint_interval_ms", |c| within(c.engine.checkpoint_interval_ms, 100, 3_600_000)),
+    ("log.url", |c| c.log.kafka().map(drop)),
     ("log.partitions", |c| {
         let most = u64::from(click_engine::log::MAX_PARTITIONS);
         within(u64::from(c.log.partitions), 1, most)
     }),
     ("log.segment_bytes", |c| within(c.log.segment_bytes, 1 << 20, 1 << 40)),
+    ("kafka.properties", |c| c.kafka.pairs().map(drop)),
+    ("kafka.delivery_timeout_ms", |c| within(c.kafka.delivery_timeout_ms, 1_000, 240_000)),
+    ("spool.after_ms", |c| within(c.spool.after_ms, 1, 60_000)),
+    ("spool.keep_hours", |c| within(c.spool.keep_hours, 0, 24 * 365)),
     ("archive.url", |c| c.archive.place(&c.data).map(drop)),
     ("archive.interval_ms", |c| divides_an_hour(c.archive.interval_ms)),
     ("archive.threads", |c| within(c.archive.threads as u64, 1, 1024)),
 ];
+
+fn roles(config: &Config) -> Result<()> {
+    let both = config.is(Role::Tracker) && config.is(Role::Engine);
+    if config.roles.is_empty() {
+        bail!("a process without a role does nothing; use \"tracker\", \"engine\" or both");
+    }
+    if config.log.url.is_empty() && !both {
+        bail!("the log in the data directory is one process's: set log.url, or use both roles");
+    }
+    Ok(())
+}
 
 fn divides_an_hour(ms: u64) -> Result<()> {
     within(ms, 1_000, 3_600_000)?;

@@ -225,8 +225,8 @@ fn judge(data: &DataDir, shared: &Shared) -> Result<ExitCode> {
     data.settle()?;
     let log = data.log_for_refold()?;
     let mut found: HashMap<String, (u64, u64)> = HashMap::new();
-    let refolded = Refolded::fold(&log, threads(0), false)?;
-    refolded.for_each(&log, &mut |_, _, id, reasons| {
+    let refolded = Refolded::fold(&*log, threads(0), false)?;
+    refolded.for_each(&*log, &mut |_, _, id, reasons| {
         let entry = found.entry(id.to_owned()).or_default();
         entry.0 += u64::from(reasons.class() != Class::D1);
         entry.1 += u64::from(reasons.class() == Class::V);

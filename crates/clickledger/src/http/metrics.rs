@@ -92,6 +92,8 @@ metrics! {
         "Clicks with a final verdict, by primary class. With the pending ones: all measured."
     ARRIVING "clickledger_clicks_arriving" Gauge ""
         "Clicks read beyond the watermark. Rises without end if a partition stands still."
+    LAG "clickledger_lag_records" Gauge ""
+        "Records that the log has and the engine has not read. Rises if the engine is too slow."
     WATERMARK "clickledger_watermark_seconds" Gauge ""
         "The watermark W, as Unix time. Compare with the clock: the difference is the delay."
     CHECKPOINT "clickledger_checkpoint_seconds" Gauge ""
@@ -136,6 +138,14 @@ metrics! {
         "Time from a click's arrival to its durable record."
     DEAD_LETTERS_DROPPED "clickledger_dead_letters_dropped_total" Counter ""
         "Refused requests left out of the dead-letter sample."
+    AT_RISK "clickledger_spool_at_risk_records" Gauge ""
+        "Records that the tracker's spool has and the cluster has not confirmed: on one disk alone."
+    SPOOLED "clickledger_spool_acknowledged_total" Counter ""
+        "Records acknowledged from the spool, since the cluster did not answer in time."
+    FORWARD_RESTARTS "clickledger_spool_restarts_total" Counter ""
+        "Times that what was under way to the cluster was given up and sent again."
+    CLUSTER_CLOCK "clickledger_cluster_clock_difference_seconds" Gauge ""
+        "The brokers' clock minus the tracker's, at the last confirmation."
     ARCHIVED_UNTIL "clickledger_archived_until_timestamp_seconds" Gauge ""
         "All records before this Unix time are archived; 0 without an archive."
     ARCHIVE_FAILING "clickledger_archive_failing" Gauge ""
@@ -150,6 +160,7 @@ pub fn of_engine(status: &EngineStatus) -> Vec<Sample> {
         Sample::new(&MEASURED, status.measured),
         Sample::new(&PENDING, status.pending),
         Sample::new(&ARRIVING, status.arriving),
+        Sample::new(&LAG, status.lag),
         Sample::new(&ROWS_WAITING, status.rows_waiting),
         Sample::new(&ROWS_OPEN, status.rows_open),
         Sample::new(&CLAIMS, status.claims),

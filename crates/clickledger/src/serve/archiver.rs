@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use click_engine::archive::{ArchiveConfig, ArchiveError, Archiver, Progress};
-use click_engine::driver::NeededFrom;
-use click_engine::log::EventLog;
+use click_engine::driver::{EngineError, NeededFrom};
+use click_engine::log::LogError;
 
+use super::source::Source;
 use crate::cli::archive;
 use crate::cli::data::DataDir;
 use crate::config::Config;
@@ -52,7 +53,7 @@ impl ArchiveThread {
     pub fn start(
         config: &Config,
         data: &DataDir,
-        log: Arc<dyn EventLog>,
+        source: &Source,
         needed: NeededFrom,
     ) -> Result<ArchiveThread> {
         let place = config.archive.place(data.root())?.context("no `archive.url` is set")?;
@@ -62,9 +63,11 @@ impl ArchiveThread {
             interval_ms: config.archive.interval_ms,
             ..ArchiveConfig::default()
         };
-        let data = data.clone();
-        let open =
-            move || archive::open(&data, log.clone(), objects.clone(), archive_config.clone());
+        let (data, source) = (data.clone(), source.clone());
+        // A topic is read by two at once from two connections.
+        let open = move || {
+            archive::open(&data, source.open(true)?, objects.clone(), archive_config.clone())
+        };
         let (stop, status) = (Arc::default(), Arc::default());
         let worker = Worker { needed, stop: Arc::clone(&stop), status: Arc::clone(&status) };
         let thread = std::thread::Builder::new().name("archive".into());
@@ -83,6 +86,19 @@ impl ArchiveThread {
         if self.thread.join().is_err() {
             tracing::error!("the archive's thread panicked");
         }
+    }
+}
+
+/// Whether trying again may help.
+fn is_passing(error: &ArchiveError) -> bool {
+    let cluster = |error: &LogError| matches!(error, LogError::Kafka { .. });
+    match error {
+        ArchiveError::Objects { .. } => true,
+        ArchiveError::Log(error) | ArchiveError::Engine(EngineError::Log(error)) => cluster(error),
+        ArchiveError::Damaged { .. }
+        | ArchiveError::Mismatch(_)
+        | ArchiveError::Engine(_)
+        | ArchiveError::Store(_) => false,
     }
 }
 
@@ -108,7 +124,7 @@ impl Worker {
     ) -> Result<Option<Archiver>, ArchiveError> {
         while !self.stop.load(Ordering::Relaxed) {
             match open() {
-                Err(error @ ArchiveError::Objects { .. }) => {
+                Err(error) if is_passing(&error) => {
                     self.note(Some(error.to_string()));
                     self.nap(RETRY);
                 }
@@ -123,7 +139,7 @@ impl Worker {
             let pause = match archiver.step() {
                 Ok(Progress::Worked) => Duration::ZERO,
                 Ok(Progress::Idle) => IDLE,
-                Err(error @ ArchiveError::Objects { .. }) => {
+                Err(error) if is_passing(&error) => {
                     self.note(Some(error.to_string()));
                     self.nap(RETRY);
                     continue;

@@ -5,7 +5,10 @@
 
 mod archiver;
 mod args;
+mod engine;
 mod parts;
+mod source;
+mod spool;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};

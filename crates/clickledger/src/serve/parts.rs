@@ -3,25 +3,21 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use axum::Router;
-use click_core::policy::Timeline;
-use click_engine::driver::{Engine, EngineConfig, EngineError, NeededFrom, PublishMode};
 use click_engine::live::EngineStatus;
-use click_engine::log::{DiskLog, EventLog, LogHealth, LogOptions, Retention};
-use click_engine::store::{LedgerStore, SqliteReader};
+use click_engine::log::{EventLog, LogHealth};
 
-use super::archiver::ArchiveThread;
+use super::engine::EnginePart;
+use super::source::Source;
+use super::spool::Spool;
 use crate::cli::data::{DataDir, threads};
-use crate::config::{Config, Mode};
+use crate::config::{Config, Role};
 use crate::http::api::access::AccessRule;
 use crate::http::api::{self, ApiState, Hooks, SelfCheck};
-use crate::http::live::{Live, LiveThread};
 use crate::http::track::{
     self, Fallback, ServeConfig, Server, TlsFiles, Tracker, TrackerConfig, router_fallback,
 };
@@ -29,15 +25,12 @@ use crate::keys::{FirstKeys, KeyStore};
 
 /// A server in this process.
 pub struct Running {
-    log: Arc<dyn EventLog>,
     server: Server,
     admin: Option<Server>,
-    live: Arc<Live>,
-    live_thread: LiveThread,
-    engine: JoinHandle<Result<(), EngineError>>,
-    stop: Arc<AtomicBool>,
-    status: Arc<Mutex<EngineStatus>>,
-    archive: Option<ArchiveThread>,
+    /// What the tracker appends to, if there is one.
+    log: Option<Arc<dyn EventLog>>,
+    spool: Option<Spool>,
+    engine: Option<EnginePart>,
 }
 
 impl Running {
@@ -48,46 +41,29 @@ impl Running {
     ) -> Result<(Running, Option<FirstKeys>)> {
         let data = DataDir::new(&config.data);
         data.create()?;
-        let (keys, first) = KeyStore::open(data.root())?;
-        let log: Arc<dyn EventLog> = Arc::new(open_log(config, &data)?);
-        let store: Box<dyn LedgerStore> = Box::new(data.open_store(&*log)?);
-        let reader = SqliteReader::open(&data.database())?;
-        let (live, live_thread) = Live::start()?;
-        live.seed(&reader)?;
-        let mut parts = data.engine_parts(Arc::clone(&log), Some(store));
-        parts.sink = Some(Arc::clone(&live) as _);
-        let needed = (!config.archive.url.is_empty()).then(NeededFrom::default);
-        let engine_config = EngineConfig { needed_from: needed.clone(), ..engine_config(config) };
-        let (engine, store) = Engine::open(parts, engine_config)?;
-        let status = engine.status();
-        let timeline = Arc::new(Mutex::new(engine.timeline().clone()));
-        let stop = Arc::new(AtomicBool::new(false));
-        let engine = spawn_engine(engine, store, &timeline, &stop)?;
-        let archive = needed
-            .map(|needed| ArchiveThread::start(config, &data, Arc::clone(&log), needed))
-            .transpose()?;
-        let tracker_config = tracker_config(config, &data, keys.clone())?;
-        let tracker = Arc::new(Tracker::new(tracker_config, Arc::clone(&log), keys.ring()?)?);
-        let access = match config.access_token.as_str() {
-            "" => AccessRule::Loopback,
-            token => AccessRule::token(token),
-        };
-        let mut state =
-            ApiState::new(Arc::new(reader), Arc::clone(&live), Arc::clone(&status), access);
-        state.timeline = timeline;
-        state.hooks = hooks(&tracker, self_check);
-        if let Some(status) = archive.as_ref().map(ArchiveThread::status) {
-            let facts = move || {
-                let status = status.lock().unwrap_or_else(PoisonError::into_inner);
-                (status.until, status.problem.clone())
+        let source = Source::of(config, &data)?;
+        let engine = config.is(Role::Engine).then(|| EnginePart::start(config, &data, &source));
+        let engine = engine.transpose()?;
+        let (mut spool, mut log, mut tracker, mut first) = (None, None, None, None);
+        if config.is(Role::Tracker) {
+            let (keys, new) = KeyStore::open(data.root())?;
+            let own = match &source {
+                Source::Here(log) => Arc::clone(log),
+                Source::Kafka(settings, header) => {
+                    spool.insert(Spool::start(config, &data, settings, *header)?).log()
+                }
             };
-            state.hooks = state.hooks.with_archive(Arc::new(facts));
+            let settings = tracker_config(config, &data, keys.clone())?;
+            tracker = Some(Arc::new(Tracker::new(settings, Arc::clone(&own), keys.ring()?)?));
+            (log, first) = (Some(own), new);
         }
-        let fallback = router_fallback(api::router(state));
-        let (server, admin) = listen(config, &tracker, fallback)?;
-        let running =
-            Running { log, server, admin, live, live_thread, engine, stop, status, archive };
-        Ok((running, first))
+        let hooks = hooks(tracker.as_ref(), spool.as_ref(), self_check);
+        let page = match &engine {
+            Some(engine) => router_fallback(api::router(state(config, engine, hooks))),
+            None => router_fallback(api::tracker_router(hooks, access(config))),
+        };
+        let (server, admin) = listen(config, tracker.as_ref(), page)?;
+        Ok((Running { server, admin, log, spool, engine }, first))
     }
 
     /// Where the tracker listens.
@@ -102,90 +78,55 @@ impl Running {
 
     /// Whether the log takes clicks.
     pub fn log_health(&self) -> LogHealth {
-        self.log.health()
+        self.log.as_ref().map_or(LogHealth::Ok, |log| log.health())
     }
 
     /// How the engine is doing.
     pub fn status(&self) -> EngineStatus {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let status = self.engine.as_ref().map(|engine| engine.status.clone());
+        status.map_or_else(EngineStatus::default, |status| {
+            status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        })
     }
 
-    /// Answers open requests, folds and stores everything, takes a checkpoint.
+    /// Answers open requests, hands on and folds and stores everything, takes a checkpoint.
     ///
     /// # Errors
-    /// Why the engine had failed, if it had.
+    /// Why a part had failed, if one had.
     pub fn stop(self) -> Result<()> {
         // Streams would keep their connections open.
-        self.live.close();
+        if let Some(engine) = &self.engine {
+            engine.live.close();
+        }
         self.server.shutdown();
         if let Some(admin) = self.admin {
             admin.shutdown();
         }
-        self.stop.store(true, Ordering::Relaxed);
-        let ended = self.engine.join().map_err(|_| anyhow!("the engine panicked"))?;
-        drop(self.live_thread);
-        if let Some(archive) = self.archive {
-            archive.stop();
-        }
-        ended.context("the engine stopped")
+        let handed_on = self.spool.map_or(Ok(()), Spool::stop);
+        let folded = self.engine.map_or(Ok(()), EnginePart::stop);
+        handed_on.and(folded)
     }
 }
 
-fn open_log(config: &Config, data: &DataDir) -> Result<DiskLog> {
-    // An existing log keeps its own number of partitions.
-    let partitions = data.open_log_readonly().map_or(config.log.partitions, |log| log.partitions());
-    let segment_bytes = config.log.segment_bytes;
-    let options = LogOptions { partitions, segment_bytes, ..LogOptions::default() };
-    Ok(DiskLog::open_or_create(&data.log(), &options)?)
-}
-
-fn engine_config(config: &Config) -> EngineConfig {
-    let engine = &config.engine;
-    let set = |value: u64| (value > 0).then_some(value);
-    EngineConfig {
-        threads: threads(engine.threads),
-        publish_mode: match engine.publish_mode {
-            Mode::Live => PublishMode::Live,
-            Mode::Minute => PublishMode::Minute,
-        },
-        publish_interval: Duration::from_millis(engine.publish_interval_ms),
-        checkpoint_interval: Duration::from_millis(engine.checkpoint_interval_ms),
-        live_interval: Duration::from_millis(engine.live_interval_ms),
-        retention: Retention {
-            max_age_ms: set(config.log.keep_hours.saturating_mul(3_600_000)),
-            max_bytes: set(config.log.keep_bytes),
-        },
-        ..EngineConfig::default()
+fn access(config: &Config) -> AccessRule {
+    match config.access_token.as_str() {
+        "" => AccessRule::Loopback,
+        token => AccessRule::token(token),
     }
 }
 
-fn spawn_engine(
-    mut engine: Engine,
-    store: Option<Box<dyn LedgerStore>>,
-    timeline: &Arc<Mutex<Timeline>>,
-    stop: &Arc<AtomicBool>,
-) -> Result<JoinHandle<Result<(), EngineError>>> {
-    let (timeline, stop) = (Arc::clone(timeline), Arc::clone(stop));
-    let status = engine.status();
-    let work = move || {
-        let caught_up = loop {
-            match engine.step() {
-                Ok(step) if step.records > 0 && !stop.load(Ordering::Relaxed) => {}
-                Ok(_) => break Ok(()),
-                Err(error) => break Err(error),
-            }
-        };
-        // Policies that the checkpoint did not know are read by now.
-        *timeline.lock().unwrap_or_else(PoisonError::into_inner) = engine.timeline().clone();
-        let ended = caught_up.and_then(|()| engine.run(store, &stop));
-        if let Err(error) = &ended {
-            tracing::error!("the engine stopped: {error}");
-            let mut status = status.lock().unwrap_or_else(PoisonError::into_inner);
-            status.failed = Some(error.to_string());
-        }
-        ended
+fn state(config: &Config, engine: &EnginePart, hooks: Hooks) -> ApiState {
+    let (reader, live) = (engine.reader.clone(), engine.live.clone());
+    let mut state = ApiState::new(reader, live, engine.status.clone(), access(config));
+    state.timeline = engine.timeline.clone();
+    state.hooks = match engine.archive_status() {
+        None => hooks,
+        Some(status) => hooks.with_archive(Arc::new(move || {
+            let status = status.lock().unwrap_or_else(PoisonError::into_inner);
+            (status.until, status.problem.clone())
+        })),
     };
-    Ok(std::thread::Builder::new().name("engine".into()).spawn(work)?)
+    state
 }
 
 fn tracker_config(config: &Config, data: &DataDir, keys: KeyStore) -> Result<TrackerConfig> {
@@ -205,8 +146,15 @@ fn tracker_config(config: &Config, data: &DataDir, keys: KeyStore) -> Result<Tra
     })
 }
 
-fn hooks(tracker: &Arc<Tracker>, self_check: Option<&Path>) -> Hooks {
-    let mut hooks = Hooks::of_tracker(tracker);
+fn hooks(
+    tracker: Option<&Arc<Tracker>>,
+    spool: Option<&Spool>,
+    self_check: Option<&Path>,
+) -> Hooks {
+    let mut hooks = tracker.map_or_else(Hooks::default, Hooks::of_tracker);
+    if let Some(spool) = spool {
+        hooks = hooks.with_spool(spool.facts());
+    }
     if let Some(path) = self_check.map(Path::to_path_buf) {
         hooks.check = Arc::new(move || read_check(&path));
     }
@@ -228,7 +176,7 @@ fn read_check(path: &Path) -> Option<SelfCheck> {
 
 fn listen(
     config: &Config,
-    tracker: &Arc<Tracker>,
+    tracker: Option<&Arc<Tracker>>,
     page: Fallback,
 ) -> Result<(Server, Option<Server>)> {
     let serve = |address: SocketAddr, fallback: Fallback| {
@@ -238,7 +186,7 @@ fn listen(
             max_connections: config.tracker.max_connections,
             ..ServeConfig::new(address)
         };
-        let server = track::serve(&serve, Arc::clone(tracker), fallback);
+        let server = track::serve(&serve, tracker.cloned(), fallback);
         server.with_context(|| format!("cannot listen on {address}"))
     };
     match config.admin_listen()? {
@@ -259,12 +207,12 @@ fn tls(config: &Config) -> Option<TlsFiles> {
 }
 
 /// What a load balancer asks the tracker's own address.
-fn health_only(tracker: &Arc<Tracker>) -> Fallback {
+fn health_only(tracker: Option<&Arc<Tracker>>) -> Fallback {
     use axum::http::StatusCode;
     use axum::routing::get;
-    let tracker = Arc::clone(tracker);
+    let tracker = tracker.cloned();
     let ready = move || {
-        let readiness = tracker.readiness();
+        let readiness = tracker.as_ref().map(|tracker| tracker.readiness()).unwrap_or_default();
         let code = match readiness.is_ready() {
             true => StatusCode::OK,
             false => StatusCode::SERVICE_UNAVAILABLE,

@@ -79,6 +79,7 @@ impl World {
             dead_letters: dir.path().join("dead-letters"),
             store: Some(Box::new(store) as Box<dyn LedgerStore>),
             sink: Some(live.clone()),
+            status: Arc::default(),
         };
         let (engine, store) = Engine::open(parts, EngineConfig::default()).expect("an engine");
         let mut state = ApiState::new(Arc::new(reader), live.clone(), engine.status(), access);

@@ -73,15 +73,15 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// Lets a request through, or answers it.
-pub async fn guard(State(state): State<ApiState>, request: Request, next: Next) -> Response {
-    let allowed = match &state.access {
+pub async fn guard(State(rule): State<AccessRule>, request: Request, next: Next) -> Response {
+    let allowed = match &rule {
         AccessRule::Loopback => is_local(&request),
         AccessRule::Token(token) => shows_token(token, request.headers()),
     };
     if allowed {
         return next.run(request).await;
     }
-    refuse(&state.access, request.uri().path())
+    refuse(&rule, request.uri().path())
 }
 
 fn refuse(rule: &AccessRule, path: &str) -> Response {

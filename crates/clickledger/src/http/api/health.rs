@@ -3,12 +3,13 @@
 use super::error::ApiError;
 use super::params::Params;
 use super::render::put_time;
-use super::{ApiState, Level, Notice, now};
+use super::{ApiState, Hooks, Level, Notice, now};
 use crate::http::metrics::{self, STREAM_CLIENTS, STREAM_RESETS, Sample};
-use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Json, Router};
 use click_core::verdict::Class;
 use click_engine::live::EngineStatus;
 use serde_json::{Map, Value, json};
@@ -46,6 +47,7 @@ fn engine(status: &EngineStatus) -> Value {
     engine.insert("classes".into(), Value::Object(Class::ALL.into_iter().map(count).collect()));
     engine.insert("failed".into(), json!(status.failed));
     let numbers = [
+        ("lag", status.lag),
         ("arriving", status.arriving),
         ("measured", status.measured),
         ("pending", status.pending),
@@ -118,4 +120,22 @@ pub async fn metrics(State(api): State<ApiState>) -> impl IntoResponse {
     samples.extend((api.hooks.metrics)());
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], metrics::render(&samples))
+}
+
+/// `/healthz`, `/readyz` and `/metrics` of a process that has a tracker alone.
+pub fn of_tracker(hooks: Hooks) -> (Router, Router) {
+    let (ready, metrics) = (hooks.clone(), hooks);
+    let ready = move || {
+        let reasons = (ready.not_ready)();
+        let good = reasons.is_empty();
+        let status = if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        std::future::ready((status, Json(json!({ "ready": good, "reasons": reasons }))))
+    };
+    let metrics = move || {
+        let kind = "text/plain; version=0.0.4; charset=utf-8";
+        let text = metrics::render(&(metrics.metrics)());
+        std::future::ready(([(header::CONTENT_TYPE, kind)], text))
+    };
+    let open = Router::new().route("/healthz", get(healthz)).route("/readyz", get(ready));
+    (open, Router::new().route("/metrics", get(metrics)))
 }

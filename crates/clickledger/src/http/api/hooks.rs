@@ -2,11 +2,13 @@
 
 use super::{Hooks, Level, Notice};
 use crate::http::metrics::{
-    ACKNOWLEDGED, ARCHIVE_FAILING, ARCHIVED_UNTIL, CLOCK_DIFFERENCE, CONNECTIONS,
-    CONNECTIONS_REFUSED, DEAD_LETTERS_DROPPED, DURABLE, Metric, REFUSED, Sample, Sampled,
-    THROTTLED, UNAVAILABLE, UNLOGGED,
+    ACKNOWLEDGED, ARCHIVE_FAILING, ARCHIVED_UNTIL, AT_RISK, CLOCK_DIFFERENCE, CLUSTER_CLOCK,
+    CONNECTIONS, CONNECTIONS_REFUSED, DEAD_LETTERS_DROPPED, DURABLE, FORWARD_RESTARTS, Metric,
+    REFUSED, SPOOLED, Sample, Sampled, THROTTLED, UNAVAILABLE, UNLOGGED,
 };
+use crate::http::track::limits::CLOCK_WARN_MS;
 use crate::http::track::{CountBy, Histogram, Metrics, Tracker};
+use click_engine::forward::ForwardStatus;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -51,6 +53,58 @@ impl Hooks {
                 message: format!("the archive waits, nothing is lost: {problem}"),
             });
             notices().into_iter().chain(problem).collect()
+        });
+        self
+    }
+}
+
+/// What a tracker's spool tells.
+pub type SpoolFacts = Arc<dyn Fn() -> ForwardStatus + Send + Sync>;
+
+impl Hooks {
+    /// Adds what a spool tells.
+    #[must_use]
+    pub fn with_spool(mut self, facts: SpoolFacts) -> Hooks {
+        let (metrics, notices, tracker) = (self.metrics, self.notices, self.tracker);
+        let [a, b, c] = [(); 3].map(|()| Arc::clone(&facts));
+        self.metrics = Arc::new(move || {
+            let status = a();
+            let clock = Sampled::Millis(status.clock_difference_ms.into());
+            let mut samples = metrics();
+            samples.extend([
+                Sample::new(&AT_RISK, status.at_risk),
+                Sample::new(&SPOOLED, status.spooled),
+                Sample::new(&FORWARD_RESTARTS, status.restarts),
+                Sample { value: clock, ..Sample::new(&CLUSTER_CLOCK, 0) },
+            ]);
+            samples
+        });
+        self.tracker = Arc::new(move || {
+            let (mut numbers, status) = (tracker(), b());
+            if let Value::Object(numbers) = &mut numbers {
+                numbers.insert("at_risk".into(), json!(status.at_risk));
+                numbers.insert("spooled".into(), json!(status.spooled));
+            }
+            numbers
+        });
+        self.notices = Arc::new(move || {
+            let status = c();
+            let notice =
+                |code: &str, message| Notice { level: Level::Warning, code: code.into(), message };
+            let behind = status.problem.map(|problem| {
+                let message = format!(
+                    "{} records wait in the spool, on this disk alone: {problem}",
+                    status.at_risk
+                );
+                notice("cluster", message)
+            });
+            let clock = status.clock_difference_ms;
+            let apart = (clock.unsigned_abs() >= CLOCK_WARN_MS).then(|| {
+                let message =
+                    format!("clocks of cluster and tracker differ by {clock} ms: set them");
+                notice("cluster_clock", message)
+            });
+            notices().into_iter().chain(behind).chain(apart).collect()
         });
         self
     }

@@ -166,7 +166,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/v1/status", get(health::status))
         .route("/v1/openapi.json", get(page::openapi))
         .route("/metrics", get(health::metrics))
-        .layer(from_fn_with_state(state.clone(), access::guard));
+        .layer(from_fn_with_state(state.access.clone(), access::guard));
     Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
@@ -178,6 +178,17 @@ pub fn router(state: ApiState) -> Router {
         .method_not_allowed_fallback(error::wrong_method)
         .layer(map_response(secure))
         .with_state(state)
+}
+
+/// What a process without an engine answers: health, and metrics to whom `access` lets.
+pub fn tracker_router(hooks: Hooks, access: AccessRule) -> Router {
+    let (open, guarded) = health::of_tracker(hooks);
+    guarded
+        .layer(from_fn_with_state(access, access::guard))
+        .merge(open)
+        .fallback(error::not_found)
+        .method_not_allowed_fallback(error::wrong_method)
+        .layer(map_response(secure))
 }
 
 /// Headers that every response has. Pages may run nothing that is not served from here.

@@ -7,6 +7,7 @@ use super::click::Visit;
 use super::limits::{
     DRAIN_TIMEOUT, HANDSHAKE_TIMEOUT, HEAD_TIMEOUT, MAX_BEACON_BODY, MAX_HEAD, READ_BUFFER,
 };
+use super::metrics::Metrics;
 use super::refusal::Refusal;
 use super::respond::{self, Body, method_not_allowed};
 use super::tls::TlsFiles;
@@ -88,8 +89,8 @@ pub struct Server {
     stop: watch::Sender<bool>,
     stop_chores: Sender<()>,
     threads: Vec<JoinHandle<()>>,
-    chores: JoinHandle<()>,
-    tracker: Arc<Tracker>,
+    chores: Option<JoinHandle<()>>,
+    tracker: Option<Arc<Tracker>>,
 }
 
 impl Server {
@@ -101,7 +102,9 @@ impl Server {
     /// Takes no new connections, finishes open requests (for some seconds), and leaves the
     /// tracker's last heartbeat and state. Nothing that was acknowledged is lost.
     pub fn shutdown(self) {
-        self.tracker.begin_drain();
+        if let Some(tracker) = &self.tracker {
+            tracker.begin_drain();
+        }
         // A receiver that is gone has stopped already.
         let _ = self.stop.send(true);
         for thread in self.threads {
@@ -110,35 +113,40 @@ impl Server {
             }
         }
         let _ = self.stop_chores.send(());
-        if self.chores.join().is_err() {
+        if self.chores.is_some_and(|chores| chores.join().is_err()) {
             tracing::error!("the housekeeping thread had panicked");
         }
-        self.tracker.finish();
+        if let Some(tracker) = &self.tracker {
+            tracker.finish();
+        }
     }
 }
 
 /// What every connection shares.
 struct Shared {
-    tracker: Arc<Tracker>,
+    tracker: Option<Arc<Tracker>>,
+    metrics: Arc<Metrics>,
     fallback: Fallback,
     tls: Option<TlsAcceptor>,
     max_connections: u64,
     stop: watch::Receiver<bool>,
 }
 
-/// Listens and answers until [`Server::shutdown`].
+/// Listens and answers until [`Server::shutdown`]; without a tracker there is the fallback alone.
 ///
 /// # Errors
 /// If the address cannot be listened on, or a certificate file is bad.
 pub fn serve(
     config: &ServeConfig,
-    tracker: Arc<Tracker>,
+    tracker: impl Into<Option<Arc<Tracker>>>,
     fallback: Fallback,
 ) -> io::Result<Server> {
+    let tracker = tracker.into();
     let tls = config.tls.as_ref().map(TlsFiles::acceptor).transpose()?;
     let (stop, stopped) = watch::channel(false);
     let shared = Arc::new(Shared {
-        tracker: Arc::clone(&tracker),
+        metrics: tracker.as_ref().map(|tracker| tracker.shared_metrics()).unwrap_or_default(),
+        tracker: tracker.clone(),
         fallback,
         tls,
         max_connections: config.max_connections,
@@ -155,9 +163,11 @@ pub fn serve(
         threads.push(std::thread::Builder::new().name(name).spawn(run)?);
     }
     let (stop_chores, end) = channel();
-    let for_chores = Arc::clone(&tracker);
-    let chores = move || keep_house(&for_chores, &end);
-    let chores = std::thread::Builder::new().name("tracker-chores".into()).spawn(chores)?;
+    let chores = tracker.clone().map(|tracker| {
+        let chores = move || keep_house(&tracker, &end);
+        std::thread::Builder::new().name("tracker-chores".into()).spawn(chores)
+    });
+    let chores = chores.transpose()?;
     Ok(Server { address, stop, stop_chores, threads, chores, tracker })
 }
 
@@ -224,7 +234,7 @@ async fn accept(listener: TcpListener, shared: &Arc<Shared>) -> io::Result<()> {
 }
 
 async fn connection(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
-    let metrics = shared.tracker.metrics();
+    let metrics = &shared.metrics;
     if metrics.connections.fetch_add(1, Ordering::Relaxed) >= shared.max_connections {
         metrics.connections_refused.fetch_add(1, Ordering::Relaxed);
     } else if stream.set_nodelay(true).is_ok() {
@@ -272,7 +282,9 @@ async fn answer(
     shared: &Shared,
 ) -> Response<Body> {
     let arrived = Instant::now();
-    let tracker = &shared.tracker;
+    let Some(tracker) = &shared.tracker else {
+        return (shared.fallback)(with_peer(request, peer)).await;
+    };
     match request.uri().path() {
         "/c" => {
             let body = drain(&mut request).await;
@@ -292,11 +304,13 @@ async fn answer(
             tracker.batch(&head.headers, body, peer.ip()).await
         }
         "/v1/clicks" => method_not_allowed("POST"),
-        _ => {
-            request.extensions_mut().insert(ConnectInfo(peer));
-            (shared.fallback)(request).await
-        }
+        _ => (shared.fallback)(with_peer(request, peer)).await,
     }
+}
+
+fn with_peer(mut request: Request<Incoming>, peer: SocketAddr) -> Request<Incoming> {
+    request.extensions_mut().insert(ConnectInfo(peer));
+    request
 }
 
 impl Tracker {

@@ -95,7 +95,7 @@ pub struct Tracker {
     pub(super) dead_letters: DeadLetters,
     keys: RwLock<Arc<KeyRing>>,
     catalogue: RwLock<Option<Arc<Catalogue>>>,
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
     draining: AtomicBool,
     chores: Mutex<Chores>,
 }
@@ -132,7 +132,7 @@ impl Tracker {
             dead_letters: letters,
             keys: RwLock::new(Arc::new(keys)),
             catalogue: RwLock::new(list),
-            metrics: Metrics::default(),
+            metrics: Arc::default(),
             draining: AtomicBool::new(false),
             chores: Mutex::new(Chores {
                 heartbeat: now,
@@ -159,6 +159,10 @@ impl Tracker {
     /// Counters since the start.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    pub(super) fn shared_metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.metrics)
     }
 
     /// Records not appended by the throttle, by ad.

@@ -1,0 +1,139 @@
+//! Reading one partition: messages in offset order, the next one kept in hand so that it is known
+//! where what has arrived ends.
+
+use std::time::Duration;
+
+use rdkafka::Timestamp;
+use rdkafka::consumer::base_consumer::PartitionQueue;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Message};
+
+use super::client::Watch;
+use crate::log::RecordBatch;
+
+/// What a record costs beside its payload, as the embedded log counts.
+const OVERHEAD: usize = 32;
+
+/// A message that has arrived and was not read yet.
+struct InHand {
+    offset: u64,
+    append_time: u64,
+    payload: Vec<u8>,
+}
+
+pub(super) struct Lane {
+    queue: PartitionQueue<Watch>,
+    /// Where the next message is expected.
+    next: u64,
+    in_hand: Option<InHand>,
+    /// What the cluster said when it could not go on.
+    error: Option<KafkaError>,
+}
+
+impl Lane {
+    pub(super) fn new(queue: PartitionQueue<Watch>, next: u64) -> Lane {
+        Lane { queue, next, in_hand: None, error: None }
+    }
+
+    /// Where reading goes on without a seek.
+    pub(super) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// From now on the message at `next` or behind it is awaited, and those before are passed over.
+    pub(super) fn restart(&mut self, next: u64) {
+        (self.next, self.in_hand, self.error) = (next, None, None);
+    }
+
+    /// Behind what has arrived, as far as that can be known at once.
+    pub(super) fn arrived(&mut self) -> u64 {
+        self.look(Duration::ZERO);
+        self.in_hand.as_ref().map_or(self.next, |message| message.offset + 1)
+    }
+
+    /// The error that the cluster gave instead of messages.
+    pub(super) fn take_error(&mut self) -> Option<KafkaError> {
+        self.error.take()
+    }
+
+    /// Takes what has arrived; the first is awaited for `timeout`.
+    pub(super) fn read(&mut self, max_bytes: usize, timeout: Duration, batch: &mut RecordBatch) {
+        self.look(timeout);
+        let mut taken = 0;
+        if let Some(message) = self.in_hand.take() {
+            taken = message.payload.len() + OVERHEAD;
+            batch.push(message.offset, message.append_time, &message.payload);
+            self.next = message.offset + 1;
+        }
+        while taken > 0 && taken < max_bytes {
+            match self.queue.poll(Duration::ZERO) {
+                Some(Ok(message)) if offset_of(message.offset()) >= self.next => {
+                    let payload = message.payload().unwrap_or_default();
+                    let offset = offset_of(message.offset());
+                    batch.push(offset, time_of(message.timestamp()), payload);
+                    taken += payload.len() + OVERHEAD;
+                    self.next = offset + 1;
+                }
+                // From before a seek.
+                Some(Ok(_)) => {}
+                Some(Err(error)) => {
+                    self.note(error);
+                    return;
+                }
+                None => return,
+            }
+        }
+    }
+
+    fn look(&mut self, timeout: Duration) {
+        while self.in_hand.is_none() {
+            match self.queue.poll(timeout) {
+                Some(Ok(message)) if offset_of(message.offset()) >= self.next => {
+                    self.in_hand = Some(InHand::of(&message));
+                }
+                Some(Ok(_)) => {}
+                Some(Err(error)) => {
+                    self.note(error);
+                    return;
+                }
+                None => return,
+            }
+        }
+    }
+
+    fn note(&mut self, error: KafkaError) {
+        if !matches!(error, KafkaError::PartitionEOF(_)) {
+            self.error = Some(error);
+        }
+    }
+}
+
+/// Whether the records that were asked for are gone.
+pub(super) fn is_gone(error: &KafkaError) -> bool {
+    error.rdkafka_error_code().is_some_and(|code| {
+        matches!(code, RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::AutoOffsetReset)
+    })
+}
+
+impl InHand {
+    fn of(message: &BorrowedMessage<'_>) -> InHand {
+        InHand {
+            offset: offset_of(message.offset()),
+            append_time: time_of(message.timestamp()),
+            payload: message.payload().unwrap_or_default().to_vec(),
+        }
+    }
+}
+
+/// Kafka's offsets are not negative.
+pub(super) fn offset_of(offset: i64) -> u64 {
+    u64::try_from(offset).unwrap_or_default()
+}
+
+/// The time that the broker gave, ms since 1970; 0 if it gave none.
+pub(super) fn time_of(timestamp: Timestamp) -> u64 {
+    match timestamp {
+        Timestamp::LogAppendTime(time) => u64::try_from(time).unwrap_or_default(),
+        Timestamp::CreateTime(_) | Timestamp::NotAvailable => 0,
+    }
+}

@@ -1,0 +1,32 @@
+//! Apache Kafka as the log: topics, reading, sending. Everything that knows of Kafka's client is
+//! below here.
+//!
+//! Positions are the engine's own, from its checkpoints; no consumer group decides anything, and no
+//! transaction carries money (SPEC §5). Must never read from a topic whose settings could lose or
+//! reorder time, skip what retention has taken, or report as kept what fewer than all in-sync
+//! replicas have.
+
+mod address;
+#[cfg(feature = "kafka")]
+mod appender;
+#[cfg(feature = "kafka")]
+mod client;
+#[cfg(feature = "kafka")]
+mod lane;
+#[cfg(feature = "kafka")]
+mod log;
+#[cfg(feature = "kafka")]
+mod remote;
+#[cfg(feature = "kafka")]
+mod topics;
+
+pub use address::{KafkaAddress, KafkaSettings};
+#[cfg(feature = "kafka")]
+pub use log::{KafkaLog, Patience};
+#[cfg(feature = "kafka")]
+pub use remote::KafkaRemote;
+#[cfg(feature = "kafka")]
+pub use topics::{TopicReport, TopicSpec, check, create, header};
+
+/// Default number of partitions of a new topic (SPEC §1).
+pub const PARTITIONS: u32 = 64;

@@ -1,0 +1,100 @@
+//! Where a server's log is, and which log that is.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use click_core::record::Header;
+use click_engine::kafka::KafkaSettings;
+use click_engine::log::{DiskLog, EventLog, LogError, LogId, LogOptions};
+
+use crate::cli::data::DataDir;
+use crate::cluster;
+use crate::config::Config;
+use crate::out;
+
+/// How long a start waits for a cluster that it cannot do without.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Time between two questions.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// A server's log.
+#[derive(Clone)]
+pub(super) enum Source {
+    /// In the data directory, open in this process.
+    Here(Arc<dyn EventLog>),
+    /// A topic, of which this is the header.
+    Kafka(KafkaSettings, Header),
+}
+
+impl Source {
+    /// As the configuration says.
+    pub(super) fn of(config: &Config, data: &DataDir) -> Result<Source> {
+        match cluster::settings(config)? {
+            None => Ok(Source::Here(Arc::new(embedded(config, data)?))),
+            Some(settings) => {
+                let header = header(&settings, data)?;
+                Ok(Source::Kafka(settings, header))
+            }
+        }
+    }
+
+    pub(super) fn header(&self) -> Header {
+        match self {
+            Source::Kafka(_, header) => *header,
+            Source::Here(log) => Header {
+                log_id: log.log_id().0,
+                generation: log.generation(),
+                partitions: log.partitions(),
+            },
+        }
+    }
+
+    /// The log for a reader of its own.
+    pub(super) fn open(&self, whole: bool) -> Result<Arc<dyn EventLog>, LogError> {
+        match self {
+            Source::Here(log) => Ok(Arc::clone(log)),
+            Source::Kafka(settings, _) => cluster::open(settings.clone(), whole, None),
+        }
+    }
+}
+
+fn embedded(config: &Config, data: &DataDir) -> Result<DiskLog> {
+    // An existing log keeps its own number of partitions.
+    let existing = data.open_embedded_readonly();
+    let partitions = existing.map_or(config.log.partitions, |log| log.partitions());
+    let segment_bytes = config.log.segment_bytes;
+    let options = LogOptions { partitions, segment_bytes, ..LogOptions::default() };
+    Ok(DiskLog::open_or_create(&data.log(), &options)?)
+}
+
+/// What the cluster says; while it does not answer, what the spool was made for.
+fn header(settings: &KafkaSettings, data: &DataDir) -> Result<Header> {
+    let begun = Instant::now();
+    loop {
+        match cluster::check(settings) {
+            Ok((header, problems)) if problems.is_empty() => return Ok(header),
+            Ok((_, problems)) => {
+                bail!("topic {}: {}", settings.address.topic, problems.join("; "))
+            }
+            Err(error @ LogError::Kafka { .. }) => {
+                if let Some(header) = of_spool(data) {
+                    out::note(format_args!("{error}: clicks are kept in the spool meanwhile"));
+                    return Ok(header);
+                }
+                if begun.elapsed() > PATIENCE {
+                    return Err(error).context("a first start needs the cluster");
+                }
+                out::note(format_args!("{error}: waiting for the cluster"));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        std::thread::sleep(ASK_AGAIN);
+    }
+}
+
+fn of_spool(data: &DataDir) -> Option<Header> {
+    let log = DiskLog::open_readonly(&data.spool(), &LogOptions::default()).ok()?;
+    let LogId(log_id) = log.log_id();
+    Some(Header { log_id, generation: log.generation(), partitions: log.partitions() })
+}
