@@ -1,6 +1,7 @@
 //! What the engine tells live views: rows as of a watermark finer than the publishing grid, and
 //! the numbers that say how it is doing. Read-only facts; nothing here is billed.
 
+use click_core::fold::Gap;
 use click_core::row::Row;
 use click_core::types::{Millis, Offset};
 use click_core::verdict::CLASSES;
@@ -52,6 +53,8 @@ pub struct EngineStatus {
     pub repeats: u64,
     /// Records known to be missing, open gaps and given-up ones.
     pub gaps: u64,
+    /// The first of them, by place.
+    pub open_gaps: Vec<Gap>,
     /// Undecodable records.
     pub dead_letters: u64,
     /// Watermark of the newest whole checkpoint.

@@ -72,7 +72,7 @@ mod with {
     use click_engine::log::LogError;
 
     fn missing<T>() -> Result<T, LogError> {
-        Err(LogError::Options { reason: "this build has no Kafka: build --features kafka".into() })
+        Err(LogError::topic("this build has no Kafka: build it with --features kafka"))
     }
 
     /// Not in this build.

@@ -22,10 +22,12 @@ use crate::stage::event::Event;
 use crate::stage::parse::{Chunk, parse};
 use crate::stage::sequence::{DeadLetter, Drained, Sequence};
 use crate::stage::source::Verdict;
+use crate::stage::transport::Seen;
 use crate::stage::user::Journal;
 use crate::stage::window::{OpenRow, PublishedRow, in_words, is_sealed};
 use crate::types::{Millis, Offset, Partition};
 use crate::verdict::CLASSES;
+use alloc::string::String;
 use alloc::vec::Vec;
 use shard::{Shard, Step};
 
@@ -91,6 +93,21 @@ pub struct Fold {
     shards: Vec<Shard>,
     totals: Totals,
     spare: Vec<Chunk>,
+}
+
+/// A hole in a tracker's sequence: records that it sent and the log lacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Where they are missing.
+    pub partition: Partition,
+    /// Who sent them.
+    pub tracker_id: String,
+    /// See `tracker_id`.
+    pub epoch: u64,
+    /// The first number that is missing.
+    pub from: u64,
+    /// The next one that is there, or has not been sent.
+    pub to: u64,
 }
 
 impl Fold {
@@ -274,6 +291,25 @@ impl Fold {
     /// Records known to be missing.
     pub fn gaps(&self) -> u64 {
         self.sequences.iter().map(|sequence| sequence.transports.missing()).sum()
+    }
+
+    /// The first `most` holes that are open, by partition.
+    pub fn open_gaps(&self, most: usize) -> Vec<Gap> {
+        let of_partition = |(partition, sequence): (u32, &Sequence)| {
+            let holes = move |seen: &Seen| {
+                let (tracker_id, epoch) = (seen.name.clone(), seen.epoch);
+                let gap = move |(from, to)| Gap {
+                    partition: Partition(partition),
+                    tracker_id: tracker_id.clone(),
+                    epoch,
+                    from,
+                    to,
+                };
+                seen.holes().map(gap).collect::<Vec<_>>()
+            };
+            sequence.transports.open().flat_map(|(seen, _)| holes(seen)).collect::<Vec<_>>()
+        };
+        (0..).zip(&self.sequences).flat_map(of_partition).take(most).collect()
     }
 
     /// The policies of the log.

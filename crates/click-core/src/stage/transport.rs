@@ -38,6 +38,14 @@ pub struct Transports {
 }
 
 impl Seen {
+    /// The numbers below `next_seq` that have not arrived, half-open.
+    pub fn holes(&self) -> impl Iterator<Item = (u64, u64)> {
+        let counted = !self.name.starts_with(IMPORT_PREFIX);
+        let starts = core::iter::once(0).chain(self.intervals.iter().map(|(_, to)| *to));
+        let ends = self.intervals.iter().map(|(from, _)| *from).chain([self.next_seq]);
+        starts.zip(ends).filter(move |(from, to)| counted && from < to)
+    }
+
     fn missing(&self) -> u64 {
         if self.name.starts_with(IMPORT_PREFIX) {
             return 0;

@@ -36,6 +36,9 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+/// Most gaps that are told one by one.
+const MAX_GAPS: usize = 1000;
+
 /// Why the engine stops.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -233,6 +236,7 @@ impl Engine {
         status.by_class = totals.by_class;
         status.repeats = self.fold.repeats();
         status.gaps = self.fold.gaps();
+        status.open_gaps = if status.gaps > 0 { self.fold.open_gaps(MAX_GAPS) } else { Vec::new() };
         status.dead_letters = totals.dead_letters;
         status.checkpoint = self.saver.watermark();
         status.store_mark = waiting.mark;

@@ -6,13 +6,14 @@
 //! one of it (SPEC §2). Must never move a position past a record that was not confirmed, and never
 //! believe a confirmation that came behind a failure.
 
+mod again;
 mod lane;
 mod log;
 mod position;
 mod remote;
 mod waiters;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -24,6 +25,7 @@ use click_core::types::Millis;
 use crate::disk::Disk;
 use crate::log::{Clock, EventLog, LogError, RecordBatch, Retention};
 
+pub use again::{Hole, request};
 pub use log::ForwardedLog;
 pub use remote::{Outcome, Remote};
 pub use waiters::{ForwardStatus, Forwarding};
@@ -52,8 +54,8 @@ pub struct ForwardConfig {
     pub spool_after: Duration,
     /// What the own log keeps of the records that the cluster has.
     pub retention: Retention,
-    /// Where the positions are kept.
-    pub positions: PathBuf,
+    /// Where the positions are kept, and requests to send again are looked for.
+    pub dir: PathBuf,
 }
 
 /// Hands the records of an own log on.
@@ -86,7 +88,7 @@ impl Forwarder {
         clock: Arc<dyn Clock>,
         config: ForwardConfig,
     ) -> Result<Forwarder, LogError> {
-        let positions = position::read(&*disk, &config.positions, &*own)?;
+        let positions = position::read(&*disk, &config.dir, &*own)?;
         let lanes: Vec<Lane> = positions.iter().map(|at| Lane::new(*at)).collect();
         let shared = Arc::new(Forwarding::new(&positions, config.spool_after));
         let now = monotonic(&*clock);
@@ -228,6 +230,7 @@ impl Forwarder {
         if now >= self.saved + SAVE {
             self.saved = now;
             self.save();
+            self.send_again();
         }
         if now >= self.retained + RETAIN {
             self.retained = now;
@@ -237,11 +240,19 @@ impl Forwarder {
         }
     }
 
+    /// Sends what was asked for, whatever the cluster has of it: a repeat changes nothing.
+    fn send_again(&mut self) {
+        let now = Millis(self.clock.now().0 / 1000);
+        let sent = again::serve(&*self.disk, &self.config.dir, &*self.own, &mut *self.remote, now);
+        if let Err(error) = sent {
+            self.shared.note_problem(&error);
+        }
+    }
+
     /// A position that is not written is older than the truth: that only sends more again.
     fn save(&mut self) {
         let acked: Vec<u64> = self.lanes.iter().map(Lane::acked).collect();
-        if let Err(error) = position::write(&*self.disk, &self.config.positions, &*self.own, &acked)
-        {
+        if let Err(error) = position::write(&*self.disk, &self.config.dir, &*self.own, &acked) {
             self.shared.note_problem(&error);
         }
     }
@@ -259,50 +270,7 @@ impl Forwarder {
     }
 }
 
-/// Sends again what a reader of the cluster's log found missing of an own log; `is_missing` is
-/// asked about each record. Returns how many were sent; all of them are confirmed.
-///
-/// # Errors
-/// If the own log cannot be read, or the cluster does not confirm.
-pub fn resend(
-    own: &dyn EventLog,
-    remote: &mut dyn Remote,
-    clock: &dyn Clock,
-    is_missing: &mut dyn FnMut(u32, &[u8]) -> bool,
-) -> Result<u64, LogError> {
-    let (mut sent, mut confirmed, mut outcomes) = (0, 0, Vec::new());
-    let mut stamped = Vec::new();
-    for partition in 0..own.partitions() {
-        crate::log::for_each_record(own, partition, own.range(partition), |offset, _, payload| {
-            if is_missing(partition, payload) {
-                stamped.clear();
-                restamp(payload, Millis(clock.now().0 / 1000), &mut stamped);
-                while !remote.send(partition, offset, &stamped)? {
-                    confirmed += heard(remote, &mut outcomes)?;
-                }
-                sent += 1;
-            }
-            Ok(std::ops::ControlFlow::Continue(()))
-        })?;
-    }
-    while confirmed < sent {
-        confirmed += heard(remote, &mut outcomes)?;
-    }
-    Ok(sent)
-}
-
-fn heard(remote: &mut dyn Remote, outcomes: &mut Vec<Outcome>) -> Result<u64, LogError> {
-    outcomes.clear();
-    remote.outcomes(IDLE, outcomes);
-    outcomes.iter().try_fold(0, |count, outcome| outcome.result.clone().map(|_| count + 1))
-}
-
 /// Time since the clock's beginning.
 fn monotonic(clock: &dyn Clock) -> Duration {
     Duration::from_micros(clock.now().1)
-}
-
-/// Where a tracker keeps what it has to know of its forwarding.
-pub fn positions_file(dir: &Path) -> PathBuf {
-    dir.join("forwarded.json")
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::disk::{Disk, read_file, write_file_durable};
 use crate::log::{EventLog, LogError};
 
+const FILE: &str = "forwarded.json";
 /// Largest file that is believed to be one.
 const LIMIT: u64 = 1 << 20;
 
@@ -19,7 +20,8 @@ struct Positions {
 }
 
 /// Per partition where to go on; the beginning of what is kept if nothing was written yet.
-pub(super) fn read(disk: &dyn Disk, path: &Path, own: &dyn EventLog) -> Result<Vec<u64>, LogError> {
+pub(super) fn read(disk: &dyn Disk, dir: &Path, own: &dyn EventLog) -> Result<Vec<u64>, LogError> {
+    let path = &dir.join(FILE);
     let starts = |partition| own.range(partition).start;
     let bytes = match read_file(disk, path, LIMIT) {
         Ok(bytes) => bytes,
@@ -48,10 +50,11 @@ pub(super) fn read(disk: &dyn Disk, path: &Path, own: &dyn EventLog) -> Result<V
 
 pub(super) fn write(
     disk: &dyn Disk,
-    path: &Path,
+    dir: &Path,
     own: &dyn EventLog,
     forwarded: &[u64],
 ) -> Result<(), LogError> {
+    let path = &dir.join(FILE);
     let positions = Positions { log_id: own.log_id().to_string(), forwarded: forwarded.to_vec() };
     let bytes = serde_json::to_vec(&positions).map_err(LogError::kafka)?;
     write_file_durable(disk, path, &bytes)

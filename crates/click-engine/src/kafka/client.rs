@@ -33,7 +33,7 @@ const GUARDED: [&str; 14] = [
 /// What all clients have.
 ///
 /// # Errors
-/// `Options` if a property is one of those that this program sets.
+/// `Topic` if a property is one of those that this program sets.
 pub(super) fn config(settings: &KafkaSettings) -> Result<ClientConfig, LogError> {
     let mut config = ClientConfig::new();
     config.set("client.id", "clickledger");
@@ -45,7 +45,7 @@ pub(super) fn config(settings: &KafkaSettings) -> Result<ClientConfig, LogError>
     for (key, value) in &settings.properties {
         if GUARDED.contains(&key.as_str()) {
             let reason = format!("kafka.properties: '{key}' is set by this program; remove it");
-            return Err(LogError::options(reason));
+            return Err(LogError::topic(reason));
         }
         config.set(key, value);
     }

@@ -65,7 +65,7 @@ impl KafkaLog {
     /// Opens the topic; `lock` is held as long.
     ///
     /// # Errors
-    /// `Options` with every setting of the topic that could lose clicks or reorder time; `Kafka` if
+    /// `Topic` with every setting of the topic that could lose clicks or reorder time; `Kafka` if
     /// the cluster does not answer.
     pub fn open(
         settings: KafkaSettings,
@@ -76,7 +76,7 @@ impl KafkaLog {
         if !report.problems.is_empty() {
             let topic = &settings.address.topic;
             let reason = format!("topic {topic}: {}", report.problems.join("; "));
-            return Err(LogError::options(reason));
+            return Err(LogError::topic(reason));
         }
         let mut config = consumer_config(&settings)?;
         config.set("statistics.interval.ms", "1000").set("queued.min.messages", "20000");
@@ -253,7 +253,7 @@ impl EventLog for KafkaLog {
     }
 
     fn append_at(&self, _: u32, _: u64, _: &[u8]) -> Result<Commit, LogError> {
-        Err(LogError::options("a topic stamps time by itself: import into a data directory"))
+        Err(LogError::topic("a topic stamps time by itself: import into a data directory"))
     }
 
     fn append_batch(&self, partition: u32, payloads: &[&[u8]]) -> Result<Commit, LogError> {
@@ -289,7 +289,7 @@ impl EventLog for KafkaLog {
         let before = batch.len();
         lane.read(max_bytes, timeout, batch);
         if let Some((offset, 0, _)) = batch.last() {
-            return Err(LogError::options(format!(
+            return Err(LogError::topic(format!(
                 "offset {offset} of partition {partition} has no LogAppendTime; set \
                  message.timestamp.type of the topic back"
             )));

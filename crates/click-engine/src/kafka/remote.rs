@@ -66,7 +66,7 @@ impl KafkaRemote {
     /// looked at, which is tried until the cluster answers.
     ///
     /// # Errors
-    /// `Options` if a property is not to be set, `Kafka` if the client refuses one.
+    /// `Topic` if a property is not to be set, `Kafka` if the client refuses one.
     pub fn new(settings: KafkaSettings, header: Header) -> Result<KafkaRemote, LogError> {
         let outcomes = Outcomes::default();
         let producer = producer(&settings, outcomes.clone())?;
@@ -97,13 +97,13 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 fn look(settings: &KafkaSettings, header: Header) -> Topic {
     match check(settings) {
-        Err(error @ LogError::Options { .. }) => Topic::Bad(error),
+        Err(error @ LogError::Topic { .. }) => Topic::Bad(error),
         Err(error) => Topic::Unknown(error),
         Ok(report) if report.header != header => {
-            Topic::Bad(LogError::options("the topic is another log than the spool was made for"))
+            Topic::Bad(LogError::topic("the topic is another log than the spool was made for"))
         }
         Ok(report) if report.problems.is_empty() => Topic::Good,
-        Ok(report) => Topic::Bad(LogError::options(report.problems.join("; "))),
+        Ok(report) => Topic::Bad(LogError::topic(report.problems.join("; "))),
     }
 }
 

@@ -68,10 +68,10 @@ pub struct TopicReport {
 /// Makes the topics, those that are missing, and the log's header; returns that.
 ///
 /// # Errors
-/// `Kafka` if the cluster does not do it, `Options` if it cannot be.
+/// `Kafka` if the cluster does not do it, `Topic` if it cannot be.
 pub fn create(settings: &KafkaSettings, spec: &TopicSpec) -> Result<Header, LogError> {
     if !(1..=MAX_PARTITIONS).contains(&spec.partitions) {
-        return Err(LogError::options(format!("partitions must be 1 to {MAX_PARTITIONS}")));
+        return Err(LogError::topic(format!("partitions must be 1 to {MAX_PARTITIONS}")));
     }
     let admin = admin(settings)?;
     let address = &settings.address;
@@ -145,12 +145,12 @@ fn payload(header: Header) -> Vec<u8> {
 /// Which log the topic is.
 ///
 /// # Errors
-/// `Kafka` if the cluster does not answer, `Options` if it has no such log.
+/// `Kafka` if the cluster does not answer, `Topic` if it has no such log.
 pub fn header(settings: &KafkaSettings) -> Result<Header, LogError> {
     let name = &settings.address.topic;
     let none = || {
         let reason = format!("topic {name} has no header; run `clickledger topics create`");
-        LogError::options(reason)
+        LogError::topic(reason)
     };
     read_header(settings)?.ok_or_else(none)
 }
@@ -182,14 +182,14 @@ fn read_header(settings: &KafkaSettings) -> Result<Option<Header>, LogError> {
 fn decode(payload: &[u8]) -> Result<Header, LogError> {
     match Record::decode(payload).map(|record| record.kind) {
         Ok(Kind::Header(header)) => Ok(header),
-        _ => Err(LogError::options("the header topic holds something else than a header")),
+        _ => Err(LogError::topic("the header topic holds something else than a header")),
     }
 }
 
 /// Looks at everything about the topic on which exactness rests.
 ///
 /// # Errors
-/// `Kafka` if the cluster does not answer, `Options` if it has no such log.
+/// `Kafka` if the cluster does not answer, `Topic` if it has no such log.
 pub fn check(settings: &KafkaSettings) -> Result<TopicReport, LogError> {
     let header = header(settings)?;
     let partitions = partitions(settings)?;
@@ -270,7 +270,7 @@ fn partitions(settings: &KafkaSettings) -> Result<Vec<usize>, LogError> {
     let metadata = consumer.fetch_metadata(Some(topic), PATIENCE);
     let metadata = metadata.map_err(|error| failed("no answer", &error))?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
-    let found = found.ok_or_else(|| LogError::options(format!("there is no topic {topic}")))?;
+    let found = found.ok_or_else(|| LogError::topic(format!("there is no topic {topic}")))?;
     if found.partitions().iter().any(|partition| partition.leader() < 0) {
         return Err(LogError::kafka(format!("partitions of {topic} have no leader at the moment")));
     }

@@ -49,6 +49,8 @@ pub enum LogError {
     Closed,
     #[error("archive: {reason}")]
     Archive { reason: Arc<str> },
+    #[error("{reason}")]
+    Topic { reason: Arc<str> },
     #[error("kafka: {reason}")]
     Kafka { reason: Arc<str> },
     #[error("{what} {path}: {message}")]
@@ -66,6 +68,11 @@ impl LogError {
     /// A cluster did not do what it was asked, and may do so later.
     pub fn kafka(reason: impl Display) -> Self {
         LogError::Kafka { reason: reason.to_string().into() }
+    }
+
+    /// Something about a topic, or how it is to be spoken to, has to be put right first.
+    pub fn topic(reason: impl Display) -> Self {
+        LogError::Topic { reason: reason.to_string().into() }
     }
 
     /// Wraps a system error with what was being done to which path.

@@ -13,9 +13,8 @@ use click_engine::log::{EventLog, SystemClock};
 
 use super::data::{DataDir, threads};
 use super::progress;
-use crate::config::Config;
 use crate::out;
-use crate::serve::ServeArgs;
+use crate::serve::follow;
 
 /// Archive every record and verdict as Parquet.
 ///
@@ -30,6 +29,9 @@ pub struct ArchiveArgs {
     /// `archive.url` of the data directory's configuration, else `archive` in it].
     #[arg(long, value_name = "URL")]
     archive: Option<Location>,
+    /// Go on archiving until SIGTERM: a log in Kafka, in a process of its own.
+    #[arg(long)]
+    follow: bool,
     /// Threads of the fold [default: all cores]; changes no result.
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     threads: usize,
@@ -38,6 +40,14 @@ pub struct ArchiveArgs {
 /// Runs the command.
 pub fn run(args: &ArchiveArgs) -> Result<()> {
     let data = DataDir::new(&args.data);
+    if args.follow {
+        let url = args.archive.as_ref().map(|place| ("archive.url".into(), place.to_string()));
+        let config = data.config(url.into_iter().collect())?;
+        if config.log.url.is_empty() {
+            bail!("a log in a data directory is archived by its server: set archive.url there");
+        }
+        return follow(&config, &data);
+    }
     let place = of(&data, args.archive.as_ref())?;
     data.close().context("a server archives by itself, if `archive.url` is set")?;
     let log = data.log_for_refold()?;
@@ -54,8 +64,7 @@ pub fn of(data: &DataDir, asked: Option<&Location>) -> Result<Location> {
     if let Some(asked) = asked {
         return Ok(asked.clone());
     }
-    let serve = ServeArgs { data: Some(data.root().to_path_buf()), ..ServeArgs::default() };
-    let configured = Config::from_layers(&serve.layers()?)?.archive.place(data.root())?;
+    let configured = data.config(Vec::new())?.archive.place(data.root())?;
     Ok(configured.unwrap_or_else(|| Location::Dir(data.root().join("archive"))))
 }
 

@@ -71,7 +71,7 @@ pub fn run(args: &AuditArgs) -> Result<ExitCode> {
         let data = DataDir::new(data);
         let archive = archive::of(&data, args.archive.as_ref())?;
         log = prepare(&data, &archive, threads)?;
-        store = store.or_else(|| Some(data.database()));
+        store = Some(store.map_or_else(|| data.database(), Ok)?);
         place = Some(archive);
     }
     let Some(place) = place else { bail!("name a data directory or an archive") };

@@ -60,8 +60,12 @@ impl DataDir {
         self.root.join("archive-checkpoints")
     }
 
-    pub fn database(&self) -> PathBuf {
-        self.root.join("ledger.db")
+    /// The file of the ledger, as the directory's configuration says.
+    ///
+    /// # Errors
+    /// If that cannot be read.
+    pub fn database(&self) -> Result<PathBuf> {
+        Ok(self.config(Vec::new())?.database())
     }
 
     pub fn rejects(&self, file: &Path) -> PathBuf {
@@ -121,21 +125,34 @@ impl DataDir {
 
     /// What its configuration says of a log in Kafka.
     fn kafka(&self) -> Result<Option<KafkaSettings>> {
-        let serve = ServeArgs { data: Some(self.root.clone()), ..ServeArgs::default() };
-        cluster::settings(&Config::from_layers(&serve.layers()?)?)
+        cluster::settings(&self.config(Vec::new())?)
+    }
+
+    /// The directory's own configuration, with `set` over it.
+    pub fn config(&self, set: Vec<(String, String)>) -> Result<Config> {
+        let serve = ServeArgs { data: Some(self.root.clone()), set, ..ServeArgs::default() };
+        Config::from_layers(&serve.layers()?)
     }
 
     /// How to speak to the cluster that the log is in, or `url` is.
     pub fn kafka_settings(&self, url: Option<&str>) -> Result<KafkaSettings> {
         let set = url.map(|url| ("log.url".to_owned(), url.to_owned())).into_iter().collect();
-        let serve = ServeArgs { data: Some(self.root.clone()), set, ..ServeArgs::default() };
-        let found = cluster::settings(&Config::from_layers(&serve.layers()?)?)?;
+        let found = cluster::settings(&self.config(set)?)?;
         found.context("no topic is named: use --log, or set log.url")
     }
 
     /// Makes sure that one process at a time folds a log of others into this directory.
     pub fn lock(&self, mode: LockMode) -> Result<Box<dyn DiskLock>> {
-        let path = self.root.join("engine.lock");
+        self.lock_file("engine.lock", mode)
+    }
+
+    /// Makes sure that one process at a time archives from this directory.
+    pub fn lock_archive(&self) -> Result<Box<dyn DiskLock>> {
+        self.lock_file("archive.lock", LockMode::Exclusive)
+    }
+
+    fn lock_file(&self, name: &str, mode: LockMode) -> Result<Box<dyn DiskLock>> {
+        let path = self.root.join(name);
         RealDisk.lock(&path, mode).map_err(|error| match error.kind() {
             std::io::ErrorKind::WouldBlock => {
                 LogError::Locked { path: self.root.display().to_string().into() }.into()
@@ -151,7 +168,7 @@ impl DataDir {
 
     /// The store of a log of which this is known.
     pub fn open_store_of(&self, log_id: LogId, generation: u16) -> Result<SqliteStore> {
-        Ok(SqliteStore::open(&self.database(), &log_id.to_string(), generation)?)
+        Ok(SqliteStore::open(&self.database()?, &log_id.to_string(), generation)?)
     }
 
     /// What an engine on `log` is made of.
@@ -193,7 +210,7 @@ impl DataDir {
             Err(error) if is_locked(&error) => {}
             Err(error) => return Err(error),
         }
-        Ok(SqliteReader::open(&self.database())?)
+        Ok(SqliteReader::open(&self.database()?)?)
     }
 
     /// The log for reading its every record: refused while a server runs.

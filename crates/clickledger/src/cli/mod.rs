@@ -13,10 +13,12 @@ mod privacy;
 mod progress;
 mod reconcile;
 mod replay;
+mod resend;
 mod rows;
 mod shadow;
 mod show;
 mod table;
+mod tick;
 #[cfg(feature = "kafka")]
 mod topics;
 pub mod verdicts;
@@ -54,6 +56,8 @@ enum Command {
     Replay(replay::ReplayArgs),
     Privacy(privacy::PrivacyArgs),
     Reconcile(reconcile::ReconcileArgs),
+    Resend(resend::ResendArgs),
+    Tick(tick::TickArgs),
     #[cfg(feature = "kafka")]
     Topics(topics::TopicsArgs),
 }
@@ -86,6 +90,8 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Reconcile(args) => return reconcile::run(args),
         #[cfg(feature = "kafka")]
         Command::Topics(args) => return topics::run(args),
+        Command::Resend(args) => resend::run(args)?,
+        Command::Tick(args) => tick::run(args)?,
         Command::Explain(args) => explain::run(args)?,
         Command::Replay(args) => replay::run(args)?,
         Command::Privacy(args) => privacy::run(args)?,

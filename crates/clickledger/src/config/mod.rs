@@ -39,6 +39,7 @@ pub struct Config {
     pub log: Log,
     pub kafka: Kafka,
     pub spool: Spool,
+    pub store: Store,
     pub archive: Archive,
 }
 
@@ -147,6 +148,29 @@ pub struct Spool {
     pub keep_hours: u64,
 }
 
+/// `[store]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    pub url: String,
+}
+
+impl Store {
+    /// The file of the ledger.
+    ///
+    /// # Errors
+    /// If `url` names no SQLite file.
+    pub fn file(&self, data: &Path) -> Result<PathBuf> {
+        if self.url.is_empty() {
+            return Ok(data.join("ledger.db"));
+        }
+        match self.url.strip_prefix("sqlite:") {
+            Some(file) if !file.is_empty() => Ok(data.join(file)),
+            _ => bail!("'{}' is no store; write sqlite:FILE", self.url),
+        }
+    }
+}
+
 /// `[archive]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -185,6 +209,11 @@ impl Config {
         Ok(config)
     }
 
+    /// The file of the ledger.
+    pub fn database(&self) -> PathBuf {
+        self.store.file(&self.data).unwrap_or_else(|_| self.data.join("ledger.db"))
+    }
+
     /// Whether this process has a role.
     pub fn is(&self, role: Role) -> bool {
         self.roles.contains(&role)
@@ -209,7 +238,7 @@ impl Config {
 
 type Check = fn(&Config) -> Result<()>;
 
-const CHECKS: [(&str, Check); 24] = [
+const CHECKS: [(&str, Check); 25] = [
     ("listen", |c| c.listen().map(drop)),
     ("admin_listen", |c| c.admin_listen().map(drop)),
     ("access_token", |c| token(&c.access_token)),
@@ -234,6 +263,7 @@ const CHECKS: [(&str, Check); 24] = [
     ("kafka.delivery_timeout_ms", |c| within(c.kafka.delivery_timeout_ms, 1_000, 240_000)),
     ("spool.after_ms", |c| within(c.spool.after_ms, 1, 60_000)),
     ("spool.keep_hours", |c| within(c.spool.keep_hours, 0, 24 * 365)),
+    ("store.url", |c| c.store.file(&c.data).map(drop)),
     ("archive.url", |c| c.archive.place(&c.data).map(drop)),
     ("archive.interval_ms", |c| divides_an_hour(c.archive.interval_ms)),
     ("archive.threads", |c| within(c.archive.threads as u64, 1, 1024)),

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use click_engine::archive::{ArchiveConfig, ArchiveError, Archiver, Progress};
+use click_engine::disk::DiskLock;
 use click_engine::driver::{EngineError, NeededFrom};
 use click_engine::log::LogError;
 
@@ -37,11 +38,31 @@ pub struct ArchiveStatus {
     told: Option<Instant>,
 }
 
+/// Archives a topic until a signal, in a process of its own.
+///
+/// # Errors
+/// If there is no topic or no archive, or another process archives from the data directory.
+pub fn follow(config: &Config, data: &DataDir) -> Result<()> {
+    super::log_to_stderr();
+    data.create()?;
+    let signals = super::Signals::install()?;
+    let source = Source::of(config, data)?;
+    let archive = ArchiveThread::start(config, data, &source, NeededFrom::default())?;
+    let stop = signals.into_flag()?;
+    while !stop.load(Ordering::Relaxed) {
+        std::thread::sleep(NAP);
+    }
+    archive.stop();
+    Ok(())
+}
+
 /// A running archiver.
 pub struct ArchiveThread {
     thread: JoinHandle<()>,
     stop: Arc<AtomicBool>,
     status: Arc<Mutex<ArchiveStatus>>,
+    /// Nobody else archives from this directory.
+    _lock: Box<dyn DiskLock>,
 }
 
 impl ArchiveThread {
@@ -56,6 +77,7 @@ impl ArchiveThread {
         source: &Source,
         needed: NeededFrom,
     ) -> Result<ArchiveThread> {
+        let lock = data.lock_archive()?;
         let place = config.archive.place(data.root())?.context("no `archive.url` is set")?;
         let objects = archive::objects(&place)?;
         let archive_config = ArchiveConfig {
@@ -72,7 +94,7 @@ impl ArchiveThread {
         let worker = Worker { needed, stop: Arc::clone(&stop), status: Arc::clone(&status) };
         let thread = std::thread::Builder::new().name("archive".into());
         let thread = thread.spawn(move || worker.run(open))?;
-        Ok(ArchiveThread { thread, stop, status })
+        Ok(ArchiveThread { thread, stop, status, _lock: lock })
     }
 
     /// How it is doing.

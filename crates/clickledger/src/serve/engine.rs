@@ -43,7 +43,7 @@ impl EnginePart {
         let lock = is_kafka.then(|| data.lock(LockMode::Exclusive)).transpose()?;
         let header = source.header();
         let store = data.open_store_of(LogId(header.log_id), header.generation)?;
-        let reader = Arc::new(SqliteReader::open(&data.database())?);
+        let reader = Arc::new(SqliteReader::open(&data.database()?)?);
         let (live, live_thread) = Live::start()?;
         live.seed(&*reader)?;
         let needed = (!config.archive.url.is_empty()).then(NeededFrom::default);

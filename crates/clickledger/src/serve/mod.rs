@@ -11,16 +11,19 @@ mod source;
 mod spool;
 
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use click_engine::log::LogHealth;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::config::Config;
+use crate::config::{Config, Role};
 use crate::keys::{FirstKeys, KeyStore};
 use crate::out;
 
+pub use archiver::follow;
 pub use args::ServeArgs;
 pub use parts::Running;
 
@@ -75,6 +78,26 @@ impl Signals {
         Ok(Signals { runtime, terminate, interrupt })
     }
 
+    /// A flag that a signal sets.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub fn into_flag(self) -> Result<Arc<AtomicBool>> {
+        let flag = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&flag);
+        let Signals { runtime, mut terminate, mut interrupt } = self;
+        std::thread::Builder::new().name("signals".into()).spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+            });
+            asked.store(true, Ordering::Relaxed);
+        })?;
+        Ok(flag)
+    }
+
     /// Returns at a signal, after `limit` if there is one, or with the reason if the log can take
     /// no more.
     pub fn wait(self, running: &Running, limit: Option<Duration>) -> Result<()> {
@@ -99,15 +122,22 @@ impl Signals {
 fn announce(config: &Config, running: &Running, first: Option<&FirstKeys>) {
     let scheme = if config.tls.certificates.is_empty() { "http" } else { "https" };
     let (tracker, admin) = (running.address(), running.admin_address());
-    out::line(format_args!("tracker   {scheme}://{tracker}/c?..."));
-    out::line(format_args!("page      {scheme}://{admin}/"));
-    out::line(format_args!("ledger    {}", config.data.join("ledger.db").display()));
+    if config.is(Role::Tracker) {
+        out::line(format_args!("tracker   {scheme}://{tracker}/c?..."));
+    }
+    if config.is(Role::Engine) {
+        out::line(format_args!("page      {scheme}://{admin}/"));
+        out::line(format_args!("ledger    {}", config.database().display()));
+    }
     if let Some(first) = first {
         out::line(format_args!("admin key {}  (shown this once)", first.admin.secret));
         out::line(format_args!("signing key {}", first.signing.id));
     }
     if config.access_token.is_empty() {
         out::line("page and API answer this machine alone; set access_token to open them");
+    }
+    if !config.is(Role::Tracker) {
+        return;
     }
     match sample_link(config, &format!("{scheme}://{tracker}")) {
         Ok(link) => out::line(format_args!("try it    {link}")),

@@ -8,9 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 use click_core::record::Header;
 use click_engine::disk::RealDisk;
-use click_engine::forward::{
-    ForwardConfig, ForwardStatus, ForwardedLog, Forwarder, Forwarding, positions_file,
-};
+use click_engine::forward::{ForwardConfig, ForwardStatus, ForwardedLog, Forwarder, Forwarding};
 use click_engine::kafka::KafkaSettings;
 use click_engine::log::{DiskLog, EventLog, LogError, LogId, LogOptions, Retention, SystemClock};
 
@@ -58,7 +56,7 @@ impl Spool {
                 max_age_ms: Some(config.spool.keep_hours.saturating_mul(3_600_000)),
                 max_bytes: None,
             },
-            positions: positions_file(&data.spool()),
+            dir: data.spool(),
         };
         let remote = cluster::remote(settings.clone(), header)?;
         let (disk, clock) = (Arc::new(RealDisk), Arc::new(SystemClock));

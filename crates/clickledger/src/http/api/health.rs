@@ -10,6 +10,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
+use click_core::fold::Gap;
 use click_core::verdict::Class;
 use click_engine::live::EngineStatus;
 use serde_json::{Map, Value, json};
@@ -96,6 +97,29 @@ fn not_ready(api: &ApiState, status: &EngineStatus) -> Vec<String> {
     let mut reasons = (api.hooks.not_ready)();
     reasons.extend(status.failed.iter().map(|why| format!("the engine stopped: {why}")));
     reasons
+}
+
+/// `GET /v1/gaps`: what `clickledger resend` takes.
+pub async fn gaps(
+    State(api): State<ApiState>,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Result<Json<Value>, ApiError> {
+    Params::new(pairs, &[])?;
+    let status = (api.status)();
+    let mut answer = Map::new();
+    put_time(&mut answer, "as_of", status.watermark);
+    answer.insert("missing".into(), json!(status.gaps));
+    let gap = |gap: &Gap| {
+        json!({
+            "partition": gap.partition.0,
+            "tracker_id": gap.tracker_id,
+            "epoch": gap.epoch,
+            "from": gap.from,
+            "to": gap.to,
+        })
+    };
+    answer.insert("gaps".into(), status.open_gaps.iter().map(gap).collect());
+    Ok(Json(Value::Object(answer)))
 }
 
 /// `GET /healthz`: the process answers.

@@ -164,6 +164,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/v1/live", get(live_view::live))
         .route("/v1/stream", get(stream::stream))
         .route("/v1/status", get(health::status))
+        .route("/v1/gaps", get(health::gaps))
         .route("/v1/openapi.json", get(page::openapi))
         .route("/metrics", get(health::metrics))
         .layer(from_fn_with_state(state.access.clone(), access::guard));

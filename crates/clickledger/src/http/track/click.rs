@@ -228,6 +228,7 @@ pub(super) fn reason(error: &LogError) -> &'static str {
         | LogError::Options { .. }
         | LogError::ReadOnly
         | LogError::Archive { .. }
+        | LogError::Topic { .. }
         | LogError::Kafka { .. }
         | LogError::Io { .. } => "log_error",
     }
