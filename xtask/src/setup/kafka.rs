@@ -1,6 +1,8 @@
 //! Apache Kafka, whose brokers tests start: the jars that Maven gets for `kafka-pom.xml`, and
 //! nothing else of its distribution.
 
+mod classes;
+
 use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::path::Path;
@@ -30,7 +32,8 @@ pub(super) fn install(root: &Path, dir: &Path) -> Result<()> {
         .context("cannot start mvn")?;
     ensure!(copy.success(), "`mvn {COPY}` failed: {copy}");
     fs::copy(root.join(POM), part.join("pom.xml")).context("cannot note what Maven copied")?;
-    fs::rename(&part, &libs).with_context(|| format!("cannot make {}", libs.display()))
+    fs::rename(&part, &libs).with_context(|| format!("cannot make {}", libs.display()))?;
+    classes::save(root, dir)
 }
 
 /// A line that names it, where it is not there or is an older one.
@@ -41,7 +44,9 @@ pub(super) fn missing(root: &Path, dir: &Path) -> Option<String> {
 
 fn is_current(root: &Path, dir: &Path) -> bool {
     let wanted = fs::read(root.join(POM)).ok();
-    wanted.is_some() && wanted == fs::read(dir.join(GOT_FOR)).ok()
+    wanted.is_some()
+        && wanted == fs::read(dir.join(GOT_FOR)).ok()
+        && dir.join(classes::FILE).is_file()
 }
 
 fn remove(dir: &Path) -> Result<()> {

@@ -12,6 +12,8 @@ use super::settings::{self, JVM, LOGGING, Site};
 
 /// What a broker logs when it serves.
 const SERVES: &str = "Kafka Server started";
+/// The classes of a broker, ready to be mapped; `cargo xtask setup` saves them.
+const CLASSES: &str = "classes.jsa";
 /// Lines of a log that a panic shows.
 const TAIL: usize = 25;
 /// Files that make a directory a node's of a new cluster.
@@ -126,7 +128,9 @@ impl Node {
 
     fn java(&self, class: &str) -> Command {
         let mut java = Command::new("java");
+        // Without that file, or with another Java's, it starts all the same.
         java.args(JVM)
+            .arg(format!("-XX:SharedArchiveFile={}", self.libs.with_file_name(CLASSES).display()))
             .arg(format!("-Dlog4j2.configurationFile={}/log4j2.properties", self.dir.display()))
             .arg("-cp")
             .arg(self.libs.join("*"))
