@@ -4,6 +4,7 @@
 //! nothing; without either the message says what to install. Building and running the program
 //! itself needs none of this.
 
+mod kafka;
 mod s3_server;
 
 use crate::shell;
@@ -20,7 +21,7 @@ struct Tool {
     needed_for: &'static str,
 }
 
-const TOOLS: [Tool; 11] = [
+const TOOLS: [Tool; 12] = [
     Tool {
         questions: &["chromium --version", "google-chrome --version"],
         packages: &["chromium"],
@@ -39,7 +40,7 @@ const TOOLS: [Tool; 11] = [
     Tool {
         questions: &["python3 -m ensurepip --version"],
         packages: &["python3-venv"],
-        needed_for: "the audit in SQL and the archive's readers",
+        needed_for: "the audit in SQL, the archive's readers and Kafka's Python client",
     },
     Tool {
         questions: &["go version"],
@@ -49,8 +50,9 @@ const TOOLS: [Tool; 11] = [
     Tool {
         questions: &["javac -version"],
         packages: &["default-jdk-headless"],
-        needed_for: "the Java link snippet and Spark",
+        needed_for: "the Java link snippet, Spark and Kafka",
     },
+    Tool { questions: &["mvn --version"], packages: &["maven"], needed_for: "Kafka's jars" },
     Tool {
         questions: &["openssl version"],
         packages: &["openssl"],
@@ -80,14 +82,21 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     node_modules(root)?;
     python_packages(root)?;
     s3_server::install(root, &own_dir("versitygw")?)?;
+    kafka::install(root, &own_dir("kafka")?)?;
     check(root)?;
     println!("everything the tests need is installed");
     Ok(())
 }
 
-/// Packages of PyPI that tests and benchmarks call, in the versions that they were written for.
-const PYTHON_PACKAGES: [(&str, &str); 3] =
-    [("duckdb", "2.0.0"), ("pyarrow", "26.0.1"), ("pyspark", "4.2.0")];
+/// Packages of PyPI that tests and benchmarks call, in the versions that they were written for:
+/// the distribution, its version, and the module that it brings.
+const PYTHON_PACKAGES: [(&str, &str, &str); 5] = [
+    ("duckdb", "2.0.0", "duckdb"),
+    ("pyarrow", "26.0.1", "pyarrow"),
+    ("pyspark", "4.2.0", "pyspark"),
+    ("confluent-kafka", "2.16.1", "confluent_kafka"),
+    ("protobuf", "7.36.2", "google.protobuf"),
+];
 
 /// An error that names every tool that is not there.
 pub(crate) fn check(root: &Path) -> Result<()> {
@@ -97,9 +106,11 @@ pub(crate) fn check(root: &Path) -> Result<()> {
         .map(|tool| format!("  {} (for {})", tool.packages.join(", "), tool.needed_for))
         .collect();
     let python = own_dir("duckdb")?.join("bin/python");
-    let absent = PYTHON_PACKAGES.iter().filter(|(name, _)| !has_module(&python, name));
-    missing.extend(absent.map(|(name, _)| format!("  {name} of PyPI (for reading the archive)")));
+    let absent = PYTHON_PACKAGES.iter().filter(|(.., module)| !has_module(&python, module));
+    let tests = "the tests of the archive and of brokers";
+    missing.extend(absent.map(|(name, ..)| format!("  {name} of PyPI (for {tests})")));
     missing.extend(s3_server::missing(root, &own_dir("versitygw")?));
+    missing.extend(kafka::missing(root, &own_dir("kafka")?));
     if !missing.is_empty() {
         bail!("not installed:\n{}\nrun `cargo xtask setup` as root", missing.join("\n"));
     }
@@ -154,15 +165,15 @@ fn node_modules(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Readers of the archive from PyPI, in an environment of their own under the build directory,
-/// named after the first package that it held; the benchmarks use the same one.
+/// Readers of the archive and clients of brokers from PyPI, in an environment of their own under
+/// the build directory, named after the first package that it held; the benchmarks use it too.
 fn python_packages(root: &Path) -> Result<()> {
     let dir = own_dir("duckdb")?;
     let python = dir.join("bin/python");
     let missing: Vec<String> = PYTHON_PACKAGES
         .iter()
-        .filter(|(name, _)| !has_module(&python, name))
-        .map(|(name, version)| format!("{name}=={version}"))
+        .filter(|(.., module)| !has_module(&python, module))
+        .map(|(name, version, _)| format!("{name}=={version}"))
         .collect();
     if missing.is_empty() {
         return Ok(());
@@ -176,8 +187,8 @@ fn python_packages(root: &Path) -> Result<()> {
     Ok(())
 }
 
-fn has_module(python: &Path, name: &str) -> bool {
-    let out = Command::new(python).args(["-c", &format!("import {name}")]).output();
+fn has_module(python: &Path, module: &str) -> bool {
+    let out = Command::new(python).args(["-c", &format!("import {module}")]).output();
     out.is_ok_and(|out| out.status.success())
 }
 
