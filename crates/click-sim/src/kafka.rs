@@ -36,7 +36,7 @@ impl Kafka {
     }
 
     /// Starts one broker on each of 1 or 3 loopback addresses, on which it listens alone. What it
-    /// asks of others comes from whichever address the system picks.
+    /// asks of others comes from 127.0.0.1 all the same, since the system picks that.
     ///
     /// # Panics
     /// As [`Kafka::start`] does.

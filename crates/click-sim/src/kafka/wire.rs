@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use super::PATIENCE;
+
 /// Most time that an answer may take.
 const ANSWER: Duration = Duration::from_secs(2);
 /// Most bytes of one.
@@ -41,12 +43,15 @@ pub(super) fn partition(
     let mut answer = Answer(&answer);
     answer.i32()?;
     for _ in 0..answer.i32()? {
-        (answer.i32()?, answer.text()?, answer.i32()?, answer.text()?);
+        answer.broker()?;
     }
-    (answer.text()?, answer.i32()?);
+    answer.text()?;
+    answer.i32()?;
     let mut found = None;
     for _ in 0..answer.i32()? {
-        (answer.i16()?, answer.text()?, answer.take(1)?);
+        answer.i16()?;
+        answer.text()?;
+        answer.take(1)?;
         for _ in 0..answer.i32()? {
             let (number, view) = answer.partition()?;
             if number == partition {
@@ -80,9 +85,11 @@ pub(super) fn create_topic(
     request.i32(TO_CREATE_MS);
     // In earnest.
     request.bytes(&[0]);
-    let answer = request.ask(broker, Duration::from_secs(60))?;
+    let answer = request.ask(broker, PATIENCE)?;
     let mut answer = Answer(&answer);
-    (answer.i32()?, answer.i32()?, answer.text()?);
+    answer.i32()?;
+    answer.i32()?;
+    answer.text()?;
     match (answer.i16()?, answer.text()?) {
         (0, _) => Ok(()),
         (code, said) => Err(io::Error::other(format!("error {code}: {said}"))),
@@ -164,6 +171,15 @@ impl<'a> Answer<'a> {
     fn text(&mut self) -> io::Result<String> {
         let length = usize::try_from(self.i16()?).unwrap_or(0);
         Ok(String::from_utf8_lossy(self.take(length)?).into_owned())
+    }
+
+    /// Its id, host, port and rack.
+    fn broker(&mut self) -> io::Result<()> {
+        self.i32()?;
+        self.text()?;
+        self.i32()?;
+        self.text()?;
+        Ok(())
     }
 
     fn brokers(&mut self) -> io::Result<Vec<usize>> {

@@ -6,6 +6,8 @@
 mod clock;
 mod disk;
 mod failing;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod kill;
 mod memory;
 #[cfg(feature = "clouds")]

@@ -61,7 +61,9 @@ impl Server {
         });
         let line = first.recv_timeout(PATIENCE).expect("a server starts or ends in time")?;
         let url = line.split_whitespace().nth(1).unwrap();
-        url.strip_suffix("/c?...").unwrap().clone_into(&mut server.url);
+        // Of the tracker, or, without one, of the page.
+        let base = url.strip_suffix("/c?...").or_else(|| url.strip_suffix('/'));
+        base.unwrap().clone_into(&mut server.url);
         Some(server)
     }
 

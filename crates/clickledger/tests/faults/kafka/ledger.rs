@@ -1,0 +1,91 @@
+//! A ledger on Kafka: a topic, data directories that name it, and the look at the end.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use click_sim::kafka::Kafka;
+
+use crate::server::{BIN, Server, said};
+
+/// Most time until something has happened that must.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+pub struct Ledger {
+    root: PathBuf,
+    url: String,
+    single: bool,
+}
+
+impl Ledger {
+    /// Makes the topic of this name; data directories lie in `root`.
+    pub fn new(root: &Path, kafka: &Kafka, topic: &str) -> Ledger {
+        let single = kafka.pids().len() == 1;
+        let url = format!("kafka://{}/{topic}", kafka.bootstrap());
+        let (replicas, insync) = if single { ("1", "1") } else { ("3", "2") };
+        let mut create = Command::new(BIN);
+        create.args(["topics", "create", "--partitions", "4", "--replication", replicas]);
+        create.args(["--min-insync", insync, "--log", &url]);
+        if single {
+            create.arg("--single-replica");
+        }
+        let made = create.output().unwrap();
+        assert!(made.status.success(), "{}", said(&made));
+        Ledger { root: root.join(topic), url, single }
+    }
+
+    /// A data directory of this name, for these roles.
+    pub fn data(&self, name: &str, roles: &[&str], more: &str) -> PathBuf {
+        let data = self.root.join(name);
+        std::fs::create_dir_all(&data).unwrap();
+        let (url, single) = (&self.url, self.single);
+        let text = format!(
+            "roles = {roles:?}\n[log]\nurl = \"{url}\"\n[kafka]\nallow_single_replica = {single}\n\
+             {more}"
+        );
+        std::fs::write(data.join("clickledger.toml"), text).unwrap();
+        data
+    }
+
+    pub fn tracker(&self, more: &str) -> PathBuf {
+        self.data("tracker", &["tracker"], more)
+    }
+
+    pub fn engine(&self) -> PathBuf {
+        self.data("engine", &["engine"], "")
+    }
+}
+
+/// Starts a server, whatever it is, that archives nothing by itself.
+pub fn start(data: &Path) -> Server {
+    let mut command = Command::new(BIN);
+    command.env("CLICKLEDGER_ARCHIVE__URL", "");
+    Server::start_by(command, data)
+}
+
+/// A tracker's metric, or an engine's.
+pub fn metric(server: &Server, name: &str) -> f64 {
+    let answer = server.ask("GET", "/metrics");
+    let line = answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_default().trim().parse().unwrap_or(f64::NAN)
+}
+
+pub fn wait_until(what: &str, is_so: impl Fn() -> bool) -> Duration {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "waited too long until {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    begun.elapsed()
+}
+
+/// Waits until the cluster has everything that a tracker has.
+pub fn wait_drained(tracker: &Server) -> Duration {
+    wait_until("the spool is drained", || {
+        metric(tracker, "clickledger_spool_at_risk_records") == 0.0
+    })
+}
+
+pub fn run(args: &[&str]) -> Output {
+    Command::new(BIN).args(args).output().unwrap()
+}
