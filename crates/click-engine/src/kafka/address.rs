@@ -69,6 +69,8 @@ pub struct KafkaSettings {
     pub allow_single_replica: bool,
     /// Until a record counts as not delivered.
     pub delivery_timeout: Duration,
+    /// How long the cluster has for an answer about itself.
+    pub patience: Duration,
 }
 
 impl KafkaSettings {
@@ -79,6 +81,7 @@ impl KafkaSettings {
             properties: BTreeMap::new(),
             allow_single_replica: false,
             delivery_timeout: Duration::from_secs(10),
+            patience: Duration::from_secs(10),
         }
     }
 }

@@ -22,8 +22,8 @@ use super::appender::Appender;
 use super::client::{config, consumer_config, failed};
 use crate::log::{LogError, MAX_PARTITIONS, MAX_PAYLOAD};
 
-/// How long the cluster has for an answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a partition's leader has to say where it ends.
+const WATERMARK_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a new topic has until its partitions have leaders.
 const SETTLING: Duration = Duration::from_secs(30);
 /// Payload, key and what Kafka puts around a record.
@@ -65,7 +65,8 @@ pub struct TopicReport {
     pub problems: Vec<String>,
 }
 
-/// Makes the topics, those that are missing, and the log's header; returns that.
+/// Makes the topics, those that are missing, and the log's header, with which the topic begins
+/// unless [`check`] finds something wrong with it; returns that.
 ///
 /// # Errors
 /// `Kafka` if the cluster does not do it, `Topic` if it cannot be.
@@ -94,7 +95,7 @@ pub fn create(settings: &KafkaSettings, spec: &TopicSpec) -> Result<Header, LogE
         shared(&dead_topic, 1).set("retention.ms", &kept),
         shared(&address.topic, spec.partitions).set("retention.ms", &kept),
     ];
-    let made = block_on(admin.create_topics(&topics, &options()));
+    let made = block_on(admin.create_topics(&topics, &options(settings)));
     for result in made.map_err(|error| failed("cannot create topics", &error))? {
         match result {
             Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
@@ -131,7 +132,9 @@ fn ensure_header(settings: &KafkaSettings, spec: &TopicSpec) -> Result<Header, L
     }
     let header = header(settings)?;
     let consumer = consumer(settings)?;
-    if watermarks(&consumer, &address.topic, 0)?.1 == 0 {
+    // One that could lose clicks gets none.
+    let is_good = check(settings)?.problems.is_empty();
+    if is_good && watermarks(&consumer, &address.topic, 0)?.1 == 0 {
         Appender::new(settings, &address.topic)?.append(0, None, &payload(header))?.wait()?;
     }
     Ok(header)
@@ -168,7 +171,7 @@ fn read_header(settings: &KafkaSettings) -> Result<Option<Header>, LogError> {
     let mut from = TopicPartitionList::new();
     let begin = from.add_partition_offset(&topic, 0, Offset::Offset(low));
     begin.and_then(|()| consumer.assign(&from)).map_err(|error| failed("header", &error))?;
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + settings.patience;
     while Instant::now() < until {
         match consumer.poll(Duration::from_millis(200)) {
             Some(Ok(message)) => return decode(message.payload().unwrap_or_default()).map(Some),
@@ -267,7 +270,7 @@ fn broken((key, is_good, why): &Rule, values: &BTreeMap<String, String>) -> Opti
 fn partitions(settings: &KafkaSettings) -> Result<Vec<usize>, LogError> {
     let topic = &settings.address.topic;
     let consumer = consumer(settings)?;
-    let metadata = consumer.fetch_metadata(Some(topic), PATIENCE);
+    let metadata = consumer.fetch_metadata(Some(topic), settings.patience);
     let metadata = metadata.map_err(|error| failed("no answer", &error))?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     let found = found.ok_or_else(|| LogError::topic(format!("there is no topic {topic}")))?;
@@ -278,14 +281,14 @@ fn partitions(settings: &KafkaSettings) -> Result<Vec<usize>, LogError> {
 }
 
 fn exists(settings: &KafkaSettings, topic: &str) -> Result<bool, LogError> {
-    let metadata = consumer(settings)?.fetch_metadata(None, PATIENCE);
+    let metadata = consumer(settings)?.fetch_metadata(None, settings.patience);
     let metadata = metadata.map_err(|error| failed("no answer", &error))?;
     Ok(metadata.topics().iter().any(|found| found.name() == topic))
 }
 
 fn describe(settings: &KafkaSettings) -> Result<BTreeMap<String, String>, LogError> {
     let topic = ResourceSpecifier::Topic(&settings.address.topic);
-    let found = block_on(admin(settings)?.describe_configs([&topic], &options()));
+    let found = block_on(admin(settings)?.describe_configs([&topic], &options(settings)));
     let found = found.map_err(|error| failed("cannot read the topic's settings", &error))?;
     let mut values = BTreeMap::new();
     for resource in found {
@@ -310,7 +313,7 @@ pub(super) fn watermarks<C: rdkafka::consumer::ConsumerContext>(
     partition: u32,
 ) -> Result<(i64, i64), LogError> {
     let number = i32::try_from(partition).unwrap_or(i32::MAX);
-    let found = consumer.fetch_watermarks(topic, number, PATIENCE);
+    let found = consumer.fetch_watermarks(topic, number, WATERMARK_PATIENCE);
     found.map_err(|error| failed(&format!("partition {partition} of {topic}"), &error))
 }
 
@@ -318,6 +321,7 @@ fn admin(settings: &KafkaSettings) -> Result<AdminClient<DefaultClientContext>, 
     config(settings)?.create().map_err(|error| failed("client", &error))
 }
 
-fn options() -> AdminOptions {
-    AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE))
+fn options(settings: &KafkaSettings) -> AdminOptions {
+    let patience = Some(settings.patience);
+    AdminOptions::new().request_timeout(patience).operation_timeout(patience)
 }

@@ -15,6 +15,8 @@ use crate::out;
 
 /// How long a start waits for a cluster that it cannot do without.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a start with a spool waits for an answer.
+const SHORT: Duration = Duration::from_millis(1500);
 /// Time between two questions.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -70,15 +72,18 @@ fn embedded(config: &Config, data: &DataDir) -> Result<DiskLog> {
 
 /// What the cluster says; while it does not answer, what the spool was made for.
 fn header(settings: &KafkaSettings, data: &DataDir) -> Result<Header> {
-    let begun = Instant::now();
+    let (begun, spool) = (Instant::now(), of_spool(data));
+    // Clicks need not wait for a cluster that is away.
+    let patience = if spool.is_some() { SHORT } else { settings.patience };
+    let settings = KafkaSettings { patience, ..settings.clone() };
     loop {
-        match cluster::check(settings) {
+        match cluster::check(&settings) {
             Ok((header, problems)) if problems.is_empty() => return Ok(header),
             Ok((_, problems)) => {
                 bail!("topic {}: {}", settings.address.topic, problems.join("; "))
             }
             Err(error @ LogError::Kafka { .. }) => {
-                if let Some(header) = of_spool(data) {
+                if let Some(header) = spool {
                     out::note(format_args!("{error}: clicks are kept in the spool meanwhile"));
                     return Ok(header);
                 }
