@@ -42,15 +42,26 @@ impl Kafka {
     /// As [`Kafka::start`] does.
     #[must_use]
     pub fn start_on(dir: &Path, hosts: &[&str]) -> Option<Kafka> {
-        assert!(matches!(hosts.len(), 1 | 3), "a cluster of 1 or 3, not of {}", hosts.len());
-        let libs = libs()?;
-        let sites = settings::sites(hosts);
-        let node = |index| Node::new(&libs, dir, &sites, index);
+        Some(Kafka::start_at(&libs()?, dir, settings::sites(hosts)))
+    }
+
+    /// Starts one broker in each of 1 or 3 network namespaces, at its address there; pairs of both.
+    ///
+    /// # Panics
+    /// As [`Kafka::start`] does.
+    #[must_use]
+    pub fn start_in(dir: &Path, networks: &[(String, String)]) -> Option<Kafka> {
+        Some(Kafka::start_at(&libs()?, dir, settings::sites_in(networks)))
+    }
+
+    fn start_at(libs: &Path, dir: &Path, sites: Vec<Site>) -> Kafka {
+        assert!(matches!(sites.len(), 1 | 3), "a cluster of 1 or 3, not of {}", sites.len());
+        let node = |index| Node::new(libs, dir, &sites, index);
         let mut kafka = Kafka { nodes: (0..sites.len()).map(node).collect() };
         node::format(&kafka.nodes);
         let all: Vec<usize> = (0..sites.len()).collect();
         kafka.bring_back_all(&all);
-        Some(kafka)
+        kafka
     }
 
     /// What clients begin with: `127.0.0.1:9092,127.0.0.1:9192`.

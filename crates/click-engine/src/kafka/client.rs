@@ -42,6 +42,9 @@ pub(super) fn config(settings: &KafkaSettings) -> Result<ClientConfig, LogError>
     config.set("topic.metadata.refresh.fast.interval.ms", "100");
     config.set("socket.nagle.disable", "true").set("socket.connection.setup.timeout.ms", "3000");
     config.set("log.connection.close", "false");
+    // A broker that is cut off says nothing: who waits for it longer than others need to elect a
+    // new leader makes the pause longer.
+    config.set("socket.timeout.ms", "3000").set("topic.metadata.refresh.interval.ms", "10000");
     for (key, value) in &settings.properties {
         if GUARDED.contains(&key.as_str()) {
             let reason = format!("kafka.properties: '{key}' is set by this program; remove it");

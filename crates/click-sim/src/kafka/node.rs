@@ -127,7 +127,15 @@ impl Node {
     }
 
     fn java(&self, class: &str) -> Command {
-        let mut java = Command::new("java");
+        let mut java = match &self.site.network {
+            None => Command::new("java"),
+            Some(network) => {
+                // `ip` becomes the process that it starts.
+                let mut ip = Command::new("ip");
+                ip.args(["netns", "exec", network, "java"]);
+                ip
+            }
+        };
         // Without that file, or with another Java's, it starts all the same.
         java.args(JVM)
             .arg(format!("-XX:SharedArchiveFile={}", self.libs.with_file_name(CLASSES).display()))

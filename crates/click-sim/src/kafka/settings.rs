@@ -10,6 +10,8 @@ pub(super) struct Site {
     host: String,
     broker_port: u16,
     controller_port: u16,
+    /// The network namespace that it is in, if not that of the test.
+    pub(super) network: Option<String>,
 }
 
 impl Site {
@@ -36,8 +38,20 @@ pub(super) fn sites(hosts: &[&str]) -> Vec<Site> {
         host: (*host).to_owned(),
         broker_port: port(host),
         controller_port: port(host),
+        network: None,
     };
     hosts.iter().map(&mut site).collect()
+}
+
+/// One in each network namespace, at its address there; all ports of those are free.
+pub(super) fn sites_in(networks: &[(String, String)]) -> Vec<Site> {
+    let site = |(network, host): &(String, String)| Site {
+        host: host.clone(),
+        broker_port: 9092,
+        controller_port: 9093,
+        network: Some(network.clone()),
+    };
+    networks.iter().map(site).collect()
 }
 
 /// Below those that the system gives to connections: while a broker is dead nobody else gets its

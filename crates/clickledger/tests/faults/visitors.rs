@@ -55,15 +55,19 @@ impl Visitors {
 
     /// Begins to click.
     pub fn begin(&self, server: &Server, seconds: f64) -> Child {
-        Command::new(BIN)
-            .args(["load", "--connections", &self.connections.to_string()])
+        self.begin_by(Command::new(BIN), &server.url, seconds, Stdio::null())
+    }
+
+    /// The same, by a command that becomes the load, which says at its end how it was.
+    pub fn begin_by(&self, mut load: Command, url: &str, seconds: f64, said: Stdio) -> Child {
+        load.args(["load", "--connections", &self.connections.to_string()])
             .args(["--rate", &self.rate.to_string()])
             .args(["--seconds", &seconds.to_string(), "--links"])
             .arg(self.at("links"))
             .arg("--journal")
             .arg(self.at("journal"))
-            .arg(&server.url)
-            .stdout(Stdio::null())
+            .arg(url)
+            .stdout(said)
             .stderr(Stdio::null())
             .spawn()
             .unwrap()
@@ -87,6 +91,15 @@ impl Visitors {
         let added = lines.iter().filter(|byte| **byte == b'\n').count();
         self.acknowledged += added;
         added
+    }
+
+    /// Takes over what was acknowledged to others.
+    #[cfg(feature = "kafka")]
+    pub fn add(&mut self, others: &Visitors) {
+        let lines = std::fs::read(others.at("all")).unwrap_or_default();
+        let all = std::fs::File::options().create(true).append(true).open(self.at("all"));
+        std::io::Write::write_all(&mut all.unwrap(), &lines).unwrap();
+        self.acknowledged += others.acknowledged;
     }
 
     /// Everything that was ever acknowledged is in the ledger once; what was found.

@@ -58,7 +58,11 @@ impl Ledger {
 
 /// Starts a server, whatever it is, that archives nothing by itself.
 pub fn start(data: &Path) -> Server {
-    let mut command = Command::new(BIN);
+    start_by(Command::new(BIN), data)
+}
+
+/// The same, by a command that becomes it.
+pub fn start_by(mut command: Command, data: &Path) -> Server {
     command.env("CLICKLEDGER_ARCHIVE__URL", "");
     Server::start_by(command, data)
 }

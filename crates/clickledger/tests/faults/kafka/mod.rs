@@ -6,6 +6,8 @@
 mod brokers;
 mod engines;
 mod ledger;
+mod networks;
+mod sites;
 mod topics;
 mod trackers;
 
