@@ -176,7 +176,7 @@ impl Ticker {
 fn append_tick(log: &dyn EventLog, partition: u32, now: Millis) -> Result<(), EngineError> {
     match log.append(partition, &Record::tick(now).to_bytes()) {
         Ok(_) => Ok(()),
-        Err(LogError::Busy { .. } | LogError::Full { .. }) => Ok(()),
+        Err(LogError::Busy { .. } | LogError::Full { .. } | LogError::Kafka { .. }) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }

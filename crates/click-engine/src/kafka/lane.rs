@@ -1,7 +1,7 @@
 //! Reading one partition: messages in offset order, the next one kept in hand so that it is known
 //! where what has arrived ends.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::Timestamp;
 use rdkafka::consumer::base_consumer::PartitionQueue;
@@ -28,11 +28,18 @@ pub(super) struct Lane {
     in_hand: Option<InHand>,
     /// What the cluster said when it could not go on.
     error: Option<KafkaError>,
+    /// When something has arrived, or reading was begun.
+    moved: Instant,
+    /// Where a message was missing when reading came there.
+    hole_at: Option<u64>,
+    /// It is to be asked for again.
+    is_missing: bool,
 }
 
 impl Lane {
     pub(super) fn new(queue: PartitionQueue<Watch>, next: u64) -> Lane {
-        Lane { queue, next, in_hand: None, error: None }
+        let moved = Instant::now();
+        Lane { queue, next, in_hand: None, error: None, moved, hole_at: None, is_missing: false }
     }
 
     /// Where reading goes on without a seek.
@@ -43,6 +50,27 @@ impl Lane {
     /// From now on the message at `next` or behind it is awaited, and those before are passed over.
     pub(super) fn restart(&mut self, next: u64) {
         (self.next, self.in_hand, self.error) = (next, None, None);
+        (self.moved, self.is_missing) = (Instant::now(), false);
+    }
+
+    /// Whether the message at `next` was passed over: it has to be asked for again. If it is not
+    /// there the second time, there is none.
+    pub(super) fn is_missing(&self) -> bool {
+        self.is_missing
+    }
+
+    /// Whether a message that was passed over is in front of this one.
+    fn leaves_hole(&mut self, offset: u64) -> bool {
+        self.is_missing = offset > self.next && self.hole_at != Some(self.next);
+        if self.is_missing {
+            self.hole_at = Some(self.next);
+        }
+        self.is_missing
+    }
+
+    /// Whether nothing has arrived for so long.
+    pub(super) fn is_stalled(&self, time: Duration) -> bool {
+        self.in_hand.is_none() && self.moved.elapsed() >= time
     }
 
     /// Behind what has arrived, as far as that can be known at once.
@@ -70,7 +98,15 @@ impl Lane {
                 Some(Ok(message)) if offset_of(message.offset()) >= self.next => {
                     let payload = message.payload().unwrap_or_default();
                     let offset = offset_of(message.offset());
-                    batch.push(offset, time_of(message.timestamp()), payload);
+                    let message_time = time_of(message.timestamp());
+                    if offset > self.next {
+                        let in_hand = InHand::of(&message);
+                        if !self.leaves_hole(offset) {
+                            self.in_hand = Some(in_hand);
+                        }
+                        return;
+                    }
+                    batch.push(offset, message_time, payload);
                     taken += payload.len() + OVERHEAD;
                     self.next = offset + 1;
                 }
@@ -89,7 +125,12 @@ impl Lane {
         while self.in_hand.is_none() {
             match self.queue.poll(timeout) {
                 Some(Ok(message)) if offset_of(message.offset()) >= self.next => {
-                    self.in_hand = Some(InHand::of(&message));
+                    let in_hand = InHand::of(&message);
+                    if self.leaves_hole(in_hand.offset) {
+                        return;
+                    }
+                    self.in_hand = Some(in_hand);
+                    self.moved = Instant::now();
                 }
                 Some(Ok(_)) => {}
                 Some(Err(error)) => {

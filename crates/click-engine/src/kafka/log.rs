@@ -22,6 +22,8 @@ use crate::log::{Commit, EventLog, LogError, LogHealth, LogId, RecordBatch, Rete
 
 /// How long a record has to come that is known to be there, and that somebody waits for.
 const RECORD_PATIENCE: Duration = Duration::from_secs(60);
+/// A partition that gives nothing for so long, though the cluster has more, is begun anew.
+const STALL: Duration = Duration::from_secs(5);
 /// How long a seek may take.
 const SEEK_PATIENCE: Duration = Duration::from_secs(10);
 /// Between two looks at whether a log is to be closed.
@@ -133,18 +135,21 @@ impl KafkaLog {
 
     fn assign(&self, positions: &[u64]) -> Result<Vec<Mutex<Lane>>, LogError> {
         let mut list = TopicPartitionList::new();
-        for (partition, from) in (0..).zip(positions) {
-            list.add_partition_offset(self.topic(), partition, at(*from))
+        for (number, from) in (0..).zip(positions) {
+            list.add_partition_offset(self.topic(), number, at(*from))
                 .map_err(|error| failed("cannot read", &error))?;
         }
-        // Queues before anything is fetched, so that nothing lands in the common one.
         self.consumer.assign(&list).map_err(|error| failed("cannot read", &error))?;
-        let lane = |(partition, from): (i32, &u64)| {
-            let queue = self.consumer.split_partition_queue(self.topic(), partition);
+        let lane = |(partition, from): (u32, &u64)| {
+            let number = i32::try_from(partition).unwrap_or(i32::MAX);
+            let queue = self.consumer.split_partition_queue(self.topic(), number);
             let mut queue = queue.ok_or_else(|| LogError::kafka("no queue for a partition"))?;
             let arrivals = Arc::clone(&self.arrivals);
             queue.set_nonempty_callback(move || arrivals.note());
-            Ok(Mutex::new(Lane::new(queue, *from)))
+            let mut lane = Lane::new(queue, *from);
+            // What has come before went to the common queue, and is nobody's.
+            self.seek(partition, &mut lane, *from)?;
+            Ok(Mutex::new(lane))
         };
         (0..).zip(positions).map(lane).collect()
     }
@@ -206,6 +211,56 @@ impl KafkaLog {
         Err(LogError::kafka(format!("offset {from} of partition {partition} does not come")))
     }
 
+    fn try_read(
+        &self,
+        partition: u32,
+        from: u64,
+        max_bytes: usize,
+        batch: &mut RecordBatch,
+    ) -> Result<(), LogError> {
+        let known = self.known(partition);
+        if from < known.start {
+            return Err(LogError::BelowStart { partition, from, start: known.start });
+        }
+        let mut lane = self.lane(partition, from)?;
+        if lane.next() != from && max_bytes <= 1 {
+            drop(lane);
+            return self.read_one(partition, from, batch);
+        }
+        if lane.next() != from {
+            self.seek(partition, &mut lane, from)?;
+        }
+        let before = batch.len();
+        let until = match self.patience {
+            Patience::Whole if from < known.end => Instant::now() + RECORD_PATIENCE,
+            Patience::Whole | Patience::Live => Instant::now(),
+        };
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            lane.read(max_bytes, left.min(STALL), batch);
+            if batch.len() > before {
+                return check_times(partition, batch);
+            }
+            match lane.take_error() {
+                Some(error) if is_gone(&error) => return Err(self.gone(partition, from)),
+                // Complaints on the way to a leader that answers.
+                Some(_) | None => {}
+            }
+            if lane.is_missing() || from < known.end && lane.is_stalled(STALL) {
+                self.seek(partition, &mut lane, from)?;
+            }
+            if from >= known.end || self.patience == Patience::Live {
+                return Ok(());
+            }
+            if Instant::now() >= until {
+                let why = self.complaint().unwrap_or_else(|| "no reason is known".into());
+                return Err(LogError::kafka(format!(
+                    "offset {from} of partition {partition} did not come within a minute: {why}"
+                )));
+            }
+        }
+    }
+
     fn gone(&self, partition: u32, from: u64) -> LogError {
         let start = watermarks(&*self.consumer, self.topic(), partition).map(|(low, _)| low);
         let start = start.map_or_else(|_| self.known(partition).start, offset_of);
@@ -213,6 +268,17 @@ impl KafkaLog {
             true => LogError::BelowStart { partition, from, start },
             false => LogError::BeyondEnd { partition, from, end: self.known(partition).end },
         }
+    }
+}
+
+/// What has no time of the log's own cannot be put in order.
+fn check_times(partition: u32, batch: &RecordBatch) -> Result<(), LogError> {
+    match batch.last() {
+        Some((offset, 0, _)) => Err(LogError::topic(format!(
+            "offset {offset} of partition {partition} has no LogAppendTime; set \
+             message.timestamp.type of the topic back"
+        ))),
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -272,38 +338,10 @@ impl EventLog for KafkaLog {
         max_bytes: usize,
         batch: &mut RecordBatch,
     ) -> Result<(), LogError> {
-        let known = self.known(partition);
-        if from < known.start {
-            return Err(LogError::BelowStart { partition, from, start: known.start });
-        }
-        let mut lane = self.lane(partition, from)?;
-        if lane.next() != from && max_bytes <= 1 {
-            drop(lane);
-            return self.read_one(partition, from, batch);
-        }
-        if lane.next() != from {
-            self.seek(partition, &mut lane, from)?;
-        }
-        let is_due = from < known.end && self.patience == Patience::Whole;
-        let timeout = if is_due { RECORD_PATIENCE } else { Duration::ZERO };
-        let before = batch.len();
-        lane.read(max_bytes, timeout, batch);
-        if let Some((offset, 0, _)) = batch.last() {
-            return Err(LogError::topic(format!(
-                "offset {offset} of partition {partition} has no LogAppendTime; set \
-                 message.timestamp.type of the topic back"
-            )));
-        }
-        if batch.len() > before {
-            return Ok(());
-        }
-        match lane.take_error() {
-            Some(error) if is_gone(&error) => Err(self.gone(partition, from)),
-            Some(error) if is_due => Err(failed("cannot read", &error)),
-            _ if is_due => Err(LogError::kafka(format!(
-                "offset {from} of partition {partition} did not come within a minute"
-            ))),
-            _ => Ok(()),
+        match self.try_read(partition, from, max_bytes, batch) {
+            // Whoever lives with the log comes again.
+            Err(LogError::Kafka { .. }) if self.patience == Patience::Live => Ok(()),
+            done => done,
         }
     }
 
