@@ -21,7 +21,7 @@ struct Tool {
     needed_for: &'static str,
 }
 
-const TOOLS: [Tool; 12] = [
+const TOOLS: [Tool; 13] = [
     Tool {
         questions: &["chromium --version", "google-chrome --version"],
         packages: &["chromium"],
@@ -68,6 +68,11 @@ const TOOLS: [Tool; 12] = [
         questions: &["faketime --version"],
         packages: &["faketime"],
         needed_for: "the test of clocks that are set",
+    },
+    Tool {
+        questions: &["protoc --version"],
+        packages: &["protobuf-compiler"],
+        needed_for: "the test of another client on the topic",
     },
     Tool { questions: &["git --version"], packages: &["git"], needed_for: "`cargo xtask tidy`" },
 ];

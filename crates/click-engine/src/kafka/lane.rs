@@ -14,6 +14,11 @@ use crate::log::RecordBatch;
 /// What a record costs beside its payload, as the embedded log counts.
 const OVERHEAD: usize = 32;
 
+/// The time of an offset that has no record (the marker of somebody's transaction, who has no
+/// business here): it moves nothing. Such an offset reads as an empty record, a dead letter, so
+/// that all offsets follow each other.
+pub(super) const HOLE_TIME: u64 = 1;
+
 /// A message that has arrived and was not read yet.
 struct InHand {
     offset: u64,
@@ -89,11 +94,20 @@ impl Lane {
         self.look(timeout);
         let mut taken = 0;
         if let Some(message) = self.in_hand.take() {
-            taken = message.payload.len() + OVERHEAD;
+            while self.next < message.offset && taken < max_bytes {
+                batch.push(self.next, HOLE_TIME, &[]);
+                taken += OVERHEAD;
+                self.next += 1;
+            }
+            if self.next < message.offset {
+                self.in_hand = Some(message);
+                return;
+            }
+            taken += message.payload.len() + OVERHEAD;
             batch.push(message.offset, message.append_time, &message.payload);
             self.next = message.offset + 1;
         }
-        while taken > 0 && taken < max_bytes {
+        while taken > 0 && taken < max_bytes && !self.is_missing {
             match self.queue.poll(Duration::ZERO) {
                 Some(Ok(message)) if offset_of(message.offset()) >= self.next => {
                     let payload = message.payload().unwrap_or_default();
@@ -122,7 +136,7 @@ impl Lane {
     }
 
     fn look(&mut self, timeout: Duration) {
-        while self.in_hand.is_none() {
+        while self.in_hand.is_none() && !self.is_missing {
             match self.queue.poll(timeout) {
                 Some(Ok(message)) if offset_of(message.offset()) >= self.next => {
                     let in_hand = InHand::of(&message);

@@ -15,7 +15,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::address::KafkaSettings;
 use super::appender::Appender;
 use super::client::{Watch, consumer_config, failed};
-use super::lane::{Lane, is_gone, offset_of, time_of};
+use super::lane::{HOLE_TIME, Lane, is_gone, offset_of, time_of};
 use super::topics::{check, consumer, watermarks};
 use crate::disk::DiskLock;
 use crate::log::{Commit, EventLog, LogError, LogHealth, LogId, RecordBatch, Retention};
@@ -200,8 +200,13 @@ impl KafkaLog {
         while Instant::now() < until {
             match side.poll(NAP) {
                 Some(Ok(message)) if message.partition() == number => {
-                    let payload = message.payload().unwrap_or_default();
-                    batch.push(offset_of(message.offset()), time_of(message.timestamp()), payload);
+                    match offset_of(message.offset()) == from {
+                        false => batch.push(from, HOLE_TIME, &[]),
+                        true => {
+                            let payload = message.payload().unwrap_or_default();
+                            batch.push(from, time_of(message.timestamp()), payload);
+                        }
+                    }
                     return Ok(());
                 }
                 Some(Err(error)) if is_gone(&error) => return Err(self.gone(partition, from)),
@@ -227,7 +232,7 @@ impl KafkaLog {
             drop(lane);
             return self.read_one(partition, from, batch);
         }
-        if lane.next() != from {
+        if lane.next() != from || lane.is_missing() {
             self.seek(partition, &mut lane, from)?;
         }
         let before = batch.len();

@@ -7,6 +7,7 @@ mod brokers;
 mod engines;
 mod ledger;
 mod networks;
+mod others;
 mod sites;
 mod topics;
 mod trackers;
