@@ -6,6 +6,7 @@
 mod archiver;
 mod args;
 mod parts;
+mod truncating;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};

@@ -79,7 +79,8 @@ impl Running {
         if let Some(status) = archive.as_ref().map(ArchiveThread::status) {
             let facts = move || {
                 let status = status.lock().unwrap_or_else(PoisonError::into_inner);
-                (status.until, status.problem.clone())
+                let (problem, untruncated) = (status.problem.clone(), status.untruncated.clone());
+                api::ArchiveFacts { until: status.until, problem, untruncated }
             };
             state.hooks = state.hooks.with_archive(Arc::new(facts));
         }

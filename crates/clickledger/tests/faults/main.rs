@@ -13,4 +13,5 @@ mod outage;
 mod server;
 mod slow;
 mod strace;
+mod truncation;
 mod visitors;
