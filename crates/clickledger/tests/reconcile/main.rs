@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod random;
+
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Output};
