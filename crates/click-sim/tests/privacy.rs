@@ -438,8 +438,8 @@ fn an_audit_goes_on_while_files_are_truncated() {
         same(&before, &after, seed);
         // A file that is really gone is missing.
         let opened = archived.archive();
-        let files = opened.manifests().iter().flat_map(|manifest| &manifest.files);
-        let name = files.filter(|file| file.dataset == "clicks").last().unwrap().name.clone();
+        let mut files = opened.manifests().iter().flat_map(|manifest| &manifest.files);
+        let name = files.rfind(|file| file.dataset == "clicks").unwrap().name.clone();
         archived.objects.remove(&name).unwrap();
         let found = audit(opened, None, Some(&archived.log), 1, &|_| true).unwrap();
         let is_named = |how: &str| how.contains("is missing");
@@ -458,11 +458,17 @@ fn a_truncation_that_was_cut_short_is_gone_on_with() {
         let left = AtomicUsize::new(written % 2);
         let failing = Arc::new(FailsOnce { objects: archived.objects.clone(), left });
         let mut truncation = Truncation::new(failing);
-        while let Some(_) = truncation.step(Millis(u64::MAX)).unwrap_or_else(|error| {
-            assert!(error.to_string().contains("is away"), "{error}");
-            cut_short += 1;
-            None
-        }) {}
+        loop {
+            match truncation.step(Millis(u64::MAX)) {
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(error) => {
+                    assert!(error.to_string().contains("is away"), "{error}");
+                    cut_short += 1;
+                    break;
+                }
+            }
+        }
     }
     // What a revision has replaced and nobody has removed.
     let truncated = archived.archive().revisions().last().unwrap().clone();
