@@ -30,7 +30,7 @@ const TOOLS: [Tool; 13] = [
     Tool {
         questions: &["node --version"],
         packages: &["nodejs"],
-        needed_for: "the JavaScript link snippet and the browser test",
+        needed_for: "the JavaScript link snippet, the browser test and Azurite",
     },
     Tool {
         questions: &["python3 --version"],

@@ -1,5 +1,5 @@
-//! What every place of the archive promises, held to it: a directory, and a bucket of a real S3
-//! server. Other clouds speak through the same library and are not started here.
+//! What every place of the archive promises, held to it: a directory, a bucket of a real S3 server,
+//! and a container of Azure's emulator. Google's has no server that keeps what is asked of it here.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -89,6 +89,7 @@ fn a_directory_keeps_its_promises() {
 #[cfg(feature = "full")]
 mod bucket {
     use click_engine::archive::{ArchiveError, CloudObjects, Location};
+    use click_sim::azure_server::AzureServer;
     use click_sim::s3_server::S3Server;
 
     use super::*;
@@ -107,13 +108,32 @@ mod bucket {
         assert!(server.folder("some/where/race/0").is_file());
     }
 
+    #[test]
+    fn a_container_keeps_its_promises() {
+        let Some(server) = AzureServer::start() else { return };
+        keeps_its_promises(&open(&server.url("some/where"), &server.settings()).unwrap());
+        keeps_its_promises(&open(&server.url(""), &server.settings()).unwrap());
+    }
+
+    /// With one setting changed, or left out.
+    fn changed(
+        settings: &[(String, String)],
+        name: &str,
+        value: Option<&str>,
+    ) -> Vec<(String, String)> {
+        let mut settings = settings.to_vec();
+        settings.retain(|(other, _)| other != name);
+        settings.extend(value.map(|value| (name.to_owned(), value.to_owned())));
+        settings
+    }
+
     /// The object, the call and the remedy.
     fn says(objects: &dyn Objects, remedy: &str) {
         let put = objects.put("manifest/0.json", b"x").unwrap_err().to_string();
         let get = objects.get("manifest/0.json").unwrap_err().to_string();
         let list = objects.list("manifest").unwrap_err().to_string();
         for (call, said) in [("put: ", put), ("get: ", get), ("list: ", list)] {
-            let is_named = said.contains("s3://") && said.contains("/manifest");
+            let is_named = said.contains("://") && said.contains("/manifest");
             assert!(is_named && said.contains(call) && said.contains(remedy), "{said}");
         }
     }
@@ -123,12 +143,7 @@ mod bucket {
         let dir = tempfile::tempdir().unwrap();
         let Some(mut server) = S3Server::start(dir.path()) else { return };
         let (url, settings) = (server.url("a"), server.settings());
-        let changed = |name: &str, value: Option<&str>| {
-            let mut settings = settings.to_vec();
-            settings.retain(|(other, _)| other != name);
-            settings.extend(value.map(|value| (name.to_owned(), value.to_owned())));
-            settings
-        };
+        let changed = |name: &str, value: Option<&str>| changed(&settings, name, value);
         let wrong_key = changed("AWS_SECRET_ACCESS_KEY", Some("nottesttest"));
         says(&*open(&url, &wrong_key).unwrap(), "check AWS_ACCESS_KEY_ID");
         says(&*open("s3://nobody/a", &settings).unwrap(), "there is no such bucket; create it");
@@ -143,5 +158,20 @@ mod bucket {
         says(&*objects, "check that the store runs, the network and AWS_ENDPOINT");
         server.bring_back();
         assert_eq!(objects.get("manifest/0.json").unwrap().unwrap(), b"x");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_container_is_said_with_the_remedy() {
+        let Some(mut server) = AzureServer::start() else { return };
+        let (url, settings) = (server.url("a"), server.settings());
+        let wrong_key = changed(&settings, "AZURE_STORAGE_ACCOUNT_KEY", Some("bm90IHRoZSBrZXk="));
+        says(&*open(&url, &wrong_key).unwrap(), "check AZURE_STORAGE_ACCOUNT_NAME");
+        says(&*open("az://nobody/a", &settings).unwrap(), "there is no such bucket; create it");
+        let plain = open(&url, &changed(&settings, "AZURE_ALLOW_HTTP", None));
+        says(&*plain.unwrap(), "plain HTTP is refused unless AZURE_ALLOW_HTTP is true");
+        let objects = open(&url, &settings).unwrap();
+        objects.put("manifest/0.json", b"x").unwrap();
+        server.kill();
+        says(&*objects, "check that the store runs, the network and AZURE_STORAGE_ENDPOINT");
     }
 }

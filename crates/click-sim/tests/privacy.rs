@@ -12,7 +12,7 @@ use click_core::record::{Click, Kind, Record};
 use click_core::types::Millis;
 use click_engine::archive::{
     Archive, ArchiveConfig, ArchiveError, ArchiveParts, Archiver, Audit, DiskObjects, Objects,
-    Revision, SALT_BYTES, Salt, audit, erase_user, truncate_addresses,
+    Revision, SALT_BYTES, Salt, Truncated, Truncation, audit, erase_user, truncate_addresses,
 };
 use click_engine::disk::MemDisk;
 use click_engine::log::{EventLog, ManualClock, RecordBatch};
@@ -154,7 +154,7 @@ fn truncated_addresses_change_nothing_that_counts() {
         });
         archived.has_no_leftovers();
         let again = truncate_addresses(&archived.archive(), all).unwrap();
-        assert_eq!(again, click_engine::archive::Truncated::default());
+        assert_eq!(again, Truncated::default());
         files += after.rewritten;
     }
     assert!(files > 40 && clicks > 2_000, "{files} files, {clicks} clicks");
@@ -363,4 +363,135 @@ fn an_erasure_that_was_cut_short_is_gone_on_with() {
         archived.has_no_leftovers();
     }
     assert!(cut_short > 10, "{cut_short}");
+}
+
+/// Truncates span by span to an instant; returns how many spans and files.
+fn truncate_by_steps(truncation: &mut Truncation, before: u64) -> Truncated {
+    let mut all = Truncated::default();
+    while let Some(done) = truncation.step(Millis(before)).unwrap() {
+        all.spans += done.spans;
+        all.files += done.files;
+    }
+    all
+}
+
+/// Beside an archiver: to the same bytes as by the command, whatever was truncated or erased
+/// before, and however often it begins anew.
+#[test]
+fn an_archive_is_truncated_as_it_grows_old() {
+    let mut spans = 0;
+    for seed in 0..12 {
+        let (archived, at_once) = (Archived::generated(seed), Archived::generated(seed));
+        let before = archived.audit();
+        let ends: Vec<u64> = archived.archive().manifests().iter().map(|m| m.until).collect();
+        let mut truncation = Truncation::new(archived.objects.clone());
+        assert_eq!(truncate_by_steps(&mut truncation, ends[0] - 1), Truncated::default());
+        for (number, end) in ends.iter().enumerate() {
+            if number % 3 == 0 {
+                truncation = Truncation::new(archived.objects.clone());
+            }
+            // The span that ends here has to go at this instant, and no later one.
+            assert_eq!(truncate_by_steps(&mut truncation, end - 1).spans, 0, "seed {seed}");
+            assert_eq!(truncate_by_steps(&mut truncation, *end).spans, 1, "seed {seed}");
+            let revised = archived.archive().revisions().count();
+            assert_eq!(revised, number + 1, "seed {seed}");
+            spans += 1;
+        }
+        same(&before, &archived.audit(), seed);
+        archived.has_no_leftovers();
+        truncate_addresses(&at_once.archive(), Millis(u64::MAX)).unwrap();
+        assert!(archived.everything() == at_once.everything(), "seed {seed}");
+    }
+    assert!(spans > 60, "{spans}");
+}
+
+/// Erased spans are truncated, too, and truncated ones are not begun again.
+#[test]
+fn erased_spans_are_truncated_as_well() {
+    for seed in 0..6 {
+        let archived = Archived::long_ago(seed);
+        let before = archived.audit();
+        let users: Vec<String> = archived.users().into_keys().take(2).collect();
+        let ends: Vec<u64> = archived.archive().manifests().iter().map(|m| m.until).collect();
+        let middle = ends[ends.len() / 2];
+        truncate_by_steps(&mut Truncation::new(archived.objects.clone()), middle);
+        for (number, user) in users.iter().enumerate() {
+            erase_user(&archived.archive(), user, &salt(number)).unwrap();
+        }
+        let rest = ends.iter().filter(|end| **end > middle).count() as u64;
+        let done = truncate_by_steps(&mut Truncation::new(archived.objects.clone()), u64::MAX);
+        assert_eq!(done.spans, rest, "seed {seed}");
+        assert!(archived.archive().revisions().all(|revision| revision.truncated));
+        same(&before, &archived.audit(), seed);
+        archived.has_no_leftovers();
+    }
+}
+
+/// Whoever has read the manifests before a span was truncated finds its files none the less.
+#[test]
+fn an_audit_goes_on_while_files_are_truncated() {
+    for seed in 0..6 {
+        let archived = Archived::generated(seed);
+        let (before, opened) = (archived.audit(), archived.archive());
+        truncate_by_steps(&mut Truncation::new(archived.objects.clone()), u64::MAX);
+        let after = audit(opened, None, Some(&archived.log), 1, &|_| true).unwrap();
+        same(&before, &after, seed);
+        // A file that is really gone is missing.
+        let opened = archived.archive();
+        let mut files = opened.manifests().iter().flat_map(|manifest| &manifest.files);
+        let name = files.rfind(|file| file.dataset == "clicks").unwrap().name.clone();
+        archived.objects.remove(&name).unwrap();
+        let found = audit(opened, None, Some(&archived.log), 1, &|_| true).unwrap();
+        let is_named = |how: &str| how.contains("is missing");
+        assert!(found.differences.iter().any(|d| d.what == name && is_named(&d.how)), "{found:?}");
+    }
+}
+
+/// A truncation that fails at any write, removal or none of them goes on where it was.
+#[test]
+fn a_truncation_that_was_cut_short_is_gone_on_with() {
+    let archived = Archived::generated(2);
+    let before = archived.audit();
+    let spans = archived.archive().manifests().len();
+    let mut cut_short = 0;
+    for written in 0..spans {
+        let left = AtomicUsize::new(written % 2);
+        let failing = Arc::new(FailsOnce { objects: archived.objects.clone(), left });
+        let mut truncation = Truncation::new(failing);
+        loop {
+            match truncation.step(Millis(u64::MAX)) {
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(error) => {
+                    assert!(error.to_string().contains("is away"), "{error}");
+                    cut_short += 1;
+                    break;
+                }
+            }
+        }
+    }
+    // What a revision has replaced and nobody has removed.
+    let truncated = archived.archive().revisions().last().unwrap().clone();
+    let name = &truncated.files[0].name;
+    let original = format!("{}.parquet", name.split("-r").next().unwrap());
+    archived.objects.put(&original, b"with addresses").unwrap();
+    truncate_by_steps(&mut Truncation::new(archived.objects.clone()), u64::MAX);
+    assert!(cut_short > 2, "{cut_short}");
+    same(&before, &archived.audit(), 2);
+    archived.has_no_leftovers();
+}
+
+/// Files are not removed on the word of a manifest that was changed.
+#[test]
+fn a_changed_manifest_is_not_truncated() {
+    let archived = Archived::generated(4);
+    let name = "manifest/00000000000000000000.json";
+    let bytes = archived.objects.get(name).unwrap().unwrap();
+    let text = String::from_utf8(bytes).unwrap();
+    archived.objects.put(name, text.replacen("  ", "   ", 1).as_bytes()).unwrap();
+    let before = archived.everything();
+    let mut truncation = Truncation::new(archived.objects.clone());
+    let error = truncation.step(Millis(u64::MAX)).unwrap_err().to_string();
+    assert!(error.contains("knows it by another hash"), "{error}");
+    assert!(archived.everything() == before);
 }

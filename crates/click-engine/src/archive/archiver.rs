@@ -220,6 +220,11 @@ impl Archiver {
         self.span.from
     }
 
+    /// Everything with `fold_time` below it is known: how far log time has come here.
+    pub fn log_time(&self) -> Millis {
+        self.engine.watermark()
+    }
+
     /// Where the span may end at the earliest; false while nothing has been read to tell.
     fn set_target(&mut self) -> Result<bool, ArchiveError> {
         if let Some((manifest, _)) = self.existing()? {

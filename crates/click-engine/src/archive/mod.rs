@@ -24,7 +24,9 @@ mod rewrite;
 mod span;
 mod stored;
 mod table;
+mod truncation;
 mod verdicts;
+mod verified;
 
 pub use archiver::{ArchiveConfig, ArchiveParts, Archived, Archiver, Progress};
 pub use audit::{Audit, Difference, audit};
@@ -40,6 +42,7 @@ pub use revision::Revision;
 pub use rewrite::{Erased, Truncated, erase_user, truncate_addresses};
 pub use stored::{DATASETS, StoredTable};
 pub use table::Cell;
+pub use truncation::{LEAST_TRUNCATION_AGE_HOURS, Truncation};
 
 use click_core::record::Record;
 use click_core::stage::sequence::fold_time;

@@ -5,17 +5,16 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use click_core::record::{Header, Record};
+use click_core::record::Header;
 use click_core::verdict::Reasons;
 
 use super::clicks::Place;
 use super::manifest::{FOLDER, FileEntry, Manifest};
 use super::objects::Objects;
-use super::personal::Kept;
 use super::revision::{self, Newest, Revision};
 use super::table::Rows;
 use super::verdicts::Archived;
-use super::{ArchiveError, clicks, sha256_hex, verdicts};
+use super::{ArchiveError, clicks, verdicts, verified};
 use crate::log::{LogError, LogId, ReadOnlyLog, RecordBatch};
 
 /// The whole archive of a log, as its manifests tell of it.
@@ -26,6 +25,8 @@ pub struct Archive {
     hashes: Vec<String>,
     revisions: BTreeMap<u64, Newest>,
     log_id: LogId,
+    /// Files that were rewritten while this was read, by partition and first offset.
+    newer: Mutex<BTreeMap<(u32, u64), FileEntry>>,
 }
 
 /// Number of the newest manifest; `None` if there is none.
@@ -33,7 +34,7 @@ pub(super) fn newest_number(objects: &dyn Objects) -> Result<Option<u64>, Archiv
     Ok(newest_of(&objects.list(FOLDER)?))
 }
 
-fn newest_of(names: &[String]) -> Option<u64> {
+pub(super) fn newest_of(names: &[String]) -> Option<u64> {
     names.iter().filter_map(|name| number(name)).max()
 }
 
@@ -63,7 +64,8 @@ impl Archive {
         let revisions = revise(&*objects, &revision::count(&names), &mut manifests, &hashes)?;
         let log_id = manifests.first().and_then(|manifest| log_id(&manifest.log_id));
         let log_id = log_id.ok_or_else(|| ArchiveError::damaged(FOLDER, "bad log id"))?;
-        Ok(Archive { objects, manifests, hashes, revisions, log_id })
+        let newer = Mutex::default();
+        Ok(Archive { objects, manifests, hashes, revisions, log_id, newer })
     }
 
     /// All manifests, in order, with the files of their newest revisions.
@@ -78,7 +80,7 @@ impl Archive {
 
     /// Whether a record's file was rewritten.
     pub(super) fn is_rewritten(&self, partition: u32, offset: u64) -> bool {
-        self.file_of(partition, offset).is_some_and(|file| file.is_rewritten)
+        self.file_of(partition, offset).is_some_and(|file| self.known(file).is_rewritten)
     }
 
     /// The newest revision of a manifest, and what the next one has to name as `previous`.
@@ -103,26 +105,59 @@ impl Archive {
         self.all_files().filter(move |file| file.dataset == dataset)
     }
 
-    /// The bytes of a file, held to what its manifest says.
-    pub(super) fn read(&self, file: &FileEntry) -> Result<Vec<u8>, ArchiveError> {
-        let bytes = self.objects.get(&file.name)?;
-        let bytes = bytes.ok_or_else(|| ArchiveError::damaged(&file.name, "is missing"))?;
-        if bytes.len() as u64 != file.bytes {
-            let reason = format!("has {} bytes instead of {}", bytes.len(), file.bytes);
-            return Err(ArchiveError::damaged(&file.name, reason));
+    /// A file as it is now, and its bytes, held to what its manifest says. One that is not there
+    /// any more may have been rewritten since the manifests were read: then it is the newer one.
+    fn fetch(&self, file: &FileEntry) -> Result<(FileEntry, Vec<u8>), ArchiveError> {
+        let mut file = self.known(file);
+        loop {
+            if let Some(bytes) = verified::bytes(&*self.objects, &file)? {
+                return Ok((file, bytes));
+            }
+            file = self.look_again(&file)?.ok_or_else(|| verified::missing(&file))?;
         }
-        if sha256_hex(&bytes) != file.sha256 {
-            return Err(ArchiveError::damaged(&file.name, "was changed: its SHA-256 differs"));
+    }
+
+    /// The file, or the newer one that is known to stand in its place.
+    fn known(&self, file: &FileEntry) -> FileEntry {
+        let newer = self.newer.lock().unwrap_or_else(PoisonError::into_inner);
+        newer.get(&(file.partition, file.from)).filter(|_| is_records(file)).unwrap_or(file).clone()
+    }
+
+    /// The file that a newer revision has put in the place of this one, if there is one.
+    fn look_again(&self, file: &FileEntry) -> Result<Option<FileEntry>, ArchiveError> {
+        let holds = |m: &&Manifest| m.ranges[file.partition as usize].to > file.from;
+        let Some(manifest) = self.manifests.iter().find(holds).filter(|_| is_records(file)) else {
+            return Ok(None);
+        };
+        let hash = self.hashes.get(index(manifest.number)).map_or("", |hash| hash);
+        let count = revision::count_of(&*self.objects, manifest.number)?;
+        let Some((revision, _)) = revision::newest(&*self.objects, (manifest, hash), count)? else {
+            return Ok(None);
+        };
+        let place = (file.partition, file.from);
+        let files = revision.files.into_iter();
+        let newer = files.filter(|newer| newer.name != file.name && newer.dataset == file.dataset);
+        let newer = newer.map(|newer| FileEntry { is_rewritten: true, ..newer });
+        let newer = newer.into_iter().find(|newer| (newer.partition, newer.from) == place);
+        if let Some(newer) = &newer {
+            let mut known = self.newer.lock().unwrap_or_else(PoisonError::into_inner);
+            known.insert(place, newer.clone());
         }
-        Ok(bytes)
+        Ok(newer)
     }
 
     /// Holds a file to what its manifest says, a rewritten one also to what it was written from.
     pub(super) fn check(&self, file: &FileEntry) -> Result<(), ArchiveError> {
+        let (file, bytes) = self.fetch(file)?;
         if file.is_rewritten {
-            return self.for_each_row(file, |_, _, _| Ok(()));
+            return verified::for_each_row(&file, bytes, |_, _, _| Ok(()));
         }
-        self.read(file).map(|_| ())
+        Ok(())
+    }
+
+    /// The bytes of a file.
+    pub(super) fn read(&self, file: &FileEntry) -> Result<Vec<u8>, ArchiveError> {
+        self.fetch(file).map(|(_, bytes)| bytes)
     }
 
     /// The verdicts of a file, in order of position.
@@ -147,33 +182,10 @@ impl Archive {
     pub(super) fn for_each_row(
         &self,
         file: &FileEntry,
-        mut take: impl FnMut(Place, Vec<u8>, Option<Reasons>) -> Result<(), String>,
+        take: impl FnMut(Place, Vec<u8>, Option<Reasons>) -> Result<(), String>,
     ) -> Result<(), ArchiveError> {
-        let damaged = |reason: String| ArchiveError::damaged(&file.name, reason);
-        let table = Rows::from_parquet(clicks::COLUMNS, self.read(file)?).map_err(damaged)?;
-        let mut kept = file.is_rewritten.then(Kept::default);
-        for (offset, mut row) in (file.from..).zip(table.iter()) {
-            let (place, payload) = clicks::get(&mut row).map_err(damaged)?;
-            if (place.partition, place.offset) != (file.partition, offset) {
-                return Err(damaged(format!("has no record of offset {offset} in its place")));
-            }
-            if let Some(kept) = &mut kept {
-                kept.add(place, Record::decode(&payload).ok().as_ref());
-            }
-            take(place, payload, clicks::stateless(&mut row).map_err(damaged)?).map_err(damaged)?;
-        }
-        if kept.is_some_and(|kept| kept.finish() != file.kept) {
-            let reason = "was rewritten into other clicks than its manifest tells of";
-            return Err(damaged(reason.to_owned()));
-        }
-        let rows = table.len() as u64;
-        if rows != file.to - file.from || rows != file.rows {
-            let said = (file.to - file.from, file.rows);
-            let text =
-                format!("has {rows} records, {} by its name, {} by its manifest", said.0, said.1);
-            return Err(damaged(text));
-        }
-        Ok(())
+        let (file, bytes) = self.fetch(file)?;
+        verified::for_each_row(&file, bytes, take)
     }
 
     /// As the log that it was written from.
@@ -232,6 +244,10 @@ fn revise(
         }
     }
     Ok(revisions)
+}
+
+fn is_records(file: &FileEntry) -> bool {
+    file.dataset == clicks::NAME
 }
 
 fn index(number: u64) -> usize {

@@ -44,7 +44,7 @@ impl Revision {
         bytes
     }
 
-    fn read(
+    pub(super) fn read(
         objects: &dyn Objects,
         number: u64,
         at: u32,
@@ -82,6 +82,15 @@ pub(super) fn count(names: &[String]) -> BTreeMap<u64, u32> {
         *newest = revision.max(*newest);
     }
     count
+}
+
+/// How many revisions one manifest has, where not all names are at hand.
+pub(super) fn count_of(objects: &dyn Objects, number: u64) -> Result<u32, ArchiveError> {
+    let mut count = 0;
+    while objects.length(&Revision::name(number, count + 1))?.is_some() {
+        count += 1;
+    }
+    Ok(count)
 }
 
 /// Follows the revisions of a manifest with this hash to the newest.

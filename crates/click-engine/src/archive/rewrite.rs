@@ -13,11 +13,12 @@ use click_core::types::Millis;
 
 use super::erasure::{Erasure, Salt};
 use super::manifest::{FORMAT, FileEntry, Manifest};
+use super::objects::Objects;
 use super::personal::Taken;
 use super::reader::Archive;
 use super::revision::Revision;
 use super::table::Table;
-use super::{ArchiveError, clicks, sha256_hex};
+use super::{ArchiveError, clicks, sha256_hex, verified};
 
 /// What a truncation did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,16 +50,27 @@ pub fn truncate_addresses(archive: &Archive, before: Millis) -> Result<Truncated
     let mut done = Truncated::default();
     sweep(archive)?;
     for manifest in archive.manifests().iter().take_while(|m| m.until <= before.0) {
-        let newest = archive.newest(manifest).0;
-        if newest.is_some_and(|revision| revision.truncated) {
-            continue;
+        let newest = archive.newest(manifest);
+        if let Some(files) = truncate_span(archive.objects(), manifest, newest)? {
+            done.files += files;
+            done.spans += 1;
         }
-        let erased = newest.map_or(0, |revision| revision.erased);
-        let rewriting = Rewriting { archive, manifest, taken: Taken::Addresses };
-        done.files += rewriting.run(true, erased)?;
-        done.spans += 1;
     }
     Ok(done)
+}
+
+/// Truncates one span; how many files were written again, `None` if it is truncated already.
+pub(super) fn truncate_span(
+    objects: &dyn Objects,
+    manifest: &Manifest,
+    newest: (Option<&Revision>, &str),
+) -> Result<Option<u64>, ArchiveError> {
+    if newest.0.is_some_and(|revision| revision.truncated) {
+        return Ok(None);
+    }
+    let erased = newest.0.map_or(0, |revision| revision.erased);
+    let rewriting = Rewriting { objects, manifest, newest, taken: Taken::Addresses };
+    rewriting.run(true, erased).map(Some)
 }
 
 /// Takes a user out of everything that is archived: a name by `salt`, which has to be random and
@@ -94,10 +106,11 @@ fn erase(archive: &Archive, user: &str, name: &str) -> Result<Erased, ArchiveErr
         if own == 0 {
             continue;
         }
-        let newest = archive.newest(manifest).0;
-        let truncated = newest.is_some_and(|revision| revision.truncated);
-        let erased = newest.map_or(0, |revision| revision.erased) + own;
-        let rewriting = Rewriting { archive, manifest, taken: Taken::Users(&positions, name) };
+        let newest = archive.newest(manifest);
+        let truncated = newest.0.is_some_and(|revision| revision.truncated);
+        let erased = newest.0.map_or(0, |revision| revision.erased) + own;
+        let (objects, taken) = (archive.objects(), Taken::Users(&positions, name));
+        let rewriting = Rewriting { objects, manifest, newest, taken };
         rewriting.run(truncated, erased)?;
     }
     Ok(done)
@@ -176,15 +189,18 @@ fn tie(tied: &mut [usize], one: usize, other: usize) {
 
 /// A span that is being rewritten.
 struct Rewriting<'a> {
-    archive: &'a Archive,
+    objects: &'a dyn Objects,
+    /// With the files of its newest revision.
     manifest: &'a Manifest,
+    /// That one, and what the next has to name as `previous`.
+    newest: (Option<&'a Revision>, &'a str),
     taken: Taken<'a>,
 }
 
 impl Rewriting<'_> {
     /// Returns how many files were written again.
     fn run(&self, truncated: bool, erased: u64) -> Result<u64, ArchiveError> {
-        let (before, previous) = self.archive.newest(self.manifest);
+        let (before, previous) = self.newest;
         let number = self.manifest.number;
         let revision = before.map_or(0, |revision| revision.revision) + 1;
         let (mut files, mut written) = (Vec::new(), 0);
@@ -197,14 +213,14 @@ impl Rewriting<'_> {
         let made =
             Revision { format: FORMAT, number, revision, previous, truncated, erased, files };
         let name = Revision::name(number, revision);
-        if !self.archive.objects().put_new(&name, &made.encode())? {
+        if !self.objects.put_new(&name, &made.encode())? {
             let text = format!("{name}: somebody else is rewriting this span; run it again");
             return Err(ArchiveError::Mismatch(text));
         }
         let named: HashSet<&str> = made.files.iter().map(|file| &*file.name).collect();
         for file in self.manifest.files.iter().filter(|file| file.dataset == clicks::NAME) {
             if !named.contains(&*file.name) {
-                self.archive.objects().remove(&file.name)?;
+                self.objects.remove(&file.name)?;
             }
         }
         Ok(written)
@@ -213,7 +229,8 @@ impl Rewriting<'_> {
     /// The file without what is taken; `None` if nothing of it is.
     fn rewrite(&self, file: &FileEntry, revision: u32) -> Result<Option<FileEntry>, ArchiveError> {
         let (mut table, mut differs) = (Table::new(clicks::COLUMNS), false);
-        self.archive.for_each_row(file, |place, payload, stateless| {
+        let bytes = verified::bytes(self.objects, file)?.ok_or_else(|| verified::missing(file))?;
+        verified::for_each_row(file, bytes, |place, payload, stateless| {
             let taken = self.taken.from(place, &payload)?;
             differs |= taken.as_ref().is_some_and(|taken| *taken != payload);
             let payload = taken.unwrap_or(payload);
@@ -229,7 +246,7 @@ impl Rewriting<'_> {
         let sha256 = sha256_hex(&bytes);
         // By content, so that two who write the same revision do not write into each other's files.
         let name = format!("{}-r{revision:04}-{}.parquet", stem(&file.name), &sha256[..16]);
-        self.archive.objects().put(&name, &bytes)?;
+        self.objects.put(&name, &bytes)?;
         let bytes = bytes.len() as u64;
         Ok(Some(FileEntry { name, bytes, sha256, ..file.clone() }))
     }
@@ -252,19 +269,28 @@ fn revision_of(name: &str) -> Option<u32> {
 /// Removes files that a revision has replaced, and those that a revision was to name when another
 /// one of the same number came first: nobody can name them any more.
 fn sweep(archive: &Archive) -> Result<(), ArchiveError> {
+    if archive.revisions().next().is_none() {
+        return Ok(());
+    }
+    remove_replaced(archive.objects(), archive.revisions(), clicks::NAME)
+}
+
+/// The same below one folder, of these revisions alone.
+pub(super) fn remove_replaced<'a>(
+    objects: &dyn Objects,
+    revisions: impl Iterator<Item = &'a Revision>,
+    folder: &str,
+) -> Result<(), ArchiveError> {
     let mut newest = HashMap::new();
-    for revision in archive.revisions() {
+    for revision in revisions {
         for file in &revision.files {
             newest.insert(stem(&file.name), (revision.revision, &*file.name));
         }
     }
-    if newest.is_empty() {
-        return Ok(());
-    }
-    for name in archive.objects().list(clicks::NAME)? {
+    for name in objects.list(folder)? {
         let Some((revision, named)) = newest.get(stem(&name)) else { continue };
         if name != *named && revision_of(&name).is_some_and(|own| own <= *revision) {
-            archive.objects().remove(&name)?;
+            objects.remove(&name)?;
         }
     }
     Ok(())

@@ -20,6 +20,7 @@ use std::path::Path;
 
 pub use append::{AppendOptions, Appended};
 pub use columns::{Column, Names};
+pub use parquet::foreign_rows;
 pub use prepare::{Prepared, ReadOptions, prepare};
 
 use crate::log::LogError;

@@ -1,46 +1,116 @@
 //! Parquet files as rows of cells. Column types are taken where they say what they mean: text,
-//! whole numbers, booleans, timestamps (with or without zone: UTC). Floating point is refused.
+//! whole numbers, booleans, timestamps (with or without zone: UTC); in another system's export also
+//! decimals and dates. Floating point is refused.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType, TimestampMillisecondType,
-    TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    Date32Type, Decimal128Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, TimeUnit};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
 use super::columns::{Cells, Column, Names};
 use super::read::{RowSink, open};
 use super::{ImportError, MAX_BATCH_ROWS};
 
+/// Which types of columns are taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Types {
+    /// Those of the interchange format; a timestamp without zone is UTC.
+    Own,
+    /// Also decimals and dates; a timestamp without zone is a date and time of its own.
+    Foreign,
+}
+
 /// Hands every row to `sink`; the number is the row's, from 1.
 pub fn rows(path: &Path, names: &Names, sink: &mut dyn RowSink) -> Result<(), ImportError> {
-    let file = open(path)?;
-    let size = file.metadata().map_err(|error| ImportError::io(path, &error))?.len();
-    let builder = careful(|| ParquetRecordBatchReaderBuilder::try_new(file))?;
-    let fields: Vec<_> = builder.schema().fields().iter().map(|f| f.name().clone()).collect();
-    let columns = names.header(&fields.iter().map(String::as_str).collect::<Vec<_>>())?;
-    let used: Vec<_> = (0..columns.len()).filter(|index| columns[*index].is_some()).collect();
-    for (name, column) in fields.iter().zip(&columns) {
-        if column.is_none() {
-            sink.ignored(name);
+    let size = open(path)?.metadata().map_err(|error| ImportError::io(path, &error))?.len();
+    let mut columns = Vec::new();
+    let mut batches = Batches::open(path, |fields| {
+        columns = names.header(&fields.iter().map(String::as_str).collect::<Vec<_>>())?;
+        for (name, column) in fields.iter().zip(&columns) {
+            if column.is_none() {
+                sink.ignored(name);
+            }
         }
-    }
-    let total = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0).max(1);
-    let mask = ProjectionMask::roots(builder.parquet_schema(), used);
+        Ok((0..columns.len()).filter(|index| columns[*index].is_some()).collect())
+    })?;
     let kept: Vec<_> = columns.into_iter().flatten().collect();
-    let reader = builder.with_projection(mask).with_batch_size(MAX_BATCH_ROWS);
-    let mut number = 0;
-    let mut reader = careful(|| reader.build())?;
-    while let Some(batch) = careful(|| reader.next().transpose())? {
+    let (total, mut number) = (batches.rows, 0);
+    while let Some(batch) = batches.next()? {
         batch_rows(&batch, &kept, &mut number, (size, total), sink)?;
     }
     Ok(())
+}
+
+/// Hands over the rows of another system's file: the row's number, from 1, and as text what is
+/// known of the columns that are wanted.
+///
+/// # Errors
+/// What `take` says; a file that cannot be read, or a wanted column of a type that cannot.
+pub fn foreign_rows<E: From<ImportError>>(
+    path: &Path,
+    wanted: impl Fn(&str) -> bool,
+    mut take: impl FnMut(u64, BTreeMap<String, String>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut names = Vec::new();
+    let mut batches = Batches::open(path, |fields| {
+        let used: Vec<usize> = (0..fields.len()).filter(|at| wanted(&fields[*at])).collect();
+        names = used.iter().map(|at| fields[*at].clone()).collect();
+        Ok(used)
+    })?;
+    let mut number = 0;
+    while let Some(batch) = batches.next()? {
+        let reader = |(array, name): (_, &String)| reader(array, name, Types::Foreign);
+        let readers = batch.columns().iter().zip(&names).map(reader);
+        let readers: Vec<_> = readers.collect::<Result<_, ImportError>>()?;
+        for row in 0..batch.num_rows() {
+            number += 1;
+            let mut cells = BTreeMap::new();
+            for (name, read) in names.iter().zip(&readers) {
+                read(row, &mut |text| {
+                    cells.insert(name.clone(), text.to_owned());
+                });
+            }
+            take(number, cells)?;
+        }
+    }
+    Ok(())
+}
+
+/// A file, a batch of rows at a time.
+struct Batches {
+    reader: ParquetRecordBatchReader,
+    /// In all of it, at least 1.
+    rows: u64,
+}
+
+impl Batches {
+    /// `choose` says by the names of the columns which are read, in ascending order.
+    fn open(
+        path: &Path,
+        choose: impl FnOnce(&[String]) -> Result<Vec<usize>, ImportError>,
+    ) -> Result<Batches, ImportError> {
+        let file = open(path)?;
+        let builder = careful(|| ParquetRecordBatchReaderBuilder::try_new(file))?;
+        let fields: Vec<_> = builder.schema().fields().iter().map(|f| f.name().clone()).collect();
+        let mask = ProjectionMask::roots(builder.parquet_schema(), choose(&fields)?);
+        let rows = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0).max(1);
+        let reader = builder.with_projection(mask).with_batch_size(MAX_BATCH_ROWS);
+        Ok(Batches { reader: careful(|| reader.build())?, rows })
+    }
+
+    fn next(&mut self) -> Result<Option<RecordBatch>, ImportError> {
+        careful(|| self.reader.next().transpose())
+    }
 }
 
 /// What the parquet crate makes of the file. It panics on some damaged ones, which is no defect of
@@ -65,13 +135,13 @@ fn batch_rows(
         .columns()
         .iter()
         .zip(columns)
-        .map(|(array, column)| Ok((*column, reader(array, *column)?)))
+        .map(|(array, column)| Ok((*column, reader(array, column.name(), Types::Own)?)))
         .collect::<Result<_, ImportError>>()?;
     for row in 0..batch.num_rows() {
         *number += 1;
         cells.clear();
         for (column, read) in &readers {
-            read(row, *column, &mut cells);
+            read(row, &mut |text| cells.set(*column, text));
         }
         let read = u128::from(size) * u128::from(*number) / u128::from(total);
         sink.row(*number, Ok(&cells), "", u64::try_from(read).unwrap_or(size))?;
@@ -79,11 +149,15 @@ fn batch_rows(
     Ok(())
 }
 
-/// Writes the value at a row into the cell of a column, leaves a null unknown.
-type CellReader<'a> = Box<dyn Fn(usize, Column, &mut Cells) + 'a>;
+/// Hands over the value at a row as text; not a null, which is unknown.
+type CellReader<'a> = Box<dyn Fn(usize, &mut dyn FnMut(&str)) + 'a>;
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "every other type, also new ones, is refused")]
-fn reader(array: &ArrayRef, column: Column) -> Result<CellReader<'_>, ImportError> {
+fn reader<'a>(
+    array: &'a ArrayRef,
+    name: &str,
+    types: Types,
+) -> Result<CellReader<'a>, ImportError> {
     macro_rules! integer {
         ($type:ty) => {{
             let values = array.as_primitive::<$type>();
@@ -91,16 +165,20 @@ fn reader(array: &ArrayRef, column: Column) -> Result<CellReader<'_>, ImportErro
         }};
     }
     macro_rules! time {
-        ($type:ty, $scale:expr) => {{
+        ($type:ty, $zone:expr, $scale:expr) => {{
             let values = array.as_primitive::<$type>();
-            when_known(array, move |row| scaled(values.value(row), $scale))
+            let is_civil = types == Types::Foreign && $zone.is_none();
+            when_known(array, move |row| match values.value_as_datetime(row) {
+                Some(civil) if is_civil => civil.to_string(),
+                _ => scaled(values.value(row), $scale),
+            })
         }};
     }
     Ok(match array.data_type() {
         DataType::Utf8 => text(array, |row| array.as_string::<i32>().value(row)),
         DataType::LargeUtf8 => text(array, |row| array.as_string::<i64>().value(row)),
         DataType::Utf8View => text(array, |row| array.as_string_view().value(row)),
-        DataType::Dictionary(_, _) => dictionary(array, column)?,
+        DataType::Dictionary(_, _) => dictionary(array, name, types)?,
         DataType::Boolean => {
             when_known(array, move |row| array.as_boolean().value(row).to_string())
         }
@@ -112,48 +190,68 @@ fn reader(array: &ArrayRef, column: Column) -> Result<CellReader<'_>, ImportErro
         DataType::UInt16 => integer!(UInt16Type),
         DataType::UInt32 => integer!(UInt32Type),
         DataType::UInt64 => integer!(UInt64Type),
-        DataType::Timestamp(TimeUnit::Second, _) => time!(TimestampSecondType, (1000, 1)),
-        DataType::Timestamp(TimeUnit::Millisecond, _) => time!(TimestampMillisecondType, (1, 1)),
-        DataType::Timestamp(TimeUnit::Microsecond, _) => {
-            time!(TimestampMicrosecondType, (1, 1000))
+        DataType::Timestamp(TimeUnit::Second, zone) => {
+            time!(TimestampSecondType, zone, (1000, 1))
         }
-        DataType::Timestamp(TimeUnit::Nanosecond, _) => {
-            time!(TimestampNanosecondType, (1, 1_000_000))
+        DataType::Timestamp(TimeUnit::Millisecond, zone) => {
+            time!(TimestampMillisecondType, zone, (1, 1))
         }
-        other => return Err(refused(column, other)),
+        DataType::Timestamp(TimeUnit::Microsecond, zone) => {
+            time!(TimestampMicrosecondType, zone, (1, 1000))
+        }
+        DataType::Timestamp(TimeUnit::Nanosecond, zone) => {
+            time!(TimestampNanosecondType, zone, (1, 1_000_000))
+        }
+        DataType::Date32 if types == Types::Foreign => {
+            let days = array.as_primitive::<Date32Type>();
+            when_known(array, move |row| days.value_as_date(row).unwrap_or_default().to_string())
+        }
+        DataType::Decimal128(_, _) if types == Types::Foreign => {
+            let values = array.as_primitive::<Decimal128Type>();
+            when_known(array, move |row| values.value_as_string(row))
+        }
+        other => return Err(refused(name, other, types)),
     })
 }
 
-fn refused(column: Column, found: &dyn std::fmt::Display) -> ImportError {
+fn refused(name: &str, found: &dyn std::fmt::Display, types: Types) -> ImportError {
+    let also = if types == Types::Foreign {
+        "a whole number, a decimal, a date"
+    } else {
+        "a whole number"
+    };
     ImportError::Parquet(format!(
-        "column for '{}' has type {found}; write it as text, a whole number or a timestamp",
-        column.name()
+        "column for '{name}' has type {found}; write it as text, {also} or a timestamp"
     ))
 }
 
-fn dictionary(array: &ArrayRef, column: Column) -> Result<CellReader<'_>, ImportError> {
+fn dictionary<'a>(
+    array: &'a ArrayRef,
+    name: &str,
+    types: Types,
+) -> Result<CellReader<'a>, ImportError> {
     let dictionary = array.as_any_dictionary();
     let keys = dictionary.normalized_keys();
-    let values = reader(dictionary.values(), column)?;
-    Ok(Box::new(move |row, column, cells| {
+    let values = reader(dictionary.values(), name, types)?;
+    Ok(Box::new(move |row, take| {
         if !array.is_null(row) {
-            values(keys[row], column, cells);
+            values(keys[row], take);
         }
     }))
 }
 
 fn text<'a>(array: &'a ArrayRef, value: impl Fn(usize) -> &'a str + 'a) -> CellReader<'a> {
-    Box::new(move |row, column, cells| {
+    Box::new(move |row, take| {
         if !array.is_null(row) {
-            cells.set(column, value(row));
+            take(value(row));
         }
     })
 }
 
 fn when_known<'a>(array: &'a ArrayRef, value: impl Fn(usize) -> String + 'a) -> CellReader<'a> {
-    Box::new(move |row, column, cells| {
+    Box::new(move |row, take| {
         if !array.is_null(row) {
-            cells.set(column, &value(row));
+            take(&value(row));
         }
     })
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use click_core::types::Millis;
 use click_engine::archive::{Archive, Location, SALT_BYTES, erase_user, truncate_addresses};
@@ -10,6 +10,7 @@ use click_engine::archive::{Archive, Location, SALT_BYTES, erase_user, truncate_
 use super::data::DataDir;
 use super::link::seconds;
 use super::{archive, progress};
+use crate::config::truncation_age;
 use crate::keys::{now_ms, random};
 use crate::out;
 
@@ -29,7 +30,7 @@ enum Action {
     Truncate {
         #[command(flatten)]
         place: Place,
-        /// Of clicks that are older than this, in whole spans of the archive.
+        /// Of clicks that are older than this, 97 hours at least, in whole spans of the archive.
         #[arg(long, value_name = "TIME", default_value = "30d", value_parser = seconds)]
         older_than: u64,
     },
@@ -69,7 +70,10 @@ impl Place {
 /// Runs the command.
 pub fn run(args: &PrivacyArgs) -> Result<()> {
     match &args.action {
-        Action::Truncate { place, older_than } => truncate(&place.open()?, *older_than),
+        Action::Truncate { place, older_than } => {
+            truncation_age(*older_than).context("--older-than")?;
+            truncate(&place.open()?, *older_than)
+        }
         Action::Erase { place, user } => erase(&place.open()?, user),
     }
 }

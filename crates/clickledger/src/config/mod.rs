@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use click_engine::archive::Location;
+use click_engine::archive::{LEAST_TRUNCATION_AGE_HOURS, Location};
 use click_engine::kafka::KafkaAddress;
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -178,6 +178,7 @@ pub struct Archive {
     pub url: String,
     pub interval_ms: u64,
     pub threads: usize,
+    pub truncate_after_hours: u64,
 }
 
 impl Archive {
@@ -238,7 +239,7 @@ impl Config {
 
 type Check = fn(&Config) -> Result<()>;
 
-const CHECKS: [(&str, Check); 25] = [
+const CHECKS: [(&str, Check); 26] = [
     ("listen", |c| c.listen().map(drop)),
     ("admin_listen", |c| c.admin_listen().map(drop)),
     ("access_token", |c| token(&c.access_token)),
@@ -267,6 +268,10 @@ const CHECKS: [(&str, Check); 25] = [
     ("archive.url", |c| c.archive.place(&c.data).map(drop)),
     ("archive.interval_ms", |c| divides_an_hour(c.archive.interval_ms)),
     ("archive.threads", |c| within(c.archive.threads as u64, 1, 1024)),
+    ("archive.truncate_after_hours", |c| match c.archive.truncate_after_hours {
+        0 => Ok(()),
+        hours => truncation_age(hours.saturating_mul(3600)).context("use 0 for never"),
+    }),
 ];
 
 fn roles(config: &Config) -> Result<()> {
@@ -284,6 +289,20 @@ fn divides_an_hour(ms: u64) -> Result<()> {
     within(ms, 1_000, 3_600_000)?;
     if !3_600_000_u64.is_multiple_of(ms) {
         bail!("{ms} ms do not divide an hour; write a number such as 10000, 60000 or 300000");
+    }
+    Ok(())
+}
+
+/// Refuses to truncate addresses that fraud work may need, given the age in seconds.
+///
+/// # Errors
+/// If that is less than the dedup horizon.
+pub fn truncation_age(seconds: u64) -> Result<()> {
+    if seconds < LEAST_TRUNCATION_AGE_HOURS * 3600 {
+        bail!(
+            "addresses younger than {LEAST_TRUNCATION_AGE_HOURS} hours are not truncated: as long \
+             as a click may be the duplicate of an earlier one they are evidence"
+        );
     }
     Ok(())
 }

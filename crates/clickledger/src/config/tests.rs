@@ -43,6 +43,11 @@ fn errors_name_place_key_and_fix() {
         ("[engine]\npublish_mode = \"never\"", vec![], vec!["never", "live"]),
         ("[log]\npartitions = 0", vec![], vec!["log.partitions", "use 1 to 256"]),
         (
+            "[archive]\ntruncate_after_hours = 96",
+            vec![],
+            vec!["c.toml: key 'archive.truncate_after_hours'", "0 for never", "than 97 hours"],
+        ),
+        (
             "",
             vec![("CLICKLEDGER_ENGINE__THREADS", "x")],
             vec!["variable CLICKLEDGER_ENGINE__THREADS"],

@@ -150,6 +150,8 @@ metrics! {
         "All records before this Unix time are archived; 0 without an archive."
     ARCHIVE_FAILING "clickledger_archive_failing" Gauge ""
         "1 while the archive does not take what it is given; the page says why. Nothing is lost."
+    TRUNCATION_FAILING "clickledger_archive_truncation_failing" Gauge ""
+        "1 while addresses in the archive are not truncated that should be; the page says why."
 }
 
 /// What the engine's status tells.

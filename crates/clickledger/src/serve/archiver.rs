@@ -14,6 +14,7 @@ use click_engine::driver::{EngineError, NeededFrom};
 use click_engine::log::LogError;
 
 use super::source::Source;
+use super::truncating::Truncating;
 use crate::cli::archive;
 use crate::cli::data::DataDir;
 use crate::config::Config;
@@ -34,7 +35,9 @@ pub struct ArchiveStatus {
     pub until: u64,
     /// What is wrong, if anything is.
     pub problem: Option<String>,
-    /// When that was last complained of.
+    /// Why addresses are not truncated that should be.
+    pub untruncated: Option<String>,
+    /// When the problem was last complained of.
     told: Option<Instant>,
 }
 
@@ -85,15 +88,19 @@ impl ArchiveThread {
             interval_ms: config.archive.interval_ms,
             ..ArchiveConfig::default()
         };
+        let (stop, status) = (Arc::default(), Arc::default());
+        let truncating = match config.archive.truncate_after_hours {
+            0 => None,
+            hours => Some(Truncating::new(Arc::clone(&objects), hours, Arc::clone(&status))),
+        };
         let (data, source) = (data.clone(), source.clone());
         // A topic is read by two at once from two connections.
         let open = move || {
             archive::open(&data, source.open(true)?, objects.clone(), archive_config.clone())
         };
-        let (stop, status) = (Arc::default(), Arc::default());
         let worker = Worker { needed, stop: Arc::clone(&stop), status: Arc::clone(&status) };
         let thread = std::thread::Builder::new().name("archive".into());
-        let thread = thread.spawn(move || worker.run(open))?;
+        let thread = thread.spawn(move || worker.run(open, truncating))?;
         Ok(ArchiveThread { thread, stop, status, _lock: lock })
     }
 
@@ -131,9 +138,13 @@ struct Worker {
 }
 
 impl Worker {
-    fn run(&self, open: impl Fn() -> Result<Archiver, ArchiveError>) {
+    fn run(
+        &self,
+        open: impl Fn() -> Result<Archiver, ArchiveError>,
+        truncating: Option<Truncating>,
+    ) {
         match self.try_until_stopped(open) {
-            Ok(Some(archiver)) => self.archive(archiver),
+            Ok(Some(archiver)) => self.archive(archiver, truncating),
             Ok(None) => {}
             Err(error) => self.note(Some(error.to_string())),
         }
@@ -156,10 +167,13 @@ impl Worker {
         Ok(None)
     }
 
-    fn archive(&self, mut archiver: Archiver) {
+    fn archive(&self, mut archiver: Archiver, mut truncating: Option<Truncating>) {
+        let mut truncate =
+            |log_time| truncating.as_mut().is_some_and(|truncating| truncating.step(log_time));
         while !self.stop.load(Ordering::Relaxed) {
             let pause = match archiver.step() {
                 Ok(Progress::Worked) => Duration::ZERO,
+                Ok(Progress::Idle) if truncate(archiver.log_time()) => Duration::ZERO,
                 Ok(Progress::Idle) => IDLE,
                 Err(error) if is_passing(&error) => {
                     self.note(Some(error.to_string()));

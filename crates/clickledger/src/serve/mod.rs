@@ -9,6 +9,7 @@ mod engine;
 mod parts;
 mod source;
 mod spool;
+mod truncating;
 
 use std::process::ExitCode;
 use std::sync::Arc;

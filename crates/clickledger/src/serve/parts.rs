@@ -123,7 +123,8 @@ fn state(config: &Config, engine: &EnginePart, hooks: Hooks) -> ApiState {
         None => hooks,
         Some(status) => hooks.with_archive(Arc::new(move || {
             let status = status.lock().unwrap_or_else(PoisonError::into_inner);
-            (status.until, status.problem.clone())
+            let (problem, untruncated) = (status.problem.clone(), status.untruncated.clone());
+            api::ArchiveFacts { until: status.until, problem, untruncated }
         })),
     };
     state

@@ -15,4 +15,5 @@ mod outage;
 mod server;
 mod slow;
 mod strace;
+mod truncation;
 mod visitors;

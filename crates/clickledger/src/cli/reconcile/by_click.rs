@@ -76,9 +76,10 @@ impl<'a> Join<'a> {
         let first = self.candidates(row).next();
         let is_open = |at: &usize| self.ours[*at].class == Class::V && !self.taken.contains(at);
         let valid = self.candidates(row).find(is_open);
+        let invalid = self.candidates(row).find(|at| !self.taken.contains(at));
         let is_new = self.seen.insert((&row.click_id, row.issuer.as_deref()));
         self.report.unpriced += u64::from(row.micros.is_none());
-        let Some(own) = valid.or(first) else {
+        let Some(own) = valid.or(invalid).or(first) else {
             let (currency, micros) = money(row, None);
             self.report.theirs(&currency, 1, micros);
             let cause = if is_new { Cause::MissingHere } else { Cause::DuplicateThere };
@@ -88,8 +89,8 @@ impl<'a> Join<'a> {
         let (currency, micros) = money(row, Some(click));
         self.report.theirs(&currency, 1, micros);
         if valid.is_none() {
-            let is_billed = self.candidates(row).any(|at| self.ours[at].class == Class::V);
-            let cause = match is_new && !is_billed {
+            // Each of a link's clicks is counted once; what they have more is none of ours.
+            let cause = match self.taken.insert(own) {
                 true => Cause::Invalid(click.class),
                 false => Cause::DuplicateThere,
             };
@@ -99,7 +100,7 @@ impl<'a> Join<'a> {
         if self.period.contains(&click.billed) {
             self.both(click, row, currency, micros);
         } else {
-            let cause = self.why_elsewhere(click);
+            let cause = self.why_elsewhere(click, row.time);
             self.item(cause, Some(click), row, (currency, 1, micros));
         }
     }
@@ -117,14 +118,29 @@ impl<'a> Join<'a> {
         }
     }
 
-    const fn why_elsewhere(&self, click: &OurClick) -> Cause {
-        if click.is_late {
-            Cause::Late
-        } else if self.report.zone_minutes != 0 {
-            Cause::TimeZone
-        } else {
-            Cause::Period
+    /// They count it in this period, we bill it in another one.
+    fn why_elsewhere(&self, click: &OurClick, time: Option<u64>) -> Cause {
+        let is_moved = self.report.zone_minutes != 0
+            && self.period.contains(&time.unwrap_or_else(|| self.there(click)));
+        match (click.is_late, is_moved) {
+            (true, _) => Cause::Late,
+            (false, true) => Cause::TimeZone,
+            (false, false) => Cause::Period,
         }
+    }
+
+    /// We bill it in this period, they do not have it: since it is in another one of theirs?
+    fn why_missing(&self, click: &OurClick) -> Cause {
+        match (self.period.contains(&self.there(click)), self.period.contains(&click.time)) {
+            (true, _) => Cause::MissingThere,
+            (false, true) => Cause::TimeZone,
+            (false, false) => Cause::Late,
+        }
+    }
+
+    /// When a click of ours happened by their clock.
+    fn there(&self, click: &OurClick) -> u64 {
+        click.time.saturating_add_signed(self.report.zone_minutes * 60_000)
     }
 
     fn item(
@@ -151,7 +167,8 @@ impl<'a> Join<'a> {
             }
             self.report.ours(&click.currency, 1, click.micros);
             let sum = Sum { clicks: -1, micros: -click.micros };
-            self.report.items.push(Item::of(Cause::MissingThere, click, sum));
+            let item = Item::of(self.why_missing(click), click, sum);
+            self.report.items.push(item);
         }
     }
 }

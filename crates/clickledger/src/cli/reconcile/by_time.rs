@@ -14,6 +14,7 @@ use super::theirs::TheirRow;
 const QUARTER_MS: i64 = 15 * 60_000;
 /// Farthest that zones are apart, quarters of an hour.
 const MOST_QUARTERS: i64 = 4 * 14;
+const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 3_600_000;
 
 /// Ad and currency.
@@ -37,7 +38,9 @@ pub fn join(
     slot: u64,
     period: Option<Range<u64>>,
 ) -> Result<Report> {
-    let offset = theirs.first().and_then(|row| row.time).unwrap_or(0) % slot;
+    // Hours and days begin where their zone has them begin, minutes are the same everywhere.
+    let first = theirs.first().and_then(|row| row.time).unwrap_or(0);
+    let offset = if slot > MINUTE_MS { first % slot } else { 0 };
     let cells = cells(ours, theirs, slot, offset)?;
     let slots = cells.keys().map(|(_, at)| *at);
     let covered = slots.clone().min().unwrap_or(0)..slots.max().unwrap_or(0) + slot;
@@ -63,7 +66,7 @@ fn cells(
     let mut cells: BTreeMap<(Ad, u64), Cell> = BTreeMap::new();
     for row in theirs {
         let time = row.time.unwrap_or(0);
-        if slot > 60_000 && time % slot != offset {
+        if slot > MINUTE_MS && time % slot != offset {
             bail!("line {}: its time does not begin an hour or day as the first one's", row.line);
         }
         let currency = row.currency.as_deref().or_else(|| known.get(&*row.ad).copied());

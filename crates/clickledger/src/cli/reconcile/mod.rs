@@ -32,8 +32,8 @@ use theirs::{Reading, TheirRow};
 /// at any difference.
 #[derive(Args, Debug)]
 pub struct ReconcileArgs {
-    /// Their export: CSV with a header, or NDJSON (by its name). Columns: click_id, issuer, ad_id,
-    /// time, clicks, price_micros, spend_micros, amount (decimal), currency.
+    /// Their export: CSV with a header, NDJSON or Parquet (by its name). Columns: click_id, issuer,
+    /// ad_id, time, clicks, price_micros, spend_micros, amount (decimal), currency.
     #[arg(long, value_name = "FILE")]
     theirs: PathBuf,
     /// Data directory; not while a server runs.

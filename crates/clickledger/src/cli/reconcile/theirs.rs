@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use click_engine::import::foreign_rows;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
@@ -44,20 +45,28 @@ pub struct Reading {
 
 type Cells = BTreeMap<String, String>;
 
-/// All rows of a CSV file with a header, or of NDJSON by the file's name.
+/// All rows of a CSV file with a header, of NDJSON or of Parquet, by the file's name.
 ///
 /// # Errors
 /// A row that cannot be read, with its line: nothing is left out of a comparison.
 pub fn read(path: &Path, reading: &Reading) -> Result<Vec<TheirRow>> {
-    let is_json = path.extension().is_some_and(|end| end == "ndjson" || end == "jsonl");
-    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let rows = if is_json { json_lines(&text) } else { csv_lines(&text) };
+    let is = |ends: &[&str]| path.extension().is_some_and(|own| ends.iter().any(|e| own == *e));
     let mut found = Vec::new();
-    for row in rows {
-        let (line, cells) = row.with_context(|| path.display().to_string())?;
-        let context = || format!("{}, line {line}", path.display());
-        found.push(their_row(line, &renamed(cells, reading), reading).with_context(context)?);
-    }
+    let mut add = |line: u64, kind: &str, cells: Cells| {
+        let row = their_row(line, &renamed(cells, reading), reading);
+        found.push(row.with_context(|| format!("{kind} {line}"))?);
+        Ok::<_, anyhow::Error>(())
+    };
+    let mut all = || {
+        if is(&["parquet"]) {
+            let known = |own: &str| KNOWN.contains(&reading.names.get(own).map_or(own, |n| n));
+            return foreign_rows(path, known, |number, cells| add(number, "row", cells));
+        }
+        let text = std::fs::read_to_string(path)?;
+        let mut lines = if is(&["ndjson", "jsonl"]) { json_lines(&text) } else { csv_lines(&text) };
+        lines.try_for_each(|row| row.and_then(|(line, cells)| add(line, "line", cells)))
+    };
+    all().with_context(|| path.display().to_string())?;
     ensure!(!found.is_empty(), "{} has no rows", path.display());
     Ok(found)
 }

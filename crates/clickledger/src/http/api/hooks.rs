@@ -4,7 +4,7 @@ use super::{Hooks, Level, Notice};
 use crate::http::metrics::{
     ACKNOWLEDGED, ARCHIVE_FAILING, ARCHIVED_UNTIL, AT_RISK, CLOCK_DIFFERENCE, CLUSTER_CLOCK,
     CONNECTIONS, CONNECTIONS_REFUSED, DEAD_LETTERS_DROPPED, DURABLE, FORWARD_RESTARTS, Metric,
-    REFUSED, SPOOLED, Sample, Sampled, THROTTLED, UNAVAILABLE, UNLOGGED,
+    REFUSED, SPOOLED, Sample, Sampled, THROTTLED, TRUNCATION_FAILING, UNAVAILABLE, UNLOGGED,
 };
 use crate::http::track::limits::CLOCK_WARN_MS;
 use crate::http::track::{CountBy, Histogram, Metrics, Tracker};
@@ -30,29 +30,45 @@ impl Hooks {
     }
 }
 
-/// What an archive tells: until when it is whole, and what is wrong with it.
-pub type ArchiveFacts = Arc<dyn Fn() -> (u64, Option<String>) + Send + Sync>;
+/// What an archive tells.
+pub struct ArchiveFacts {
+    /// Everything before it is archived, ms since 1970.
+    pub until: u64,
+    /// What is wrong, if anything is.
+    pub problem: Option<String>,
+    /// Why addresses are not truncated that should be.
+    pub untruncated: Option<String>,
+}
 
 impl Hooks {
     /// Adds what an archive tells.
     #[must_use]
-    pub fn with_archive(mut self, facts: ArchiveFacts) -> Hooks {
+    pub fn with_archive(mut self, facts: Arc<dyn Fn() -> ArchiveFacts + Send + Sync>) -> Hooks {
         let (metrics, notices, also) = (self.metrics, self.notices, Arc::clone(&facts));
         self.metrics = Arc::new(move || {
-            let (until, problem) = facts();
+            let ArchiveFacts { until, problem, untruncated } = facts();
             let until = Sampled::Millis(until.into());
             let mut samples = metrics();
             samples.push(Sample { value: until, ..Sample::new(&ARCHIVED_UNTIL, 0) });
             samples.push(Sample::new(&ARCHIVE_FAILING, u64::from(problem.is_some())));
+            let untruncated = u64::from(untruncated.is_some());
+            samples.push(Sample::new(&TRUNCATION_FAILING, untruncated));
             samples
         });
         self.notices = Arc::new(move || {
-            let problem = also().1.map(|problem| Notice {
-                level: Level::Warning,
-                code: "archive".into(),
-                message: format!("the archive waits, nothing is lost: {problem}"),
+            let ArchiveFacts { problem, untruncated, .. } = also();
+            let notice = |code: &str, message| {
+                [Notice { level: Level::Warning, code: code.into(), message }]
+            };
+            let problem = problem.map(|problem| {
+                notice("archive", format!("the archive waits, nothing is lost: {problem}"))
             });
-            notices().into_iter().chain(problem).collect()
+            let untruncated = untruncated.map(|reason| {
+                let message = format!("addresses in the archive are not truncated: {reason}");
+                notice("archive_truncation", message)
+            });
+            let own = problem.into_iter().chain(untruncated).flatten();
+            notices().into_iter().chain(own).collect()
         });
         self
     }

@@ -7,6 +7,7 @@ pub mod access;
 mod error;
 mod health;
 mod hooks;
+pub use hooks::ArchiveFacts;
 mod live_view;
 mod params;
 pub mod render;

@@ -2,9 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod random;
+
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::Arc;
+
+use arrow_array::{
+    ArrayRef, Date32Array, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray,
+    TimestampMillisecondArray,
+};
+use parquet::arrow::ArrowWriter;
 
 const BIN: &str = env!("CARGO_BIN_EXE_clickledger");
 /// 2017-11-07T09:30Z.
@@ -185,4 +194,96 @@ fn what_cannot_be_read_is_said_with_its_line() {
         let output = reconcile(dir.path(), theirs, &[]);
         assert!(!output.status.success() && says(&output).contains(expected), "{}", says(&output));
     }
+}
+
+fn write_parquet(path: &Path, columns: Vec<(&str, ArrayRef)>) {
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let file = std::fs::File::create(path).unwrap();
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+}
+
+fn reconcile_parquet(dir: &Path, columns: Vec<(&str, ArrayRef)>, more: &[&str]) -> Output {
+    write_parquet(&dir.join("theirs.parquet"), columns);
+    let arguments = ["reconcile", "--data", "data", "--theirs", "theirs.parquet"];
+    run(&[&arguments[..], more].concat(), dir)
+}
+
+#[test]
+fn parquet_is_read_like_csv() {
+    let dir = tempfile::tempdir().unwrap();
+    import(dir.path());
+    std::fs::write(dir.path().join("map.toml"), "id = \"click_id\"\n").unwrap();
+    let more = [&PERIOD[..], &["--map", "map.toml", "--format", "csv"]].concat();
+    let ids = ["c0", "c1", "c2", "c4", "c5", "double", "c5", "unknown"];
+    let csv: String = ids
+        .iter()
+        .map(|id| format!("{id},{}\n", if *id == "c4" { "0.001250" } else { "" }))
+        .collect();
+    let by_csv = reconcile(dir.path(), &format!("id,amount\n{csv}"), &more);
+    let amounts = ids.iter().map(|id| (*id == "c4").then_some(1_250));
+    let amounts = Decimal128Array::from_iter(amounts).with_precision_and_scale(18, 6).unwrap();
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("not looked at", Arc::new(Float64Array::from(vec![0.5; ids.len()]))),
+        ("id", Arc::new(StringArray::from(ids.to_vec()))),
+        ("amount", Arc::new(amounts)),
+    ];
+    let by_parquet = reconcile_parquet(dir.path(), columns, &more);
+    assert_eq!(by_parquet.status.code(), Some(1), "{}", says(&by_parquet));
+    assert!(out(&by_parquet).lines().count() > 8, "{}", out(&by_parquet));
+    assert_eq!(out(&by_parquet), out(&by_csv));
+}
+
+/// A timestamp that names no zone is of `--zone`, one that does is not; a date is a day there.
+#[test]
+fn parquet_times_may_leave_out_their_zone() {
+    let dir = tempfile::tempdir().unwrap();
+    import(dir.path());
+    let hour = 60 * MINUTE;
+    let ads = || Arc::new(StringArray::from_iter_values((0..10).map(|n| format!("ad{}", n % 2))));
+    let times = |shift: u64| {
+        let time = |n: u64| i64::try_from(T0 + shift + n * MINUTE).unwrap();
+        TimestampMillisecondArray::from_iter_values((0..10).map(time))
+    };
+    let zone = |times: TimestampMillisecondArray| {
+        let columns: Vec<(&str, ArrayRef)> = vec![("ad_id", ads()), ("time", Arc::new(times))];
+        let more = ["--format", "json", "--zone", "Europe/Berlin"];
+        let output = reconcile_parquet(dir.path(), columns, &more);
+        let report: serde_json::Value = serde_json::from_str(&out(&output)).unwrap();
+        (report["zone_minutes"].as_i64(), report["agreed"].as_u64())
+    };
+    assert_eq!(zone(times(hour)), (Some(0), Some(10)));
+    assert_eq!(zone(times(0).with_timezone("UTC")), (Some(0), Some(10)));
+    assert_eq!(zone(times(hour).with_timezone("UTC")).0, Some(60));
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("ad_id", Arc::new(StringArray::from(vec!["ad0", "ad1"]))),
+        ("time", Arc::new(Date32Array::from(vec![17_477; 2]))),
+        ("clicks", Arc::new(Int64Array::from(vec![5, 6]))),
+    ];
+    let output = reconcile_parquet(dir.path(), columns, &["--per", "day"]);
+    assert_eq!(output.status.code(), Some(0), "{}", says(&output));
+}
+
+#[test]
+fn parquet_that_cannot_be_read_is_said_with_its_row() {
+    let dir = tempfile::tempdir().unwrap();
+    import(dir.path());
+    let ids = || Arc::new(StringArray::from(vec!["c0", "c1"])) as ArrayRef;
+    let prices = Arc::new(StringArray::from(vec![Some("1"), Some("x")])) as ArrayRef;
+    let floats = Arc::new(Float64Array::from(vec![0.5, 0.5])) as ArrayRef;
+    for (columns, expected) in [
+        (vec![("click_id", ids()), ("price_micros", prices)], "row 2: price_micros: 'x' is no"),
+        (vec![("click_id", ids()), ("amount", floats)], "'amount' has type Float64; write it as"),
+        (vec![("name", ids())], "row 1: names neither a click_id nor an ad_id"),
+    ] {
+        let output = reconcile_parquet(dir.path(), columns, &[]);
+        let said = says(&output);
+        assert!(!output.status.success() && said.contains(expected), "{said}");
+        assert!(said.contains("theirs.parquet"), "{said}");
+    }
+    std::fs::write(dir.path().join("theirs.parquet"), "PAR1 and no more").unwrap();
+    let arguments = ["reconcile", "--data", "data", "--theirs", "theirs.parquet"];
+    let output = run(&arguments, dir.path());
+    assert!(!output.status.success() && says(&output).contains("parquet: "), "{}", says(&output));
 }
