@@ -84,6 +84,9 @@ enum Bench {
     Latency,
     /// The archive's Parquet beside pyarrow, the audit beside DuckDB.
     Archive,
+    /// Engine and tracker on Apache Kafka, beside its own tools.
+    #[cfg(feature = "kafka")]
+    Kafka,
     /// Limits of the machine alone.
     Machine,
     /// Very many clicks through log and engine.
@@ -107,6 +110,8 @@ fn main() -> Result<()> {
         Bench::Batch => parts::batch::run(settings, &mut report)?,
         Bench::Latency => parts::latency::run(settings, &mut report)?,
         Bench::Archive => parts::archive::run(settings, &mut report)?,
+        #[cfg(feature = "kafka")]
+        Bench::Kafka => parts::kafka::run(settings, &mut report)?,
         Bench::Machine => parts::limits::run(settings, &mut report)?,
         Bench::Billion(billion) => parts::billion::run(&billion, &mut report)?,
     }
@@ -117,7 +122,7 @@ fn main() -> Result<()> {
 /// A part that fails is reported; the others go on.
 fn all(settings: &Settings, report: &mut Report) -> Result<()> {
     type Part = fn(&Settings, &mut Report) -> Result<()>;
-    let parts: [(&str, Part); 7] = [
+    let parts: &[(&str, Part)] = &[
         ("machine", parts::limits::run),
         ("fold", parts::fold::run),
         ("memory", parts::memory::run),
@@ -125,6 +130,8 @@ fn all(settings: &Settings, report: &mut Report) -> Result<()> {
         ("batch", parts::batch::run),
         ("latency", parts::latency::run),
         ("archive", parts::archive::run),
+        #[cfg(feature = "kafka")]
+        ("kafka", parts::kafka::run),
     ];
     for (name, part) in parts {
         if let Err(error) = part(settings, report) {

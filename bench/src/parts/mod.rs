@@ -6,6 +6,8 @@ pub mod batch;
 pub mod billion;
 pub mod fold;
 pub mod http;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod latency;
 pub mod limits;
 pub mod memory;

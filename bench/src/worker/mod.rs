@@ -6,6 +6,8 @@ pub mod archive;
 mod batches;
 pub mod engine;
 mod fold;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 mod product;
 mod server;
 mod visitors;
@@ -38,6 +40,15 @@ pub enum Worker {
     Encode(archive::ArchiveArgs),
     /// Audits an archive.
     Audit(archive::ArchiveArgs),
+    /// Writes made-up clicks into a spool.
+    #[cfg(feature = "kafka")]
+    WriteSpool(kafka::SpoolArgs),
+    /// Hands a spool's records on to Kafka.
+    #[cfg(feature = "kafka")]
+    Forward(kafka::SpoolArgs),
+    /// Folds a topic with the engine.
+    #[cfg(feature = "kafka")]
+    Topic(kafka::SpoolArgs),
     /// A tracker with its log and, if asked, its engine and store.
     Server(server::ServerArgs),
     /// Answers every piece of bytes with the same response.
@@ -65,6 +76,12 @@ impl Worker {
             Worker::Archive(args) => say(&archive::write(args)?),
             Worker::Encode(args) => say(&archive::encode(args)?),
             Worker::Audit(args) => say(&archive::check(args)?),
+            #[cfg(feature = "kafka")]
+            Worker::WriteSpool(args) => say(&kafka::write(args)?),
+            #[cfg(feature = "kafka")]
+            Worker::Forward(args) => say(&kafka::forward(args)?),
+            #[cfg(feature = "kafka")]
+            Worker::Topic(args) => say(&kafka::fold(args)?),
             Worker::Server(args) => server::run(args),
             Worker::Answer => answer::run(),
             Worker::Batches(args) => say(&batches::run(args)?),

@@ -87,6 +87,12 @@ impl Kafka {
         std::fs::read_to_string(self.nodes[broker].settings()).expect("a broker's settings")
     }
 
+    /// One of Kafka's own programs, by its class.
+    #[must_use]
+    pub fn tool(&self, class: &str) -> std::process::Command {
+        self.nodes[0].java(class)
+    }
+
     /// Ends one at once, in the midst of whatever it does.
     pub fn kill(&mut self, broker: usize) {
         self.nodes[broker].kill();

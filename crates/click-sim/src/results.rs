@@ -36,11 +36,19 @@ pub(crate) enum Fault {
     FailingLedger,
     MemoryLimit,
     ClockStep,
+    KafkaLeaderKilled,
+    KafkaFrozen,
+    KafkaStopped,
+    KafkaTrackerKilled,
+    KafkaSentAgain,
+    KafkaEngineFrozen,
+    KafkaSiteKilled,
+    KafkaSiteCut,
 }
 
 impl Fault {
     /// All, by the name that the tests say.
-    pub(crate) const ALL: [(Fault, &str); 8] = [
+    pub(crate) const ALL: [(Fault, &str); 16] = [
         (Fault::FullDisk, "full-disk"),
         (Fault::FailingDevice, "failing-device"),
         (Fault::SlowDisk, "slow-disk"),
@@ -49,6 +57,14 @@ impl Fault {
         (Fault::FailingLedger, "failing-ledger"),
         (Fault::MemoryLimit, "memory-limit"),
         (Fault::ClockStep, "clock-step"),
+        (Fault::KafkaLeaderKilled, "kafka-leader-killed"),
+        (Fault::KafkaFrozen, "kafka-frozen"),
+        (Fault::KafkaStopped, "kafka-stopped"),
+        (Fault::KafkaTrackerKilled, "kafka-tracker-killed"),
+        (Fault::KafkaSentAgain, "kafka-sent-again"),
+        (Fault::KafkaEngineFrozen, "kafka-engine-frozen"),
+        (Fault::KafkaSiteKilled, "kafka-site-killed"),
+        (Fault::KafkaSiteCut, "kafka-site-cut"),
     ];
 }
 

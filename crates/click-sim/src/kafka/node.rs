@@ -126,7 +126,7 @@ impl Node {
         self.child.as_mut().and_then(|child| child.try_wait().expect("a child can be asked"))
     }
 
-    fn java(&self, class: &str) -> Command {
+    pub(super) fn java(&self, class: &str) -> Command {
         let mut java = match &self.site.network {
             None => Command::new("java"),
             Some(network) => {

@@ -63,7 +63,7 @@ fn others_read_the_topic_and_what_they_write_is_put_aside() {
 /// No engine runs: time comes from `tick`, and the archive from a process of its own.
 fn beside(ledger: &Ledger, visitors: &mut Visitors, engine: &Path) {
     let tracker = ledger.tracker("");
-    let often = "[archive]\nurl = \"../archive\"\ninterval_ms = 1000\n";
+    let often = "[archive]\nurl = \"../archive\"\ninterval_ms = 5000\n";
     let archive = ledger.data("archiver", &["engine"], often);
     let ticking = Background::start(&["tick", "--data", text(&tracker)]);
     let archiving = Background::start(&["archive", "--follow", "--data", text(&archive)]);

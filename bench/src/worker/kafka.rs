@@ -1,0 +1,115 @@
+//! Apache Kafka as the log: a spool filled with made-up clicks, handed on to a topic, and the topic
+//! folded by the engine as the product runs it, journal of claims and checkpoints included.
+
+use super::engine::parts;
+use crate::clicks::Clicks;
+use crate::measure::{Measure, peak_resident};
+use crate::tally::Tally;
+use anyhow::{Context, Result};
+use click_core::record::{partition_of, user_key};
+use click_engine::disk::RealDisk;
+use click_engine::driver::{Engine, EngineConfig};
+use click_engine::forward::{ForwardConfig, Forwarder};
+use click_engine::kafka::{KafkaLog, KafkaRemote, KafkaSettings, Patience, header};
+use click_engine::log::{
+    Clock, Commit, DiskLog, EventLog, LogError, LogOptions, Retention, SystemClock,
+};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Partitions of spool and topic.
+pub const PARTITIONS: u32 = 4;
+/// Clicks of a second of the visitors' time.
+const RATE: u64 = 50_000;
+
+#[derive(clap::Args)]
+pub struct SpoolArgs {
+    /// Directory of the spool or of the engine's checkpoints.
+    #[arg(long)]
+    dir: PathBuf,
+    /// Clicks to write; ignored otherwise.
+    #[arg(long, default_value_t = 0)]
+    clicks: u64,
+    /// The topic, where there is one.
+    #[arg(long, default_value = "")]
+    url: String,
+}
+
+/// Clicks of the last seconds, each in its partition.
+pub fn write(args: &SpoolArgs) -> Result<Value> {
+    let options = LogOptions { partitions: PARTITIONS, ..LogOptions::default() };
+    let log = DiskLog::create(&args.dir, &options)?;
+    let start = SystemClock.now().0 / 1000 - args.clicks * 1000 / RATE;
+    let mut clicks = Clicks::new(1, RATE, 10).starting_at(start);
+    let (mut payload, mut newest, mut bytes) = (Vec::new(), None::<Commit>, 0);
+    for _ in 0..args.clicks {
+        payload.clear();
+        clicks.next_into(&mut payload);
+        bytes += payload.len();
+        let partition = partition_of(user_key(&payload).unwrap_or_default(), PARTITIONS).0;
+        newest = Some(loop {
+            match (log.append(partition, &payload), newest.take()) {
+                (Ok(commit), _) => break commit,
+                (Err(LogError::Busy { .. }), Some(commit)) => drop(commit.wait()?),
+                (Err(error), _) => return Err(error.into()),
+            }
+        });
+    }
+    newest.map(Commit::wait).transpose()?;
+    Ok(json!({ "clicks": args.clicks, "payload_bytes": bytes }))
+}
+
+fn settings(url: &str) -> Result<KafkaSettings> {
+    let address = url.parse().map_err(anyhow::Error::msg)?;
+    let settings = KafkaSettings::new(address);
+    Ok(KafkaSettings { allow_single_replica: true, ..settings })
+}
+
+/// Hands the whole spool on, confirmed record by record.
+pub fn forward(args: &SpoolArgs) -> Result<Value> {
+    let options = LogOptions { partitions: PARTITIONS, ..LogOptions::default() };
+    let own: Arc<dyn EventLog> = Arc::new(DiskLog::open(&args.dir, &options)?);
+    // Left by the run before, if there was one.
+    let _ = std::fs::remove_file(args.dir.join("forwarded.json"));
+    let settings = settings(&args.url)?;
+    let remote = Box::new(KafkaRemote::new(settings.clone(), header(&settings)?)?);
+    let config = ForwardConfig {
+        spool_after: Duration::from_millis(300),
+        retention: Retention::default(),
+        dir: args.dir.clone(),
+    };
+    let (disk, clock) = (Arc::new(RealDisk), Arc::new(SystemClock));
+    let mut forwarder = Forwarder::open(Arc::clone(&own), remote, disk, clock, config)?;
+    let records = forwarder.behind();
+    let measure = Measure::begin();
+    while forwarder.behind() > 0 {
+        forwarder.step(true)?;
+    }
+    let (wall, cpu) = measure.end();
+    Ok(json!({ "cpu": cpu.as_secs_f64(), "wall": wall.as_secs_f64(), "records": records }))
+}
+
+/// Folds the whole topic from its beginning, without an earlier checkpoint.
+pub fn fold(args: &SpoolArgs) -> Result<Value> {
+    let log = KafkaLog::open(settings(&args.url)?, Patience::Whole, None)?;
+    let records: u64 = (0..log.partitions()).map(|p| log.range(p).end).sum();
+    let log: Arc<dyn EventLog> = Arc::new(log);
+    let measure = Measure::begin();
+    let (mut engine, _) = Engine::open(parts(log, &args.dir), EngineConfig::default())?;
+    engine.catch_up(None)?;
+    let (wall, cpu) = measure.end();
+    let mut tally = Tally::default();
+    engine.for_each_open_row(|row| tally.add(&row));
+    let status = engine.status();
+    let measured = status.lock().ok().context("status")?.measured;
+    Ok(json!({
+        "cpu": cpu.as_secs_f64(),
+        "wall": wall.as_secs_f64(),
+        "peak": peak_resident(),
+        "records": records - 1,
+        "measured": measured,
+        "tally": tally.to_json(),
+    }))
+}
