@@ -83,6 +83,9 @@ bugs! {
     ArchiveCheckpointFirst: "the archiver goes on before a manifest names what it wrote",
     FailureSkipped: "records that a cluster did not confirm are taken for sent",
     BelievedBehindFailure: "what a sender confirms behind a failure is believed",
+    SpooledUnflushed: "what the spool has not flushed is acknowledged from it",
+    SentTakenForConfirmed: "a restart goes on behind what was sent, not what was confirmed",
+    SpoolNotKept: "the spool lets go of what the cluster has not confirmed",
     LowerVersionAccepted: "the store takes a row with a lower version",
 }
 

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use click_sim::world::{Outcome, Plan, play, shrink};
+use click_sim::world::{Outcome, Plan, play, shrink, spool};
 
 use crate::results::{self, Kind, Saved};
 
@@ -84,10 +84,17 @@ pub(crate) fn run(from: u64, count: u64, save: bool) -> Result<bool, String> {
 fn check(seed: u64) -> Result<Outcome, String> {
     let plan = Plan::from_seed(seed);
     let outcome = play(&plan)?;
+    spool_story(seed)?;
     if seed.is_multiple_of(TWICE) && play(&plan)? != outcome {
         return Err("the same story, played again, ends in another way".into());
     }
     Ok(outcome)
+}
+
+/// The story of a spool on the same seed, by itself.
+fn spool_story(seed: u64) -> Result<u64, String> {
+    let told = std::panic::catch_unwind(|| spool::play(seed));
+    told.unwrap_or_else(|_| Err("a panic".into())).map_err(|error| format!("spool: {error}"))
 }
 
 fn take(sum: &mut Sum, seed: u64, outcome: Result<Outcome, String>) {
@@ -128,6 +135,10 @@ fn rate(seeds: u64, seconds: f64) -> f64 {
 /// Tells one seed's story; a failing one as short as it can be made. Whether it holds.
 pub(crate) fn story(seed: u64) -> bool {
     let plan = Plan::from_seed(seed);
+    if let Err(error) = spool_story(seed) {
+        println!("fails: {error}");
+        return false;
+    }
     println!("\nseed {seed}, {} partitions:", plan.partitions);
     match play(&plan) {
         Ok(outcome) => {

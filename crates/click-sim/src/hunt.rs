@@ -19,7 +19,7 @@ mod planted {
     use click_core::planted::{Bug, plant};
     use click_sim::check::{Dice, Style, World};
     use click_sim::generate::{GeneratorConfig, generate};
-    use click_sim::world::{Plan, misplaced, play};
+    use click_sim::world::{Plan, misplaced, play, spool};
 
     use crate::results::{self, Kind, Saved};
 
@@ -74,10 +74,11 @@ mod planted {
     fn hunt(limit: Duration) -> Option<Found> {
         let over = Arc::new(AtomicBool::new(false));
         let (tell, hear) = channel();
-        let hunters: [(&'static str, Hunter); 3] = [
+        let hunters: [(&'static str, Hunter); 4] = [
             ("machine", machine_fails),
             ("fold", fold_fails),
             ("misplaced records", records_are_taken_anywhere),
+            ("spool", spool_fails),
         ];
         let threads: Vec<_> = hunters
             .into_iter()
@@ -116,6 +117,11 @@ mod planted {
         // Soon done, and told by few seeds.
         std::thread::sleep(Duration::from_millis(seed.min(50)));
         misplaced(seed).is_err()
+    }
+
+    /// A story of a tracker's spool.
+    fn spool_fails(seed: u64) -> bool {
+        !catch_unwind(AssertUnwindSafe(|| spool::play(seed))).is_ok_and(|told| told.is_ok())
     }
 
     /// The fold alone, on a generated log, in any way to fold it.

@@ -1,7 +1,7 @@
 //! A few stories of the simulated machine; `cargo xtask sim` plays more, and `cargo xtask planted`
 //! shows that they can fail.
 
-use click_sim::world::{Action, Outcome, Plan, misplaced, play, shrink};
+use click_sim::world::{Action, Outcome, Plan, misplaced, play, shrink, spool};
 
 #[test]
 fn stories_hold() {
@@ -13,6 +13,13 @@ fn stories_hold() {
     }
     // Stories in which nothing happens would hold, too.
     assert!(sum.acknowledged > 5_000 && sum.restarts > 300, "{sum:?}");
+}
+
+#[test]
+fn spools_are_handed_on_whatever_a_cluster_does() {
+    let play = |seed| spool::play(seed).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+    let acknowledged: u64 = (0..400).map(play).sum();
+    assert!(acknowledged > 4_000, "{acknowledged}");
 }
 
 #[test]

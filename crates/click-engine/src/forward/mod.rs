@@ -234,7 +234,10 @@ impl Forwarder {
         }
         if now >= self.retained + RETAIN {
             self.retained = now;
-            let floors: Vec<u64> = self.lanes.iter().map(Lane::acked).collect();
+            let mut floors: Vec<u64> = self.lanes.iter().map(Lane::acked).collect();
+            if planted(Bug::SpoolNotKept) {
+                floors.fill(u64::MAX);
+            }
             // Tried again; what is kept too long costs room alone.
             let _ = self.own.retain(&self.config.retention, &floors);
         }
@@ -251,7 +254,10 @@ impl Forwarder {
 
     /// A position that is not written is older than the truth: that only sends more again.
     fn save(&mut self) {
-        let acked: Vec<u64> = self.lanes.iter().map(Lane::acked).collect();
+        let mut acked: Vec<u64> = self.lanes.iter().map(Lane::acked).collect();
+        if planted(Bug::SentTakenForConfirmed) {
+            acked = self.lanes.iter().map(Lane::sent).collect();
+        }
         if let Err(error) = position::write(&*self.disk, &self.config.dir, &*self.own, &acked) {
             self.shared.note_problem(&error);
         }

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use click_core::planted::{Bug, planted};
+
 use crate::log::{Commit, CommitGroup, EventLog, LogError, LogHealth, Position};
 
 /// How forwarding is doing.
@@ -138,7 +140,7 @@ impl Forwarding {
             let confirmed = first.offset < lane.acked;
             lane.is_stalled |= !confirmed && now >= first.since + self.spool_after;
             // A record that the own log refused had a number that another one has got since.
-            let Some(outcome) = first.own.outcome() else { break };
+            let Some(outcome) = first.own.outcome().or_else(|| unflushed(first)) else { break };
             if !(confirmed || lane.is_stalled || is_ill || outcome.is_err()) {
                 break;
             }
@@ -147,6 +149,11 @@ impl Forwarding {
         }
         settled
     }
+}
+
+/// A defect on purpose: nobody waits for the flush.
+fn unflushed(waiter: &Waiter) -> Option<Result<Position, LogError>> {
+    planted(Bug::SpooledUnflushed).then(|| Ok(waiter.own.position()))
 }
 
 type Settled = (Arc<CommitGroup>, Result<Position, LogError>);

@@ -11,6 +11,7 @@ mod misplaced;
 mod plan;
 mod repair;
 mod shrink;
+pub mod spool;
 mod stage;
 mod store;
 mod tracker;
