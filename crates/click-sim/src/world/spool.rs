@@ -176,7 +176,7 @@ impl Story {
     fn act(&mut self) -> Result<(), String> {
         let choice = self.dice.below(100);
         match choice {
-            0..35 => self.click(),
+            0..35 => (0..self.dice.between(1, 12)).for_each(|_| self.click()),
             35..55 => self.own_works(),
             55..80 => self.forward()?,
             80..90 => self.wire.cluster().work(),
@@ -205,7 +205,7 @@ impl Story {
         let seq = self.next_seq[partition as usize];
         let (id, tracker) = (format!("{}-{partition}-{seq}", self.starts), self.tracker());
         let now = Millis(self.clock.now().0 / 1000);
-        let filling = "x".repeat(self.dice.pick(&[0, 100, 3_000]));
+        let filling = "x".repeat(self.dice.pick(&[0, 100, 900]));
         let click = Click {
             click_id: &id,
             ad_id: "ad",
