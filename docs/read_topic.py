@@ -5,8 +5,8 @@
     protoc --python_out=. --proto_path=crates/click-core/proto click.proto
     python3 docs/read_topic.py BROKERS TOPIC
 
-Prints a line per click: partition,offset,append_time,key,click_id,ad_id,price_micros. Everything that
-is in the topic when it starts is read; nothing is committed.
+Prints a line per click: partition,offset,append_time,key,click_id,ad_id,price_micros. Everything
+that is in the topic when it starts is read; nothing is committed.
 """
 
 import csv

@@ -1,4 +1,5 @@
-//! `clickledger tick`: time for the partitions in which nobody appends, where no native engine runs.
+//! `clickledger tick`: time for the partitions in which nobody appends, where no engine of this
+//! program runs.
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
