@@ -89,8 +89,15 @@ impl Lane {
         self.error.take()
     }
 
-    /// Takes what has arrived; the first is awaited for `timeout`.
-    pub(super) fn read(&mut self, max_bytes: usize, timeout: Duration, batch: &mut RecordBatch) {
+    /// Takes what has arrived; the first is awaited for `timeout`, and each one below an offset, if
+    /// that is given, a little.
+    pub(super) fn read(
+        &mut self,
+        max_bytes: usize,
+        timeout: Duration,
+        more: Option<(u64, Duration)>,
+        batch: &mut RecordBatch,
+    ) {
         self.look(timeout);
         let mut taken = 0;
         if let Some(message) = self.in_hand.take() {
@@ -108,7 +115,8 @@ impl Lane {
             self.next = message.offset + 1;
         }
         while taken > 0 && taken < max_bytes && !self.is_missing {
-            match self.queue.poll(Duration::ZERO) {
+            let wait = more.filter(|(end, _)| self.next < *end).map(|(_, wait)| wait);
+            match self.queue.poll(wait.unwrap_or_default()) {
                 Some(Ok(message)) if offset_of(message.offset()) >= self.next => {
                     let payload = message.payload().unwrap_or_default();
                     let offset = offset_of(message.offset());

@@ -22,6 +22,10 @@ use crate::log::{Commit, EventLog, LogError, LogHealth, LogId, RecordBatch, Rete
 
 /// How long a record has to come that is known to be there, and that somebody waits for.
 const RECORD_PATIENCE: Duration = Duration::from_secs(60);
+/// Fetched and not read yet, over all partitions, KiB.
+const FETCH_AHEAD_KIB: u32 = 256 << 10;
+/// How long more is waited for that is known to be there, so that few things are not read often.
+const MORE: Duration = Duration::from_millis(2);
 /// A partition that gives nothing for so long, though the cluster has more, is begun anew.
 const STALL: Duration = Duration::from_secs(5);
 /// How long a seek may take.
@@ -81,8 +85,12 @@ impl KafkaLog {
             return Err(LogError::topic(reason));
         }
         let mut config = consumer_config(&settings)?;
-        config.set("statistics.interval.ms", "1000").set("queued.min.messages", "20000");
-        config.set("queued.max.messages.kbytes", "16384");
+        config.set("statistics.interval.ms", "1000").set("queued.min.messages", "100000");
+        // Ahead of the reader in all, however many partitions there are; and no pause of a second
+        // whenever that is reached.
+        let ahead = (FETCH_AHEAD_KIB / report.header.partitions).max(1024);
+        config.set("queued.max.messages.kbytes", ahead.to_string());
+        config.set("fetch.queue.backoff.ms", "5");
         let consumer: BaseConsumer<Watch> = config
             .create_with_context(Watch::default())
             .map_err(|error| failed("consumer", &error))?;
@@ -242,7 +250,8 @@ impl KafkaLog {
         };
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            lane.read(max_bytes, left.min(STALL), batch);
+            let more = (!left.is_zero()).then_some((known.end, MORE));
+            lane.read(max_bytes, left.min(STALL), more, batch);
             if batch.len() > before {
                 return check_times(partition, batch);
             }
