@@ -71,7 +71,7 @@ mod tests {
     fn the_key_is_the_user_or_else_the_click() {
         let mut click = Click { click_id: "c", ad_id: "a", ..Click::default() };
         let payload = |click: &Click<'static>| {
-            let kind = Kind::Click(click.clone());
+            let kind = Kind::Click(*click);
             Record { sent_at: None, transport: None, previous: None, kind }.to_bytes()
         };
         assert_eq!(user_key(&payload(&click)), Some("c"));

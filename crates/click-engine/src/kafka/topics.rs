@@ -173,10 +173,9 @@ fn read_header(settings: &KafkaSettings) -> Result<Option<Header>, LogError> {
     begin.and_then(|()| consumer.assign(&from)).map_err(|error| failed("header", &error))?;
     let until = Instant::now() + settings.patience;
     while Instant::now() < until {
-        match consumer.poll(Duration::from_millis(200)) {
-            Some(Ok(message)) => return decode(message.payload().unwrap_or_default()).map(Some),
-            // Complaints on the way to a broker that answers.
-            Some(Err(_)) | None => {}
+        // There may be complaints on the way to a broker that answers.
+        if let Some(Ok(message)) = consumer.poll(Duration::from_millis(200)) {
+            return decode(message.payload().unwrap_or_default()).map(Some);
         }
     }
     Err(LogError::kafka(format!("{topic} does not answer")))

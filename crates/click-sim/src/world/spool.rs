@@ -83,7 +83,8 @@ impl Cluster {
         let lies = !self.is_good && self.has_failed && self.dice.percent(50);
         let fails = !self.is_good && self.dice.percent(if self.is_away { 90 } else { 4 });
         // A failure says nothing about whether the record is there.
-        if (!fails || self.dice.percent(30)) && !(lies && !fails) {
+        let is_stored = if fails { self.dice.percent(30) } else { !lies };
+        if is_stored {
             self.stored[partition as usize].push(payload);
         }
         if is_heard {

@@ -153,11 +153,11 @@ impl DataDir {
 
     fn lock_file(&self, name: &str, mode: LockMode) -> Result<Box<dyn DiskLock>> {
         let path = self.root.join(name);
-        RealDisk.lock(&path, mode).map_err(|error| match error.kind() {
-            std::io::ErrorKind::WouldBlock => {
-                LogError::Locked { path: self.root.display().to_string().into() }.into()
+        RealDisk.lock(&path, mode).map_err(|error| {
+            if error.kind() == std::io::ErrorKind::WouldBlock {
+                return LogError::Locked { path: self.root.display().to_string().into() }.into();
             }
-            _ => anyhow::Error::from(error).context(format!("cannot lock {}", path.display())),
+            anyhow::Error::from(error).context(format!("cannot lock {}", path.display()))
         })
     }
 

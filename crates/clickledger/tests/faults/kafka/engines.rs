@@ -7,7 +7,7 @@ use click_engine::store::{LedgerReader, Scan, SqliteReader, View};
 use click_sim::kafka::Kafka;
 use rustix::process::{Signal, kill_process};
 
-use super::ledger::{Ledger, metric, start, wait_until};
+use super::ledger::{Ledger, count, metric, start, wait_until};
 use super::{alone, is_long};
 use crate::visitors::{Visitors, begin_trial};
 
@@ -26,12 +26,11 @@ fn a_frozen_engine_that_goes_on_takes_nothing_back() {
     let engines = ["one", "two"].map(|name| ledger.data(name, &["engine"], &store));
     let taking = start(&tracker);
     let [one, two] = [start(&engines[0]), start(&engines[1])];
-    let frozen = if is_long() { 60 } else { 6 };
+    let frozen: u32 = if is_long() { 60 } else { 6 };
     let seconds = frozen + 4;
     let mut visitors = Visitors::new();
     visitors.rate = 400;
-    #[expect(clippy::cast_precision_loss, reason = "small")]
-    let long = seconds as f64;
+    let long = f64::from(seconds);
     visitors.mint(&tracker, long);
     let loading = visitors.begin(&taking, long);
     std::thread::sleep(Duration::from_secs(2));
@@ -48,7 +47,7 @@ fn a_frozen_engine_that_goes_on_takes_nothing_back() {
     let wanted = visitors.acknowledged;
     for engine in [&one, &two] {
         wait_until("both have everything", || {
-            metric(engine, "clickledger_clicks_measured_total") as usize == wanted
+            count(engine, "clickledger_clicks_measured_total") == wanted.to_string()
                 && metric(engine, "clickledger_clicks_pending") == 0.0
         });
         assert_eq!(metric(engine, "clickledger_engine_failed"), 0.0);

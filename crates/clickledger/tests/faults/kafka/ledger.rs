@@ -69,9 +69,14 @@ pub fn start_by(mut command: Command, data: &Path) -> Server {
 
 /// A tracker's metric, or an engine's.
 pub fn metric(server: &Server, name: &str) -> f64 {
+    count(server, name).parse().unwrap_or(f64::NAN)
+}
+
+/// The same as text; empty if there is none.
+pub fn count(server: &Server, name: &str) -> String {
     let answer = server.ask("GET", "/metrics");
     let line = answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.unwrap_or_default().trim().parse().unwrap_or(f64::NAN)
+    line.unwrap_or_default().trim().to_owned()
 }
 
 pub fn wait_until(what: &str, is_so: impl Fn() -> bool) -> Duration {

@@ -11,7 +11,7 @@ use click_sim::python::python_with;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::alone;
-use super::ledger::{Ledger, metric, run, start, wait_drained, wait_until};
+use super::ledger::{Ledger, count, run, start, wait_drained, wait_until};
 use crate::server::{BIN, said};
 use crate::visitors::Visitors;
 
@@ -35,9 +35,8 @@ fn others_read_the_topic_and_what_they_write_is_put_aside() {
     wait_drained(&taking);
     let all = visitors.acknowledged;
     wait_until("all is counted", || {
-        let seen = |name| metric(&counting, name);
-        seen("clickledger_clicks_measured_total") as usize == all
-            && seen("clickledger_dead_letters_total") == 12.0
+        count(&counting, "clickledger_clicks_measured_total") == all.to_string()
+            && count(&counting, "clickledger_dead_letters_total") == "12"
     });
     taking.stop();
     counting.stop();
