@@ -21,7 +21,7 @@ struct Tool {
     needed_for: &'static str,
 }
 
-const TOOLS: [Tool; 12] = [
+const TOOLS: [Tool; 13] = [
     Tool {
         questions: &["chromium --version", "google-chrome --version"],
         packages: &["chromium"],
@@ -68,6 +68,11 @@ const TOOLS: [Tool; 12] = [
         questions: &["faketime --version"],
         packages: &["faketime"],
         needed_for: "the test of clocks that are set",
+    },
+    Tool {
+        questions: &["redis-server --version"],
+        packages: &["redis-server"],
+        needed_for: "the tests of Redis as a store",
     },
     Tool { questions: &["git --version"], packages: &["git"], needed_for: "`cargo xtask tidy`" },
 ];

@@ -127,6 +127,7 @@ fn publish_until_closed(
             Err(
                 error @ (StoreError::Conflict { .. }
                 | StoreError::OtherLog { .. }
+                | StoreError::Lost { .. }
                 | StoreError::Refused(_)),
             ) => {
                 failed(&error);

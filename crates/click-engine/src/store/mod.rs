@@ -3,16 +3,28 @@
 //! A store never computes: it keeps what it is given, refuses rows of another log, and remembers
 //! the mark below which it has everything. Reports are read through [`LedgerReader`].
 
+mod address;
 mod calendar;
+#[cfg(feature = "cassandra")]
+mod cassandra;
 mod columns;
 mod memory;
+#[cfg(feature = "redis")]
+mod packed;
 mod query;
 mod reader;
+#[cfg(feature = "redis")]
+mod redis;
 mod sqlite;
 
 use click_core::row::Row;
 use click_core::types::Millis;
 
+#[cfg(feature = "cassandra")]
+pub use self::cassandra::{CassandraReader, CassandraStore};
+#[cfg(feature = "redis")]
+pub use self::redis::{RedisReader, RedisStore};
+pub use address::{CassandraAddress, Consistency, StoreAddress, store_list};
 pub use calendar::{Buckets, Calendar, CalendarError, Step};
 pub use memory::MemoryStore;
 pub use query::{
@@ -46,6 +58,14 @@ pub enum StoreError {
         /// Log id of the engine.
         expected: String,
     },
+    /// The store has lost what it had confirmed, as after a failover: it is back at an older mark.
+    #[error("the store lost rows: it is back at {}, had confirmed all up to {}", .mark.0, .confirmed.0)]
+    Lost {
+        /// What it has all rows up to.
+        mark: Millis,
+        /// What it had confirmed.
+        confirmed: Millis,
+    },
     /// The store or the row cannot be right; trying again would not help.
     #[error("store refused: {0}")]
     Refused(String),
@@ -56,8 +76,10 @@ pub trait LedgerStore: Send {
     /// Writes each row unless the store already has that key at the same or a higher version.
     ///
     /// # Errors
-    /// `Conflict` if a key has other content at the same version, `Refused` for a row of another
-    /// generation: nothing of the batch is written then.
+    /// `Conflict` if a key has other content at the same version: what was kept stays, and a store
+    /// with transactions writes nothing of the batch. `Refused` for a row of another generation:
+    /// nothing of the batch is written then. `Lost` if the store fell back behind its mark: what
+    /// changed since has to be written again.
     fn upsert(&mut self, rows: &[Row]) -> Result<(), StoreError>;
     /// Remembers that all rows changed before `mark` are here. Never goes back.
     fn set_mark(&mut self, mark: Millis) -> Result<(), StoreError>;
