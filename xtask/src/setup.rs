@@ -4,7 +4,9 @@
 //! nothing; without either the message says what to install. Building and running the program
 //! itself needs none of this.
 
+mod cassandra;
 mod kafka;
+mod maven;
 mod s3_server;
 
 use crate::shell;
@@ -52,7 +54,7 @@ const TOOLS: [Tool; 13] = [
         packages: &["default-jdk-headless"],
         needed_for: "the Java link snippet, Spark and Kafka",
     },
-    Tool { questions: &["mvn --version"], packages: &["maven"], needed_for: "Kafka's jars" },
+    Tool { questions: &["mvn --version"], packages: &["maven"], needed_for: "the jars of Kafka and Cassandra" },
     Tool {
         questions: &["openssl version"],
         packages: &["openssl"],
@@ -88,6 +90,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     python_packages(root)?;
     s3_server::install(root, &own_dir("versitygw")?)?;
     kafka::install(root, &own_dir("kafka")?)?;
+    cassandra::install(root, &own_dir("cassandra")?)?;
     check(root)?;
     println!("everything the tests need is installed");
     Ok(())
@@ -116,6 +119,7 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     missing.extend(absent.map(|(name, ..)| format!("  {name} of PyPI (for {tests})")));
     missing.extend(s3_server::missing(root, &own_dir("versitygw")?));
     missing.extend(kafka::missing(root, &own_dir("kafka")?));
+    missing.extend(cassandra::missing(root, &own_dir("cassandra")?));
     if !missing.is_empty() {
         bail!("not installed:\n{}\nrun `cargo xtask setup` as root", missing.join("\n"));
     }

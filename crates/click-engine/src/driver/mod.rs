@@ -7,6 +7,7 @@ mod config;
 mod dead_letters;
 mod follow;
 mod intake;
+mod mirror;
 mod outbox;
 mod parallel;
 mod refold;
@@ -31,6 +32,7 @@ use click_core::row::Row;
 use click_core::types::{Millis, Offset};
 use dead_letters::DeadLetters;
 use intake::Intake;
+use mirror::{Mirror, Problem};
 use saver::Saver;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -83,6 +85,11 @@ pub struct Engine {
     intake: Intake,
     effects: Effects,
     outbox: Arc<Outbox>,
+    /// Why the first store took nothing the last time.
+    problem: Problem,
+    mirrors: Vec<Mirror>,
+    /// The mark of the checkpoint that this began with.
+    restored_mark: Millis,
     runs: Runs,
     saver: Saver,
     sink: Option<Arc<dyn crate::live::LiveSink>>,
@@ -121,6 +128,10 @@ impl Engine {
         let result = unless_full(self.dead_letters.write(&*self.log, dead));
         result.map_err(|source| EngineError::Io { what: "dead-letter log", source })?;
         if publish {
+            for mirror in &self.mirrors {
+                let rows = self.effects.rows.iter().cloned();
+                mirror.outbox.put(rows, w.grid_floor(), self.config.publish_mode);
+            }
             let rows = self.effects.rows.drain(..);
             self.outbox.put(rows, w.grid_floor(), self.config.publish_mode);
         }
@@ -241,6 +252,7 @@ impl Engine {
         status.checkpoint = self.saver.watermark();
         status.store_mark = waiting.mark;
         status.rows_waiting = waiting.rows;
+        status.stores = self.store_statuses();
         status.rows_open = self.fold.open_rows() as u64;
         status.claims = self.fold.claims();
         status.no_room = self.saver.is_full;

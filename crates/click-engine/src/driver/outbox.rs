@@ -18,6 +18,12 @@ use std::time::Duration;
 
 /// Most rows of one write.
 const WRITE_ROWS: usize = 20_000;
+/// Most rows that wait for a store that does not answer; it has to be filled again beyond that.
+const MAX_WAITING: usize = 4_000_000;
+/// How far back a store may fall, in log time, and be given from memory what it lost.
+const KEEP_MS: u64 = 60_000;
+/// Most rows that are kept for that.
+const KEEP_ROWS: usize = 500_000;
 
 type Key<'r> = (&'r RowKey, Minute, Option<Minute>);
 
@@ -30,6 +36,14 @@ struct Waiting {
     /// Rows that the store has taken, but for which no mark of the store vouches yet: a copy of it
     /// that is as old as its mark may lack them.
     unmarked: Vec<Row>,
+    /// The store's rows changed after this, and those before the mark, are among `unmarked`.
+    kept_from: Millis,
+    /// The store lacks rows that are not here any more: its mark must not move.
+    lacks: bool,
+    /// The store has not been asked yet whether its mark is the one that is expected.
+    unchecked: bool,
+    /// Rows beyond `MAX_WAITING` are given up: somebody drains this.
+    bounded: bool,
     /// All rows changed before this have been put here.
     complete_to: Millis,
     mark: Millis,
@@ -48,12 +62,56 @@ pub struct Outbox {
 pub(super) struct Progress {
     pub(super) rows: u64,
     pub(super) mark: Millis,
+    pub(super) lacks: bool,
 }
 
 impl Outbox {
     pub(super) fn new(mark: Millis) -> Outbox {
-        let waiting = Waiting { mark, complete_to: mark, ..Waiting::default() };
+        let waiting =
+            Waiting { mark, complete_to: mark, kept_from: mark, ..Waiting::default() };
         Outbox { waiting: Mutex::new(waiting), news: Condvar::new() }
+    }
+
+    /// Of a store that has not answered yet, and was left at this mark.
+    pub(super) fn unchecked(mark: Millis) -> Outbox {
+        let outbox = Outbox::new(mark);
+        lock(&outbox.waiting).unchecked = true;
+        outbox
+    }
+
+    /// From now on somebody drains it, and it holds no more than `MAX_WAITING` rows.
+    pub(super) fn bounded(&self) {
+        lock(&self.waiting).bounded = true;
+    }
+
+    /// The store has less than it had confirmed: what is still here is written again.
+    ///
+    /// False if it lacks more than that.
+    pub(super) fn fell_back(&self, mark: Millis) -> bool {
+        let mut waiting = lock(&self.waiting);
+        waiting.put_back_written();
+        if mark >= waiting.mark {
+            return !waiting.lacks;
+        }
+        for row in std::mem::take(&mut waiting.unmarked) {
+            waiting.put(row);
+        }
+        if mark < waiting.kept_from {
+            // Its mark stays where it is, so that a start finds out what to do.
+            waiting.lacks = true;
+        } else {
+            waiting.mark = mark;
+        }
+        !waiting.lacks
+    }
+
+    fn check(&self, store: &mut dyn LedgerStore) -> Result<(), StoreError> {
+        if lock(&self.waiting).unchecked {
+            let mark = store.mark()?;
+            self.fell_back(mark);
+            lock(&self.waiting).unchecked = false;
+        }
+        Ok(())
     }
 
     /// Takes rows as of the grid instant `to`.
@@ -69,6 +127,10 @@ impl Outbox {
                 waiting.put(published.row);
             }
         }
+        if waiting.bounded && waiting.rows.len() > MAX_WAITING {
+            waiting.rows.clear();
+            waiting.lacks = true;
+        }
         if to > waiting.complete_to {
             waiting.complete_to = to;
             self.news.notify_one();
@@ -83,15 +145,18 @@ impl Outbox {
 
     /// Writes everything that waits; on an error the rows wait on.
     pub(super) fn drain(&self, store: &mut dyn LedgerStore) -> Result<(), StoreError> {
+        self.check(store)?;
+        let keep = if store.may_fall_back() { KEEP_MS } else { 0 };
         loop {
-            let complete_to = {
+            let (complete_to, lacks) = {
                 let mut waiting = lock(&self.waiting);
                 waiting.take(WRITE_ROWS);
-                waiting.rows.is_empty().then_some(waiting.complete_to)
+                let complete = waiting.rows.is_empty().then_some(waiting.complete_to);
+                (complete, waiting.lacks)
             };
             let rows = lock(&self.waiting).writing.clone();
             let mut result = store.upsert(&rows);
-            if let (Ok(()), Some(mark)) = (&result, complete_to) {
+            if let (Ok(()), Some(mark)) = (&result, complete_to.filter(|_| !lacks)) {
                 result = store.set_mark(mark);
             }
             let mut waiting = lock(&self.waiting);
@@ -105,8 +170,10 @@ impl Outbox {
             let waiting = &mut *waiting;
             waiting.unmarked.append(&mut waiting.writing);
             if let Some(mark) = complete_to {
-                waiting.mark = waiting.mark.max(mark);
-                waiting.unmarked.retain(|row| row.version.at() > mark);
+                if !waiting.lacks {
+                    waiting.mark = waiting.mark.max(mark);
+                }
+                waiting.forget(mark, keep);
                 return Ok(());
             }
         }
@@ -136,13 +203,14 @@ impl Outbox {
     pub(super) fn progress(&self) -> Progress {
         let waiting = lock(&self.waiting);
         let rows = waiting.rows.len() + waiting.writing.len();
-        Progress { rows: rows as u64, mark: waiting.mark }
+        Progress { rows: rows as u64, mark: waiting.mark, lacks: waiting.lacks }
     }
 
     /// All rows that no mark of the store vouches for, and the mark that it has.
     pub(super) fn unconfirmed(&self) -> (Vec<Row>, Millis) {
         let waiting = lock(&self.waiting);
-        let written = waiting.unmarked.iter().chain(&waiting.writing);
+        let unmarked = waiting.unmarked.iter().filter(|row| row.version.at() > waiting.mark);
+        let written = unmarked.chain(&waiting.writing);
         let mut rows: Vec<Row> = written.chain(&waiting.rows).cloned().collect();
         if planted(Bug::UnconfirmedNotSaved) {
             rows.clear();
@@ -180,6 +248,17 @@ impl Waiting {
         let room = most.saturating_sub(self.writing.len());
         self.writing.extend(self.rows.extract_if(|_| true).take(room));
         self.writing.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
+    }
+
+    /// Keeps of what the store has only what it may lose, unless that is too much.
+    fn forget(&mut self, mark: Millis, keep: u64) {
+        let from = Millis(mark.0.saturating_sub(keep)).max(self.kept_from);
+        self.unmarked.retain(|row| row.version.at() > from);
+        self.kept_from = from;
+        if self.unmarked.len() > KEEP_ROWS && keep > 0 {
+            self.unmarked.retain(|row| row.version.at() > mark);
+            self.kept_from = mark.max(self.kept_from);
+        }
     }
 
     fn put_back_written(&mut self) {

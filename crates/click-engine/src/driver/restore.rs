@@ -4,6 +4,7 @@
 use super::config::{EngineConfig, EngineParts};
 use super::dead_letters::DeadLetters;
 use super::intake::Intake;
+use super::mirror::Problem;
 use super::outbox::Outbox;
 use super::parallel::Threads;
 use super::saver::Saver;
@@ -11,7 +12,7 @@ use super::{Engine, EngineError, checkpoint_dir, lock, monotonic};
 use crate::checkpoint::{Checkpoint, CheckpointDir};
 use crate::live::EngineStatus;
 use crate::log::{Commit, EventLog, LogError};
-use crate::store::LedgerStore;
+use crate::store::{LedgerStore, StoreError};
 use click_core::fold::{Effects, Fold, decode_rows};
 use click_core::planted::{Bug, planted};
 use click_core::record::{Header, Kind, Record};
@@ -30,10 +31,19 @@ impl Engine {
             parts;
         let header = ensure_header(&*log)?;
         let dir = Arc::new(checkpoint_dir(disk.clone(), &checkpoints)?);
-        let mark = store.as_mut().map(|store| store.mark()).transpose()?;
+        let mark = match store.as_mut().map(|store| store.mark()) {
+            Some(Ok(mark)) => Some(mark),
+            None | Some(Err(StoreError::Unavailable(_))) => None,
+            Some(Err(error)) => return Err(error.into()),
+        };
         let (checkpoint, warnings) = usable(&dir, &*log, mark)?;
         let mut fold = Fold::new(&header, config.threads);
-        let outbox = Outbox::new(mark.unwrap_or_default());
+        let left_at = checkpoint.as_ref().map(|checkpoint| checkpoint.store_mark);
+        let outbox = match (mark, &store) {
+            (Some(mark), _) => Outbox::new(mark),
+            (None, Some(_)) => Outbox::unchecked(left_at.unwrap_or_default()),
+            (None, None) => Outbox::new(Millis(0)),
+        };
         if let Some(checkpoint) = &checkpoint {
             restore(&mut fold, &dir, checkpoint, &outbox)?;
         }
@@ -61,6 +71,9 @@ impl Engine {
             fold,
             effects: Effects::default(),
             outbox: Arc::new(outbox),
+            problem: Problem::default(),
+            mirrors: Vec::new(),
+            restored_mark: left_at.unwrap_or_default(),
             runs,
             sink,
             status,

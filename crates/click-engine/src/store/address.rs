@@ -185,6 +185,17 @@ fn hide(text: &str) -> String {
 }
 
 impl StoreAddress {
+    /// The same with a file's whole path.
+    #[must_use]
+    pub fn below(&self, base: &Path) -> StoreAddress {
+        match self {
+            StoreAddress::Sqlite(file) => StoreAddress::Sqlite(base.join(file)),
+            StoreAddress::Redis(_)
+            | StoreAddress::RedisCluster(_)
+            | StoreAddress::Cassandra(_) => self.clone(),
+        }
+    }
+
     /// Opens it for writing, or begins it; a file lies below `base`.
     ///
     /// # Errors
@@ -253,7 +264,7 @@ impl StoreAddress {
 impl fmt::Display for StoreAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StoreAddress::Sqlite(file) => write!(f, "sqlite:{}", file.display()),
+            StoreAddress::Sqlite(file) => write!(f, "{}", file.display()),
             StoreAddress::Redis(url) => write!(f, "{}", hide(url)),
             StoreAddress::RedisCluster(nodes) => {
                 let hosts: Vec<_> =
@@ -284,11 +295,11 @@ mod tests {
 
     #[test]
     fn urls_are_told_apart_and_passwords_are_not_shown() {
-        assert_eq!(shown("sqlite:a.db"), "[sqlite:a.db]");
+        assert_eq!(shown("sqlite:a.db"), "[a.db]");
         assert_eq!(shown("redis://me:secret@h:1/2"), "[redis://***@h:1/2]");
         assert_eq!(
             shown("redis-cluster://u:pw@a:1,b:2,c:3, cassandra://x:9042,y:9042/ads,sqlite:l.db"),
-            "[redis-cluster://a:1,b:2,c:3, cassandra://x:9042,y:9042/ads, sqlite:l.db]"
+            "[redis-cluster://a:1,b:2,c:3, cassandra://x:9042,y:9042/ads, l.db]"
         );
     }
 

@@ -8,8 +8,9 @@ mod calendar;
 #[cfg(feature = "cassandra")]
 mod cassandra;
 mod columns;
+mod late;
 mod memory;
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "redis", feature = "cassandra"))]
 mod packed;
 mod query;
 mod reader;
@@ -18,7 +19,11 @@ mod redis;
 mod sqlite;
 
 use click_core::row::Row;
+#[cfg(any(feature = "redis", feature = "cassandra"))]
+use click_core::row::RowKey;
 use click_core::types::Millis;
+#[cfg(any(feature = "redis", feature = "cassandra"))]
+use click_core::types::Minute;
 
 #[cfg(feature = "cassandra")]
 pub use self::cassandra::{CassandraReader, CassandraStore};
@@ -26,6 +31,7 @@ pub use self::cassandra::{CassandraReader, CassandraStore};
 pub use self::redis::{RedisReader, RedisStore};
 pub use address::{CassandraAddress, Consistency, StoreAddress, store_list};
 pub use calendar::{Buckets, Calendar, CalendarError, Step};
+pub use late::LateStore;
 pub use memory::MemoryStore;
 pub use query::{
     GroupBy, LedgerReader, MinuteRow, QueryError, Scan, ScanOrder, Sort, Sums, TotalRow,
@@ -71,6 +77,23 @@ pub enum StoreError {
     Refused(String),
 }
 
+#[cfg(any(feature = "redis", feature = "cassandra"))]
+type Place<'r> = (&'r str, &'r str, Minute, Option<Minute>, &'r str, &'r str, &'r str);
+
+/// Key columns in the order of SPEC §11; an absent posted minute comes first.
+#[cfg(any(feature = "redis", feature = "cassandra"))]
+fn order(row: &Row) -> Place<'_> {
+    let (minute, posted) = (row.minute, row.posted_minute);
+    match &*row.key {
+        RowKey::Ad { ad_id, currency, campaign_id, advertiser_id } => {
+            (ad_id, "", minute, posted, currency, campaign_id, advertiser_id)
+        }
+        RowKey::Publisher { publisher_id, placement_id, currency } => {
+            (publisher_id, placement_id, minute, posted, currency, "", "")
+        }
+    }
+}
+
 /// A store that the engine publishes rows to.
 pub trait LedgerStore: Send {
     /// Writes each row unless the store already has that key at the same or a higher version.
@@ -85,6 +108,10 @@ pub trait LedgerStore: Send {
     fn set_mark(&mut self, mark: Millis) -> Result<(), StoreError>;
     /// The mark last set; 0 for an empty store.
     fn mark(&mut self) -> Result<Millis, StoreError>;
+    /// Whether it may lose what it has confirmed, so that its rows are worth keeping for a while.
+    fn may_fall_back(&self) -> bool {
+        false
+    }
     /// `upsert` and `set_mark` as one step where the store can, so that a reader sees both.
     ///
     /// # Errors

@@ -1,4 +1,5 @@
-//! A row in few bytes, for stores that keep rows as values under keys of their own.
+//! A row in few bytes, for stores that keep rows as values under keys of their own, and the hours
+//! by which stores list what they have.
 //!
 //! A value begins with the instant of the version, six bytes, greatest first, so that a script can
 //! compare two of them; the generation is part of the key. One row has one spelling: equal rows

@@ -20,7 +20,7 @@ pub const MAX_GROUPS: usize = 2_000_000;
 pub const MAX_MINUTE_ROWS: usize = 100_000;
 
 /// The two views of the ledger (SPEC §5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum View {
     /// By ad, with spend.
     Ad,

@@ -50,3 +50,10 @@ fn redis_that_fell_back_is_noticed() {
     let Some(place) = places::OnRedis::single() else { return };
     faults::fell_back(place);
 }
+
+#[cfg(feature = "cassandra")]
+#[test]
+fn cassandra() {
+    let Some(place) = places::OnCassandra::start() else { return };
+    run_all(place);
+}

@@ -162,3 +162,64 @@ mod redis {
         }
     }
 }
+
+#[cfg(feature = "cassandra")]
+pub use cassandra::OnCassandra;
+
+#[cfg(feature = "cassandra")]
+mod cassandra {
+    use super::{LedgerReader, LedgerStore, Place, StoreError, open_at, reader_at};
+    use click_engine::store::{CassandraStore, StoreAddress};
+    use click_sim::cassandra::Cassandra;
+    use std::sync::Arc;
+
+    pub struct OnCassandra {
+        pub node: Cassandra,
+        keyspaces: u32,
+        _dir: tempfile::TempDir,
+    }
+
+    impl OnCassandra {
+        pub fn start() -> Option<OnCassandra> {
+            let dir = tempfile::tempdir().unwrap();
+            Some(OnCassandra { node: Cassandra::start(dir.path())?, keyspaces: 0, _dir: dir })
+        }
+
+        pub fn url(&self) -> String {
+            self.node.url(&format!("ads{}", self.keyspaces))
+        }
+    }
+
+    impl Place for OnCassandra {
+        fn name(&self) -> String {
+            "cassandra".into()
+        }
+
+        fn open(&self, log_id: &str, generation: u16) -> Result<Box<dyn LedgerStore>, StoreError> {
+            open_at(&self.url(), log_id, generation)
+        }
+
+        fn reader(&self) -> Arc<dyn LedgerReader> {
+            reader_at(&self.url())
+        }
+
+        fn clear(&mut self) {
+            self.keyspaces += 1;
+            let Ok(StoreAddress::Cassandra(address)) = self.url().parse() else { panic!() };
+            CassandraStore::init(&address).unwrap();
+        }
+
+        fn is_atomic(&self) -> bool {
+            false
+        }
+
+        fn take_away(&mut self, _: usize) -> bool {
+            self.node.kill();
+            true
+        }
+
+        fn bring_back(&mut self, _: usize) {
+            self.node.bring_back();
+        }
+    }
+}

@@ -14,5 +14,7 @@ mod memory;
 mod outage;
 mod server;
 mod slow;
+#[cfg(all(feature = "redis", feature = "cassandra"))]
+mod stores;
 mod strace;
 mod visitors;

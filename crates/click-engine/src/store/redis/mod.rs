@@ -245,6 +245,10 @@ impl LedgerStore for RedisStore {
         self.retire_older()
     }
 
+    fn may_fall_back(&self) -> bool {
+        true
+    }
+
     fn mark(&mut self) -> Result<Millis, StoreError> {
         let mut link = self.place.connect()?;
         let metas = meta::all(&mut link, &self.keys)?;

@@ -3,12 +3,12 @@
 //! and never older.
 
 use super::super::query::{LedgerReader, Scan, ScanOrder};
-use super::super::{StoreError, View, packed};
+use super::super::{StoreError, View, order, packed};
 use super::keys::{BUCKETS, Keys};
 use super::link::{Link, Place, read};
 use super::meta::{self, Meta};
-use click_core::row::{Row, RowKey};
-use click_core::types::{Millis, Minute};
+use click_core::row::Row;
+use click_core::types::Millis;
 use redis::Cmd;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -219,19 +219,4 @@ fn one(command: &str, key: &str) -> Cmd {
     let mut one = redis::cmd(command);
     one.arg(key);
     one
-}
-
-type Place7<'r> = (&'r str, &'r str, Minute, Option<Minute>, &'r str, &'r str, &'r str);
-
-/// Key columns as SPEC §11 prints them.
-pub(crate) fn order(row: &Row) -> Place7<'_> {
-    let (minute, posted) = (row.minute, row.posted_minute);
-    match &*row.key {
-        RowKey::Ad { ad_id, currency, campaign_id, advertiser_id } => {
-            (ad_id, "", minute, posted, currency, campaign_id, advertiser_id)
-        }
-        RowKey::Publisher { publisher_id, placement_id, currency } => {
-            (publisher_id, placement_id, minute, posted, currency, "", "")
-        }
-    }
 }
