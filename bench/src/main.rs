@@ -84,6 +84,10 @@ enum Bench {
     Latency,
     /// The archive's Parquet beside pyarrow, the audit beside DuckDB.
     Archive,
+    /// Rows a second, bytes a row and times of queries of each serving store.
+    Stores,
+    /// How many rows a store is given for each click.
+    Writes,
     /// Limits of the machine alone.
     Machine,
     /// Very many clicks through log and engine.
@@ -107,6 +111,8 @@ fn main() -> Result<()> {
         Bench::Batch => parts::batch::run(settings, &mut report)?,
         Bench::Latency => parts::latency::run(settings, &mut report)?,
         Bench::Archive => parts::archive::run(settings, &mut report)?,
+        Bench::Stores => parts::stores::run(settings, &mut report)?,
+        Bench::Writes => parts::writes::run(settings, &mut report)?,
         Bench::Machine => parts::limits::run(settings, &mut report)?,
         Bench::Billion(billion) => parts::billion::run(&billion, &mut report)?,
     }

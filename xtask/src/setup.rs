@@ -54,7 +54,11 @@ const TOOLS: [Tool; 13] = [
         packages: &["default-jdk-headless"],
         needed_for: "the Java link snippet, Spark and Kafka",
     },
-    Tool { questions: &["mvn --version"], packages: &["maven"], needed_for: "the jars of Kafka and Cassandra" },
+    Tool {
+        questions: &["mvn --version"],
+        packages: &["maven"],
+        needed_for: "the jars of Kafka and Cassandra",
+    },
     Tool {
         questions: &["openssl version"],
         packages: &["openssl"],

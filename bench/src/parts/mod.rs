@@ -9,3 +9,5 @@ pub mod http;
 pub mod latency;
 pub mod limits;
 pub mod memory;
+pub mod stores;
+pub mod writes;

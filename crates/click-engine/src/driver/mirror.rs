@@ -4,7 +4,7 @@
 use super::outbox::Outbox;
 use super::{Engine, lock};
 use crate::live::StoreStatus;
-use crate::store::{LedgerStore, StoreError};
+use crate::store::{LedgerStore, StoreError, Summaries, is_summary_row};
 use click_core::row::Row;
 use click_core::types::Millis;
 use std::collections::BTreeMap;
@@ -18,6 +18,7 @@ pub(super) struct Mirror {
     pub(super) outbox: Arc<Outbox>,
     pub(super) problem: Problem,
     pub(super) store: Option<Box<dyn LedgerStore>>,
+    wants_summaries: bool,
 }
 
 impl Engine {
@@ -31,9 +32,11 @@ impl Engine {
         mut store: Box<dyn LedgerStore>,
     ) -> Result<(), StoreError> {
         // The checkpoint has everything that changed since its mark.
-        let (rows, _) = self.outbox.unconfirmed();
-        let outbox = Outbox::unchecked(self.restored_mark);
-        outbox.put_back(rows.into_iter());
+        let (rows, left_at) = &self.restored;
+        let outbox = Outbox::unchecked(*left_at);
+        let wants_summaries = store.wants_summaries();
+        let own = |row: &&Row| wants_summaries || !is_summary_row(row);
+        outbox.put_back(rows.iter().filter(own).cloned());
         match store.mark() {
             // It may have more than the first one; then it takes the same again.
             Ok(mark) => {
@@ -47,9 +50,40 @@ impl Engine {
             outbox: Arc::new(outbox),
             problem: Problem::default(),
             store: Some(store),
+            wants_summaries,
         });
+        if wants_summaries && self.summaries.is_none() {
+            self.make_summaries();
+        }
         self.update_status();
         Ok(())
+    }
+
+    /// Begins with the rows that can still change.
+    pub(super) fn make_summaries(&mut self) {
+        let mut summaries = Summaries::default();
+        self.fold.for_each_open_row(|row| summaries.know(&row));
+        self.summaries = Some(summaries);
+    }
+
+    /// Puts changed rows, as of the grid instant before `w`, where each store's thread takes them.
+    pub(super) fn hand_to_stores(&mut self, w: Millis) {
+        let (to, mode) = (w.grid_floor(), self.config.publish_mode);
+        let rows = &mut self.effects.rows;
+        let sums = match &mut self.summaries {
+            Some(summaries) => {
+                let sums = summaries.put(rows);
+                summaries.forget(w, self.fold.timeline());
+                sums
+            }
+            None => Vec::new(),
+        };
+        for mirror in &self.mirrors {
+            let sums = if mirror.wants_summaries { sums.as_slice() } else { &[] };
+            mirror.outbox.put(rows.iter().chain(sums).cloned(), to, mode);
+        }
+        let sums = if self.first_wants_summaries { sums } else { Vec::new() };
+        self.outbox.put(rows.drain(..).chain(sums), to, mode);
     }
 
     /// Rows that some store has not confirmed, and the mark that all of them have. A store that
@@ -83,7 +117,7 @@ impl Engine {
                 problem: lock(problem).clone(),
             }
         };
-        let first = of("", &self.outbox, &self.problem);
+        let first = of("first", &self.outbox, &self.problem);
         let more = self.mirrors.iter();
         let more = more.map(|mirror| of(&mirror.name, &mirror.outbox, &mirror.problem));
         std::iter::once(first).chain(more).collect()

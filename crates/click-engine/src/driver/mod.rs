@@ -25,7 +25,7 @@ use crate::checkpoint::{CheckpointDir, CheckpointError, Runs};
 use crate::disk::unless_full;
 use crate::live::{EngineStatus, LiveRow, LiveUpdate};
 use crate::log::{Clock, EventLog, LogError};
-use crate::store::StoreError;
+use crate::store::{StoreError, Summaries};
 use click_core::fold::{Effects, Fold};
 use click_core::policy::Timeline;
 use click_core::row::Row;
@@ -88,8 +88,11 @@ pub struct Engine {
     /// Why the first store took nothing the last time.
     problem: Problem,
     mirrors: Vec<Mirror>,
-    /// The mark of the checkpoint that this began with.
-    restored_mark: Millis,
+    /// Rows and mark of the checkpoint that this began with, for stores that are added.
+    restored: (Vec<Row>, Millis),
+    /// Sums by advertiser, if a store wants them, and whether the first one does.
+    summaries: Option<Summaries>,
+    first_wants_summaries: bool,
     runs: Runs,
     saver: Saver,
     sink: Option<Arc<dyn crate::live::LiveSink>>,
@@ -128,12 +131,7 @@ impl Engine {
         let result = unless_full(self.dead_letters.write(&*self.log, dead));
         result.map_err(|source| EngineError::Io { what: "dead-letter log", source })?;
         if publish {
-            for mirror in &self.mirrors {
-                let rows = self.effects.rows.iter().cloned();
-                mirror.outbox.put(rows, w.grid_floor(), self.config.publish_mode);
-            }
-            let rows = self.effects.rows.drain(..);
-            self.outbox.put(rows, w.grid_floor(), self.config.publish_mode);
+            self.hand_to_stores(w);
         }
         Ok(true)
     }

@@ -67,8 +67,7 @@ pub(super) struct Progress {
 
 impl Outbox {
     pub(super) fn new(mark: Millis) -> Outbox {
-        let waiting =
-            Waiting { mark, complete_to: mark, kept_from: mark, ..Waiting::default() };
+        let waiting = Waiting { mark, complete_to: mark, kept_from: mark, ..Waiting::default() };
         Outbox { waiting: Mutex::new(waiting), news: Condvar::new() }
     }
 

@@ -12,10 +12,11 @@ use super::{Engine, EngineError, checkpoint_dir, lock, monotonic};
 use crate::checkpoint::{Checkpoint, CheckpointDir};
 use crate::live::EngineStatus;
 use crate::log::{Commit, EventLog, LogError};
-use crate::store::{LedgerStore, StoreError};
+use crate::store::{LedgerStore, StoreError, is_summary_row};
 use click_core::fold::{Effects, Fold, decode_rows};
 use click_core::planted::{Bug, planted};
 use click_core::record::{Header, Kind, Record};
+use click_core::row::Row;
 use click_core::types::Millis;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,8 +45,12 @@ impl Engine {
             (None, Some(_)) => Outbox::unchecked(left_at.unwrap_or_default()),
             (None, None) => Outbox::new(Millis(0)),
         };
+        let first_wants_summaries = store.as_ref().is_some_and(|store| store.wants_summaries());
+        let mut restored = Vec::new();
         if let Some(checkpoint) = &checkpoint {
-            restore(&mut fold, &dir, checkpoint, &outbox)?;
+            restored = restore(&mut fold, &dir, checkpoint)?;
+            let own = |row: &&Row| first_wants_summaries || !is_summary_row(row);
+            outbox.put_back(restored.iter().filter(own).cloned());
         }
         check_start(&*log, &fold)?;
         log.prepare(&fold.positions().iter().map(|position| position.0).collect::<Vec<_>>());
@@ -56,7 +61,7 @@ impl Engine {
         let threads = Threads::new(config.threads)
             .map_err(|source| EngineError::Io { what: "threads", source })?;
         *lock(&status) = EngineStatus { warnings, ..EngineStatus::default() };
-        let engine = Engine {
+        let mut engine = Engine {
             intake: Intake::new(log.partitions(), config.step_bytes),
             saver: Saver::new(dir, checkpoint.as_ref()),
             dead_letters: DeadLetters::new(disk, &dead_letters),
@@ -73,12 +78,17 @@ impl Engine {
             outbox: Arc::new(outbox),
             problem: Problem::default(),
             mirrors: Vec::new(),
-            restored_mark: left_at.unwrap_or_default(),
+            restored: (restored, left_at.unwrap_or_default()),
+            summaries: None,
+            first_wants_summaries,
             runs,
             sink,
             status,
             journalled: 0,
         };
+        if first_wants_summaries {
+            engine.make_summaries();
+        }
         engine.update_status();
         Ok((engine, store))
     }
@@ -142,15 +152,13 @@ fn restore(
     fold: &mut Fold,
     dir: &CheckpointDir,
     checkpoint: &Checkpoint,
-    outbox: &Outbox,
-) -> Result<(), EngineError> {
+) -> Result<Vec<Row>, EngineError> {
     let bad = |error| EngineError::Mismatch(format!("checkpoint: {error}"));
     fold.restore(&checkpoint.parts).map_err(bad)?;
     if !planted(Bug::JournalNotRead) {
         dir.read_runs(checkpoint, |journal| fold.restore_journal(&journal))?;
     }
-    outbox.put_back(decode_rows(&checkpoint.waiting_rows).map_err(bad)?.into_iter());
-    Ok(())
+    decode_rows(&checkpoint.waiting_rows).map_err(bad)
 }
 
 /// A position below the log's start is an error, never a skip.

@@ -190,9 +190,9 @@ impl StoreAddress {
     pub fn below(&self, base: &Path) -> StoreAddress {
         match self {
             StoreAddress::Sqlite(file) => StoreAddress::Sqlite(base.join(file)),
-            StoreAddress::Redis(_)
-            | StoreAddress::RedisCluster(_)
-            | StoreAddress::Cassandra(_) => self.clone(),
+            StoreAddress::Redis(_) | StoreAddress::RedisCluster(_) | StoreAddress::Cassandra(_) => {
+                self.clone()
+            }
         }
     }
 

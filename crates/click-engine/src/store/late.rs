@@ -73,6 +73,10 @@ impl LedgerStore for LateStore {
         self.open.as_ref().is_some_and(|open| open.may_fall_back())
     }
 
+    fn wants_summaries(&self) -> bool {
+        !matches!(self.address, StoreAddress::Sqlite(_))
+    }
+
     fn publish(&mut self, rows: &[Row], mark: Millis) -> Result<(), StoreError> {
         self.opened()?.publish(rows, mark)
     }

@@ -17,6 +17,7 @@ mod reader;
 #[cfg(feature = "redis")]
 mod redis;
 mod sqlite;
+mod summaries;
 
 use click_core::row::Row;
 #[cfg(any(feature = "redis", feature = "cassandra"))]
@@ -35,10 +36,11 @@ pub use late::LateStore;
 pub use memory::MemoryStore;
 pub use query::{
     GroupBy, LedgerReader, MinuteRow, QueryError, Scan, ScanOrder, Sort, Sums, TotalRow,
-    TotalsQuery, View, ad_minutes, sealed_at, totals,
+    TotalsQuery, View, ad_minutes, sealed_at, totals, totals_of,
 };
 pub use reader::SqliteReader;
 pub use sqlite::SqliteStore;
+pub use summaries::{Summaries, is_summary, is_summary_row, summary_id};
 
 /// Why a store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -110,6 +112,10 @@ pub trait LedgerStore: Send {
     fn mark(&mut self) -> Result<Millis, StoreError>;
     /// Whether it may lose what it has confirmed, so that its rows are worth keeping for a while.
     fn may_fall_back(&self) -> bool {
+        false
+    }
+    /// Whether it is given the sums of each advertiser, too: [`Summaries`].
+    fn wants_summaries(&self) -> bool {
         false
     }
     /// `upsert` and `set_mark` as one step where the store can, so that a reader sees both.

@@ -77,7 +77,8 @@ fn unpack(
     mut value: &[u8],
 ) -> Option<Row> {
     let minute = hour.checked_mul(HOUR)?.checked_add(small(&mut field)?)?;
-    let posted = small(&mut field)?;
+    // One more than the minute, 0 for none.
+    let posted = take(&mut field)?.checked_sub(1).map(u32::try_from).transpose().ok()?;
     let (one, two) = (text(&mut field)?, text(&mut field)?);
     let key = match view {
         View::Ad => RowKey::Ad {
@@ -97,7 +98,7 @@ fn unpack(
     (field.is_empty() && value.is_empty()).then_some(Row {
         key: Arc::new(key),
         minute: Minute(minute),
-        posted_minute: posted.checked_sub(1).map(Minute),
+        posted_minute: posted.map(Minute),
         counts,
         version: Version::new(generation, Millis(at)),
     })

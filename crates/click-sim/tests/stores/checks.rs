@@ -4,7 +4,7 @@ use super::places::Place;
 use super::rows::{ad_row, all, publisher_row};
 use click_core::row::Row;
 use click_core::types::{Millis, Minute, Version};
-use click_engine::store::{LedgerReader, Scan, ScanOrder, StoreError, View};
+use click_engine::store::{LedgerReader, Scan, ScanOrder, StoreError, View, summary_id};
 
 pub type Check = (&'static str, fn(&mut dyn Place));
 
@@ -163,6 +163,27 @@ fn rows_of_many_owners_and_hours_are_all_found(place: &mut dyn Place) {
     assert_eq!(count(&*reader, &scan), 100);
 }
 
+fn sums_of_an_advertiser_lie_ready_and_apart(place: &mut dyn Place) {
+    let (mut store, reader) = (place.store(), place.reader());
+    if !store.wants_summaries() {
+        return;
+    }
+    let id = summary_id("adv");
+    let sums = [ad_row(&id, 60, 5, 2000), ad_row(&id, 61, 3, 2000)];
+    store.upsert(&[&sums[..], &[ad_row("a", 60, 5, 2000)]].concat()).unwrap();
+    store.upsert(&[ad_row(&id, 60, 1, 1000)]).unwrap();
+    assert_eq!(all(&*reader, View::Ad), [ad_row("a", 60, 5, 2000)]);
+    let scan = Scan { only: Some(&id), ..Scan::all(View::Ad) };
+    let mut found = Vec::new();
+    reader
+        .scan(&scan, &mut |row| {
+            found.push(row);
+            true
+        })
+        .unwrap();
+    assert_eq!(found, sums);
+}
+
 fn any() -> Scan<'static> {
     Scan { order: ScanOrder::Any, ..Scan::all(View::Ad) }
 }
@@ -189,5 +210,6 @@ pub const ALL: &[Check] = &[
     ("one log", a_store_belongs_to_one_log),
     ("new generation", a_new_generation_starts_empty_and_the_old_one_is_shut_out),
     ("reopen", rows_and_mark_survive_a_reopen),
+    ("sums", sums_of_an_advertiser_lie_ready_and_apart),
     ("many owners", rows_of_many_owners_and_hours_are_all_found),
 ];

@@ -77,13 +77,7 @@ pub fn run(args: &AuditArgs) -> Result<ExitCode> {
     let reader = store.map(|store| store.reader(Path::new(""))).transpose()?;
     let archive = archive::read(&place)?;
     let wanted = wanted(args)?;
-    let found = audit(
-        archive,
-        reader.as_deref(),
-        log.as_deref(),
-        threads,
-        &*wanted,
-    )?;
+    let found = audit(archive, reader.as_deref(), log.as_deref(), threads, &*wanted)?;
     let seconds = begun.elapsed().as_secs_f64();
     if args.json {
         print_json(&found)

@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use click_core::limits::GRID_MS;
+use click_core::policy::Timeline;
 use click_core::row::{Row, RowId};
+use click_core::stage::window::PublishedRow;
 use click_core::types::Millis;
 use click_engine::archive::Location;
 use click_engine::driver::{FinalVerdict, RefoldSink, refold};
 use click_engine::log::EventLog;
-use click_engine::store::{LedgerStore, StoreAddress, StoreError};
+use click_engine::store::{LedgerStore, StoreAddress, StoreError, Summaries};
 use indicatif::ProgressBar;
 
 use super::data::{DataDir, threads};
@@ -123,8 +125,10 @@ fn rebuild(log: &dyn EventLog, address: &StoreAddress, threads: usize) -> Result
         range.end - range.start
     });
     out::note(format_args!("{name}: folding {} records again", records.sum::<u64>()));
+    let store = store.with_context(|| name.clone())?;
     let mut filler = Filler {
-        store: store.with_context(|| name.clone())?,
+        summaries: store.wants_summaries().then(Default::default),
+        store,
         waiting: HashMap::new(),
         failed: None,
         written: 0,
@@ -145,6 +149,8 @@ fn rebuild(log: &dyn EventLog, address: &StoreAddress, threads: usize) -> Result
 /// Writes rows as they come, the newest of each in a part.
 struct Filler {
     store: Box<dyn LedgerStore>,
+    /// Sums by advertiser, if the store wants them, and the rows that they lack.
+    summaries: Option<(Summaries, Vec<PublishedRow>)>,
     waiting: HashMap<RowId, Row>,
     failed: Option<StoreError>,
     written: u64,
@@ -155,17 +161,34 @@ impl RefoldSink for Filler {
     fn verdict(&mut self, _: &FinalVerdict) {}
 
     fn row(&mut self, row: &Row) {
-        if row.counts.only_pending() {
-            return;
+        if let Some((_, rows)) = &mut self.summaries {
+            rows.push(PublishedRow { row: row.clone(), decided: !row.counts.only_pending() });
         }
-        self.waiting.insert(row.id(), row.clone());
-        if self.waiting.len() >= ROWS_AT_ONCE {
-            self.flush();
+        self.take(row.clone());
+    }
+
+    fn folded(&mut self, watermark: Millis, timeline: &Timeline) {
+        let Some((summaries, rows)) = &mut self.summaries else { return };
+        let sums = summaries.put(rows);
+        rows.clear();
+        summaries.forget(watermark, timeline);
+        for sum in sums {
+            self.take(sum.row);
         }
     }
 }
 
 impl Filler {
+    fn take(&mut self, row: Row) {
+        if row.counts.only_pending() {
+            return;
+        }
+        self.waiting.insert(row.id(), row);
+        if self.waiting.len() >= ROWS_AT_ONCE {
+            self.flush();
+        }
+    }
+
     fn flush(&mut self) {
         let rows: Vec<Row> = self.waiting.drain().map(|(_, row)| row).collect();
         if self.failed.is_some() {

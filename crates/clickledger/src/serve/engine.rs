@@ -119,11 +119,7 @@ impl Opening {
         self.source.open(false)
     }
 
-    fn open(
-        &self,
-        log: Arc<dyn EventLog>,
-        stores: Vec<NamedStore>,
-    ) -> Result<Opened, EngineError> {
+    fn open(&self, log: Arc<dyn EventLog>, stores: Vec<NamedStore>) -> Result<Opened, EngineError> {
         let mut stores = stores.into_iter();
         let first = stores.next().map(|(_, store)| store);
         let mut parts = self.data.engine_parts(log, first);

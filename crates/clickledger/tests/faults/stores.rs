@@ -3,10 +3,12 @@
 //!
 //! `CLICKTEST_STORE_SECONDS` says how long it takes (20).
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use click_engine::store::{Scan, StoreAddress, View, summary_id};
 use click_sim::cassandra::Cassandra;
 use click_sim::redis::Redis;
 
@@ -93,6 +95,7 @@ fn every_store_ends_equal_whatever_is_killed() {
     configure(&data, &stores.urls());
     run(&["store", "init", "--data", &data.display().to_string()]);
     let (mut visitors, begun, mut turn) = (Visitors::new(), Instant::now(), 0);
+    visitors.ads = 20;
     while begun.elapsed() < Duration::from_secs(seconds) {
         visitors.mint(&data, SECONDS);
         let server = Server::start(&data);
@@ -110,12 +113,14 @@ fn every_store_ends_equal_whatever_is_killed() {
     }
     visitors.end_trial(TRIAL, &data);
     compare(&data, &stores.urls());
+    compare_sums(&stores.urls());
     // One loses everything, and is filled again.
     stores.single.ask(0, "FLUSHALL");
     let url = stores.single.url();
     let data = data.display().to_string();
     println!("{}", run(&["store", "rebuild", "--data", &data, "--store", &url]).trim());
     compare(Path::new(&data), &stores.urls());
+    compare_sums(&stores.urls());
     println!("{turn} turns, {} clicks acknowledged, 4 stores equal", visitors.acknowledged);
 }
 
@@ -134,6 +139,30 @@ fn compare(data: &Path, urls: &[String]) {
         for url in urls {
             assert_eq!(show(Some(url)), truth, "{url}, by {view}");
         }
+    }
+}
+
+/// What lies ready by advertiser is what its rows come to.
+fn compare_sums(urls: &[String]) {
+    for url in urls {
+        let store: StoreAddress = url.parse().unwrap();
+        let reader = store.reader(Path::new("")).unwrap();
+        let counted = |only: Option<&str>| {
+            let mut counts: BTreeMap<u32, (u64, u64, i128)> = BTreeMap::new();
+            let scan = Scan { only, ..Scan::all(View::Ad) };
+            reader
+                .scan(&scan, &mut |row| {
+                    let sum = counts.entry(row.minute.0).or_default();
+                    sum.0 += row.counts.measured;
+                    sum.1 += row.counts.pending;
+                    sum.2 += row.counts.sum_micros;
+                    true
+                })
+                .unwrap();
+            counts
+        };
+        // Links of this test name no advertiser, which is one, too.
+        assert_eq!(counted(Some(&summary_id(""))), counted(None), "{url}");
     }
 }
 

@@ -157,7 +157,8 @@ fn digest(counts: &Counts) -> i64 {
 pub(super) fn check_batch(rows: &[Row]) -> Result<(), StoreError> {
     let mut seen: HashMap<_, &Row> = HashMap::with_capacity(rows.len());
     for row in rows {
-        if let Some(other) = seen.insert((&row.key, row.minute, row.posted_minute, row.version), row)
+        if let Some(other) =
+            seen.insert((&row.key, row.minute, row.posted_minute, row.version), row)
         {
             check_same(other, row)?;
         }
@@ -185,10 +186,7 @@ pub(super) fn read(view: View, from: scylla::value::Row) -> Result<Row, StoreErr
     }
 }
 
-fn read_with(
-    view: View,
-    next: &mut dyn FnMut() -> Option<CqlValue>,
-) -> Option<(Row, Vec<i64>)> {
+fn read_with(view: View, next: &mut dyn FnMut() -> Option<CqlValue>) -> Option<(Row, Vec<i64>)> {
     let owner = text(next())?;
     let _day = next()?;
     let (minute, posted) = (whole(next())?, whole(next())?);

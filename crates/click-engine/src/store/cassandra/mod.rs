@@ -11,13 +11,13 @@ mod reader;
 mod schema;
 
 use super::sqlite::{check_same, other_generation};
-use super::{CassandraAddress, LedgerStore, StoreError, View, packed};
+use super::{CassandraAddress, LedgerStore, StoreError, View, is_summary, packed};
 use click_core::row::Row;
 use click_core::types::Millis;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use link::Link;
-use scylla::value::CqlValue;
 use schema::Statements;
+use scylla::value::CqlValue;
 use std::collections::HashSet;
 
 pub use reader::CassandraReader;
@@ -105,7 +105,8 @@ impl CassandraStore {
         for row in rows {
             let (view, hour) = (View::of(&row.key), row.minute.0 / packed::HOUR);
             let owner = packed::owner(&row.key);
-            if !self.listed.contains(&(view, hour, owner.to_owned())) {
+            // Sums are asked for by name, and are no part of the whole.
+            if !is_summary(owner) && !self.listed.contains(&(view, hour, owner.to_owned())) {
                 new.insert((view, hour, owner));
             }
         }
@@ -117,7 +118,8 @@ impl CassandraStore {
             ];
             async move { self.link.run(&self.statements.of(view).list, &values).await }
         };
-        let hours: HashSet<(View, u32)> = new.iter().map(|(view, hour, _)| (*view, *hour)).collect();
+        let hours: HashSet<(View, u32)> =
+            new.iter().map(|(view, hour, _)| (*view, *hour)).collect();
         for (view, hour) in hours {
             let values = [columns::letter(view), CqlValue::BigInt(i64::from(hour))];
             self.link.run(&self.statements.put_hour, &values).await?;
@@ -170,6 +172,10 @@ impl LedgerStore for CassandraStore {
             self.older.clear();
         }
         Ok(())
+    }
+
+    fn wants_summaries(&self) -> bool {
+        true
     }
 
     fn mark(&mut self) -> Result<Millis, StoreError> {

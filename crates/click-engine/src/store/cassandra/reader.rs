@@ -87,6 +87,10 @@ impl LedgerReader for CassandraReader {
         }
         Ok(mark)
     }
+
+    fn has_summaries(&self) -> bool {
+        true
+    }
 }
 
 /// Where a part ends that can be put in order by itself: a publisher's rows are ordered by
@@ -138,11 +142,7 @@ impl Open {
         Ok(flat.collect())
     }
 
-    async fn rows(
-        &self,
-        scan: &Scan<'_>,
-        some: &[(String, u32)],
-    ) -> Result<Vec<Row>, StoreError> {
+    async fn rows(&self, scan: &Scan<'_>, some: &[(String, u32)]) -> Result<Vec<Row>, StoreError> {
         let range = &self.statements.of(scan.view).range;
         let [from, to] = [scan.minutes.start, scan.minutes.end].map(i64::from);
         let ask = |(owner, day): &(String, u32)| {

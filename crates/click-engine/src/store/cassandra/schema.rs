@@ -99,8 +99,9 @@ pub(super) fn init(address: &CassandraAddress) -> Result<Vec<String>, StoreError
         } else {
             done.push(format!("keyspace {keyspace} is there; its replication is left as it is"));
         }
-        let ledger =
-            format!("CREATE TABLE IF NOT EXISTS {keyspace}.ledger (name text PRIMARY KEY, value text)");
+        let ledger = format!(
+            "CREATE TABLE IF NOT EXISTS {keyspace}.ledger (name text PRIMARY KEY, value text)"
+        );
         link.say(&ledger, &[]).await?;
         let marks = format!(
             "CREATE TABLE IF NOT EXISTS {keyspace}.marks (generation int PRIMARY KEY, mark bigint)"
@@ -271,8 +272,9 @@ pub(super) async fn number(link: &Link, name: &str) -> Result<Option<i64>, Store
 /// Never lowers one.
 async fn put_number(link: &Link, name: &str, value: i64) -> Result<(), StoreError> {
     let keyspace = &link.address.keyspace;
-    let put =
-        format!("INSERT INTO {keyspace}.ledger (name, value) VALUES (?, ?) USING TIMESTAMP {value}");
+    let put = format!(
+        "INSERT INTO {keyspace}.ledger (name, value) VALUES (?, ?) USING TIMESTAMP {value}"
+    );
     link.say(&put, &[word(name), word(&value.to_string())]).await
 }
 
@@ -282,11 +284,7 @@ pub(super) async fn serve(link: &Link, generation: u16) -> Result<(), StoreError
 }
 
 /// The mark is its own timestamp: a lower one changes nothing.
-pub(super) async fn put_mark(
-    link: &Link,
-    generation: u16,
-    mark: Millis,
-) -> Result<(), StoreError> {
+pub(super) async fn put_mark(link: &Link, generation: u16, mark: Millis) -> Result<(), StoreError> {
     let at = i64::try_from(mark.0)
         .map_err(|_| StoreError::Refused(format!("mark {} is beyond time", mark.0)))?;
     let put = format!(
@@ -305,4 +303,3 @@ pub(super) async fn mark(link: &Link, generation: u16) -> Result<Millis, StoreEr
         _ => Millis(0),
     })
 }
-

@@ -4,15 +4,36 @@
 //! | key | what |
 //! |---|---|
 //! | `cl{TAG}` | hash: `log`, `newest` and `serving` generation, `mark:GENERATION` |
-//! | `cl{TAG}1a` | set: hours since 1970 of which generation 1 has rows by ad (`p`: by publisher) |
+//! | `cl{TAG}1a` | set: hours since 1970 of which generation 1 has rows by ad (`p`: by publisher, `s`: sums by advertiser) |
 //! | `cl{TAG}1a:HOUR` | set: the ads that have rows in that hour |
 //! | `cl{TAG}1a:HOUR:AD` | hash: that ad's rows of that hour |
 
-use super::super::View;
+use super::super::{View, is_summary};
 
 /// Parts of a store. As many hash tags, spread evenly over the 16,384 slots.
 pub(super) const BUCKETS: usize = 256;
 const SLOTS_OF_A_BUCKET: u16 = 16_384 / 256;
+
+/// What lies apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Ad,
+    Publisher,
+    Sum,
+}
+
+impl Kind {
+    pub(super) const ALL: [Kind; 3] = [Kind::Ad, Kind::Publisher, Kind::Sum];
+
+    /// Of the rows of an owner; `None`: of all but sums.
+    pub(super) fn of(view: View, owner: Option<&str>) -> Kind {
+        match view {
+            View::Publisher => Kind::Publisher,
+            View::Ad if owner.is_some_and(is_summary) => Kind::Sum,
+            View::Ad => Kind::Ad,
+        }
+    }
+}
 
 /// Names of the keys.
 pub(super) struct Keys {
@@ -47,26 +68,21 @@ impl Keys {
         format!("cl{{{}}}", self.tags[bucket])
     }
 
-    pub(super) fn hours(&self, bucket: usize, generation: u16, view: View) -> String {
-        let letter = match view {
-            View::Ad => 'a',
-            View::Publisher => 'p',
+    pub(super) fn hours(&self, bucket: usize, generation: u16, kind: Kind) -> String {
+        let letter = match kind {
+            Kind::Ad => 'a',
+            Kind::Publisher => 'p',
+            Kind::Sum => 's',
         };
         format!("cl{{{}}}{generation}{letter}", self.tags[bucket])
     }
 
-    pub(super) fn owners(&self, bucket: usize, gen_view: (u16, View), hour: u32) -> String {
-        format!("{}:{hour}", self.hours(bucket, gen_view.0, gen_view.1))
+    pub(super) fn owners(&self, bucket: usize, of: (u16, Kind), hour: u32) -> String {
+        format!("{}:{hour}", self.hours(bucket, of.0, of.1))
     }
 
-    pub(super) fn rows(
-        &self,
-        bucket: usize,
-        gen_view: (u16, View),
-        hour: u32,
-        owner: &str,
-    ) -> String {
-        format!("{}:{owner}", self.owners(bucket, gen_view, hour))
+    pub(super) fn rows(&self, bucket: usize, of: (u16, Kind), hour: u32, owner: &str) -> String {
+        format!("{}:{owner}", self.owners(bucket, of, hour))
     }
 }
 
@@ -99,6 +115,6 @@ mod tests {
         }
         let tag = &keys.tags[3];
         assert_eq!(keys.meta(3), format!("cl{{{tag}}}"));
-        assert_eq!(keys.rows(3, (1, View::Ad), 7, "x}"), format!("cl{{{tag}}}1a:7:x}}"));
+        assert_eq!(keys.rows(3, (1, Kind::Ad), 7, "x}"), format!("cl{{{tag}}}1a:7:x}}"));
     }
 }

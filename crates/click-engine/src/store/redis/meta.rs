@@ -1,7 +1,7 @@
 //! What each bucket says of itself: whose it is, which generation is served, and its marks.
 
-use super::super::{StoreError, View};
-use super::keys::{BUCKETS, Keys};
+use super::super::StoreError;
+use super::keys::{BUCKETS, Keys, Kind};
 use super::link::{Link, read};
 use redis::Cmd;
 use std::collections::{BTreeMap, HashMap};
@@ -108,16 +108,16 @@ pub(super) fn retire(link: &mut Link, keys: &Keys, old: u16, new: u16) -> Result
     for bucket in 0..BUCKETS {
         let meta = keys.meta(bucket);
         link.ask_one::<i64>(redis::cmd("HSET").arg(&meta).arg("serving").arg(new))?;
-        for view in [View::Ad, View::Publisher] {
-            let hours = keys.hours(bucket, old, view);
+        for kind in Kind::ALL {
+            let hours = keys.hours(bucket, old, kind);
             let known: Vec<u32> = link.ask_one(redis::cmd("SMEMBERS").arg(&hours))?;
             for hour in known {
-                let of_hour = keys.owners(bucket, (old, view), hour);
+                let of_hour = keys.owners(bucket, (old, kind), hour);
                 let owners: Vec<String> = link.ask_one(redis::cmd("SMEMBERS").arg(&of_hour))?;
                 for some in owners.chunks(REMOVE) {
                     let mut remove = redis::cmd("UNLINK");
                     for owner in some {
-                        remove.arg(keys.rows(bucket, (old, view), hour, owner));
+                        remove.arg(keys.rows(bucket, (old, kind), hour, owner));
                     }
                     link.ask_one::<i64>(&remove)?;
                 }

@@ -14,7 +14,7 @@ use super::sqlite::{check_same, other_generation};
 use super::{LedgerStore, StoreError, View, packed};
 use click_core::row::Row;
 use click_core::types::Millis;
-use keys::{BUCKETS, Keys};
+use keys::{BUCKETS, Keys, Kind};
 use link::{Link, Place};
 use meta::Meta;
 use redis::{Cmd, Value};
@@ -152,10 +152,10 @@ impl RedisStore {
     fn script(&self, bucket: usize, groups: &[Group<'_>], mark: &str) -> Cmd {
         let mut script = redis::cmd("EVAL");
         script.arg(UPSERT).arg(2 + 2 * groups.len());
-        let views = groups.first().map_or(View::Ad, |group| group.view);
-        script.arg(self.keys.meta(bucket)).arg(self.keys.hours(bucket, self.generation, views));
+        let kind = groups.first().map_or(Kind::Ad, |group| group.kind);
+        script.arg(self.keys.meta(bucket)).arg(self.keys.hours(bucket, self.generation, kind));
         for group in groups {
-            let of = (self.generation, group.view);
+            let of = (self.generation, group.kind);
             script.arg(self.keys.rows(bucket, of, group.hour, group.owner));
             script.arg(self.keys.owners(bucket, of, group.hour));
         }
@@ -171,24 +171,25 @@ impl RedisStore {
     }
 
     fn scripts(&self, rows: &[Row]) -> Vec<Cmd> {
-        let mut groups: BTreeMap<(usize, View, u32, &str), Vec<&Row>> = BTreeMap::new();
+        let mut groups: BTreeMap<(usize, Kind, u32, &str), Vec<&Row>> = BTreeMap::new();
         for row in rows {
             let owner = packed::owner(&row.key);
-            let (view, hour) = (View::of(&row.key), row.minute.0 / packed::HOUR);
-            groups.entry((self.keys.bucket(owner), view, hour, owner)).or_default().push(row);
+            let kind = Kind::of(View::of(&row.key), Some(owner));
+            let place = (self.keys.bucket(owner), kind, row.minute.0 / packed::HOUR, owner);
+            groups.entry(place).or_default().push(row);
         }
         let (mut scripts, mut of, mut some, mut many) = (Vec::new(), None, Vec::new(), 0);
-        for ((bucket, view, hour, owner), rows) in groups {
+        for ((bucket, kind, hour, owner), rows) in groups {
             for rows in rows.chunks(SCRIPT_ROWS) {
                 let full = many + rows.len() > SCRIPT_ROWS;
-                if let Some((before, _)) = of.filter(|before| full || *before != (bucket, view)) {
+                if let Some((before, _)) = of.filter(|before| full || *before != (bucket, kind)) {
                     scripts.push(self.script(before, &some, ""));
                     some.clear();
                     many = 0;
                 }
-                of = Some((bucket, view));
+                of = Some((bucket, kind));
                 many += rows.len();
-                some.push(Group { view, hour, owner, rows: rows.to_vec() });
+                some.push(Group { kind, hour, owner, rows: rows.to_vec() });
             }
         }
         scripts.extend(of.map(|(bucket, _)| self.script(bucket, &some, "")));
@@ -206,7 +207,7 @@ impl RedisStore {
             return Ok(());
         };
         let metas = meta::all(link, &self.keys)?;
-        let served = |old: &u16| metas.iter().map(|meta| meta.mark(*old)).min().unwrap_or(0);
+        let served = |old: &u16| metas.iter().map(|meta| meta.mark(*old)).max().unwrap_or(0);
         if self.older.iter().any(|old| served(old) > confirmed) {
             return Ok(());
         }
@@ -219,7 +220,7 @@ impl RedisStore {
 
 /// Rows of one hour of an ad or publisher.
 struct Group<'r> {
-    view: View,
+    kind: Kind,
     hour: u32,
     owner: &'r str,
     rows: Vec<&'r Row>,
@@ -246,6 +247,10 @@ impl LedgerStore for RedisStore {
     }
 
     fn may_fall_back(&self) -> bool {
+        true
+    }
+
+    fn wants_summaries(&self) -> bool {
         true
     }
 

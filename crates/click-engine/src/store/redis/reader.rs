@@ -4,7 +4,7 @@
 
 use super::super::query::{LedgerReader, Scan, ScanOrder};
 use super::super::{StoreError, View, order, packed};
-use super::keys::{BUCKETS, Keys};
+use super::keys::{BUCKETS, Keys, Kind};
 use super::link::{Link, Place, read};
 use super::meta::{self, Meta};
 use click_core::row::Row;
@@ -74,6 +74,10 @@ impl LedgerReader for RedisReader {
         }
         Ok(mark)
     }
+
+    fn has_summaries(&self) -> bool {
+        true
+    }
 }
 
 impl Pool {
@@ -109,6 +113,10 @@ impl Reading<'_> {
         Ok(Millis(mark))
     }
 
+    fn kind(&self) -> Kind {
+        Kind::of(self.scan.view, self.scan.only)
+    }
+
     fn wanted(&mut self, buckets: Range<usize>, metas: &[Meta]) -> Result<Vec<Wanted>, StoreError> {
         let mut wanted: BTreeMap<String, (usize, u16, Vec<u32>)> = BTreeMap::new();
         let known = buckets.zip(metas).filter(|(_, meta)| meta.log.is_some());
@@ -118,7 +126,7 @@ impl Reading<'_> {
                 wanted.insert(owner.to_owned(), (bucket, generation, hours));
                 continue;
             }
-            let of = (generation, self.scan.view);
+            let of = (generation, self.kind());
             let ask = |hour: &u32| one("SMEMBERS", &self.keys.owners(bucket, of, *hour));
             let asks = hours.iter().map(ask).collect();
             for (hour, answer) in hours.into_iter().zip(self.link.ask(asks)?) {
@@ -141,7 +149,7 @@ impl Reading<'_> {
             return Ok(known.iter().map(all).collect());
         }
         let name = |&(bucket, generation): &(usize, u16)| {
-            one("SMEMBERS", &self.keys.hours(bucket, generation, self.scan.view))
+            one("SMEMBERS", &self.keys.hours(bucket, generation, self.kind()))
         };
         let answers = self.link.ask(known.iter().map(name).collect())?;
         let found = known.iter().zip(answers).map(|(&(bucket, generation), answer)| {
@@ -197,9 +205,9 @@ impl Reading<'_> {
     }
 
     fn ask_rows(&mut self, some: &[(&str, usize, u16, u32)]) -> Result<Vec<Row>, StoreError> {
-        let view = self.scan.view;
+        let (view, kind) = (self.scan.view, self.kind());
         let ask = |&(owner, bucket, generation, hour): &(&str, usize, u16, u32)| {
-            one("HGETALL", &self.keys.rows(bucket, (generation, view), hour, owner))
+            one("HGETALL", &self.keys.rows(bucket, (generation, kind), hour, owner))
         };
         let answers = self.link.ask(some.iter().map(ask).collect())?;
         let mut rows = Vec::with_capacity(answers.len());

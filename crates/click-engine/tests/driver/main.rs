@@ -2,6 +2,8 @@
 //! rows that a fold of the whole log gives.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod mirrors;
+
 use click_core::record::{Click, Kind, Record, Transport};
 use click_core::row::{Row, RowId};
 use click_core::types::{Micros, Millis};
