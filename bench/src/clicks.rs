@@ -85,7 +85,7 @@ impl Clicks {
         .over(ADS, ZIPF)
     }
 
-    /// The same over so many ads, whose shares fall by rank to the power of `exponent`; 0: all equal.
+    /// The same over so many ads, whose shares fall by rank to the power of `exponent`; 0: equal.
     pub fn over(self, ads: usize, exponent: f64) -> Clicks {
         let mut sum = 0.0;
         let weight = |rank: usize| {

@@ -1,5 +1,5 @@
-//! Serving stores: rows a second beside what the store takes at its simplest, bytes of memory a row,
-//! and the times of a dashboard's questions over many rows.
+//! Serving stores: rows a second beside what the store takes at its simplest, bytes of memory a
+//! row, and the times of a dashboard's questions over many rows.
 
 use crate::Settings;
 use crate::peers::{prepared_upserts, redis_benchmark};
@@ -75,8 +75,8 @@ pub fn run(settings: &Settings, report: &mut Report) -> Result<()> {
         measure(&Contender { name: "Cassandra, one node", url, rows, peer: Some(peer) }, report)?;
     }
     report.note(format!(
-        "stores: batches of {BATCH} rows, each with a mark; {ADS} ads of one advertiser; servers and \
-         clients share this machine"
+        "stores: batches of {BATCH} rows, each with a mark; {ADS} ads of one advertiser; servers \
+         and clients share this machine"
     ));
     Ok(())
 }

@@ -226,6 +226,11 @@ memtable_heap_space: 128MiB
 memtable_offheap_space: 128MiB
 memtable_allocation_type: heap_buffers
 memtable_flush_writers: 1
+read_request_timeout: 20000ms
+range_request_timeout: 20000ms
+write_request_timeout: 20000ms
+truncate_request_timeout: 60000ms
+request_timeout: 20000ms
 concurrent_reads: 8
 concurrent_writes: 16
 concurrent_compactors: 1

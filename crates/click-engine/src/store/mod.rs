@@ -67,7 +67,7 @@ pub enum StoreError {
         expected: String,
     },
     /// The store has lost what it had confirmed, as after a failover: it is back at an older mark.
-    #[error("the store lost rows: it is back at {}, had confirmed all up to {}", .mark.0, .confirmed.0)]
+    #[error("the store lost rows: it is at {}, had confirmed all up to {}", .mark.0, .confirmed.0)]
     Lost {
         /// What it has all rows up to.
         mark: Millis,

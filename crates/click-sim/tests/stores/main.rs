@@ -1,6 +1,7 @@
 //! What every store must do, and goes on doing when answers get lost, on each store there is: in
 //! memory, SQLite, and real Redis and Cassandra servers that the test starts.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
+#![expect(clippy::print_stdout, reason = "a test says what it saw")]
 
 mod checks;
 mod faults;

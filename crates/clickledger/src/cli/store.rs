@@ -45,8 +45,8 @@ enum Action {
     },
     /// Write every row again that a store may lack, from the log or the archive.
     ///
-    /// Rows are absolute: what the store has already stays as it is. Not while a server runs, unless
-    /// the rows come from the archive.
+    /// Rows are absolute: what the store has already stays as it is. Not while a server runs,
+    /// unless the rows come from the archive.
     Rebuild {
         /// Data directory.
         #[arg(long, value_name = "DIR", required_unless_present = "archive")]

@@ -204,15 +204,11 @@ fn read_with(view: View, next: &mut dyn FnMut() -> Option<CqlValue>) -> Option<(
     for slot in &mut by_class {
         *slot = count(next())?;
     }
-    let sum_micros = match next()? {
-        CqlValue::Varint(sum) => signed(sum.as_signed_bytes_be_slice())?,
-        _ => return None,
-    };
+    let CqlValue::Varint(sum) = next()? else { return None };
+    let sum_micros = signed(sum.as_signed_bytes_be_slice())?;
     let version = Version(count(next())?);
-    let contents = match next()? {
-        CqlValue::Set(set) => set.into_iter().map(|one| whole(Some(one))).collect::<Option<_>>()?,
-        _ => return None,
-    };
+    let CqlValue::Set(set) = next()? else { return None };
+    let contents = set.into_iter().map(|one| whole(Some(one))).collect::<Option<_>>()?;
     let row = Row {
         key: Arc::new(key),
         minute: Minute(u32::try_from(minute).ok()?),

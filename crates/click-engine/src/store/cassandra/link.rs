@@ -15,6 +15,8 @@ use tokio::runtime::{Builder, Runtime};
 const CONNECT: Duration = Duration::from_secs(5);
 /// Until an answer counts as not coming: the outcome is unknown then.
 const ANSWER: Duration = Duration::from_secs(10);
+/// The same of a change of the schema.
+const SCHEMA: Duration = Duration::from_secs(60);
 
 pub(super) struct Link {
     /// `None` only while it is being dropped.
@@ -94,6 +96,14 @@ impl Link {
     /// One statement that is not worth preparing.
     pub(super) async fn say(&self, cql: &str, values: &[CqlValue]) -> Result<(), StoreError> {
         let done = self.session.query_unpaged(cql, values).await;
+        done.map(drop).map_err(|error| unavailable(&error))
+    }
+
+    /// A change of the schema, on which all nodes have to agree.
+    pub(super) async fn change(&self, cql: &str) -> Result<(), StoreError> {
+        let mut statement = Statement::new(cql);
+        statement.set_request_timeout(Some(SCHEMA));
+        let done = self.session.query_unpaged(statement, &[]).await;
         done.map(drop).map_err(|error| unavailable(&error))
     }
 

@@ -94,7 +94,7 @@ pub(super) fn init(address: &CassandraAddress) -> Result<Vec<String>, StoreError
         if found.is_empty() {
             let replication = replication(address)?;
             let make = format!("CREATE KEYSPACE {keyspace} WITH replication = {replication}");
-            link.say(&make, &[]).await?;
+            link.change(&make).await?;
             done.push(format!("keyspace {keyspace} made with {replication}"));
         } else {
             done.push(format!("keyspace {keyspace} is there; its replication is left as it is"));
@@ -102,11 +102,11 @@ pub(super) fn init(address: &CassandraAddress) -> Result<Vec<String>, StoreError
         let ledger = format!(
             "CREATE TABLE IF NOT EXISTS {keyspace}.ledger (name text PRIMARY KEY, value text)"
         );
-        link.say(&ledger, &[]).await?;
+        link.change(&ledger).await?;
         let marks = format!(
             "CREATE TABLE IF NOT EXISTS {keyspace}.marks (generation int PRIMARY KEY, mark bigint)"
         );
-        link.say(&marks, &[]).await?;
+        link.change(&marks).await?;
         let found = number(&link, "schema").await?.unwrap_or(0);
         if found > SCHEMA {
             return Err(newer_schema(found));
@@ -182,7 +182,11 @@ fn no_keyspace(keyspace: &str, error: StoreError) -> StoreError {
                 "keyspace {keyspace} has no tables yet: run `clickledger store init` ({why})"
             ))
         }
-        other => other,
+        other @ (StoreError::Unavailable(_)
+        | StoreError::Conflict { .. }
+        | StoreError::OtherLog { .. }
+        | StoreError::Lost { .. }
+        | StoreError::Refused(_)) => other,
     }
 }
 
@@ -215,18 +219,18 @@ async fn make_tables(link: &Link, generation: u16) -> Result<(), StoreError> {
             "CREATE TABLE IF NOT EXISTS {k}.{table}_{g} ({definitions}, \
              PRIMARY KEY (({owner}, day), {clustering})) WITH {options}"
         );
-        link.say(&rows, &[]).await?;
+        link.change(&rows).await?;
         let list = format!(
             "CREATE TABLE IF NOT EXISTS {k}.{owners}_{g} (hour bigint, bucket int, {owner} text, \
              PRIMARY KEY ((hour, bucket), {owner})) WITH default_time_to_live = {ttl}"
         );
-        link.say(&list, &[]).await?;
+        link.change(&list).await?;
     }
     let hours = format!(
         "CREATE TABLE IF NOT EXISTS {k}.hours_{g} (kind text, hour bigint, \
          PRIMARY KEY (kind, hour)) WITH default_time_to_live = {ttl}"
     );
-    link.say(&hours, &[]).await
+    link.change(&hours).await
 }
 
 pub(super) async fn drop_tables(link: &Link, generation: u16) -> Result<(), StoreError> {
@@ -234,10 +238,10 @@ pub(super) async fn drop_tables(link: &Link, generation: u16) -> Result<(), Stor
     for view in [View::Ad, View::Publisher] {
         let names = columns::Names::of(view);
         for table in [names.table, names.owners] {
-            link.say(&format!("DROP TABLE IF EXISTS {k}.{table}_{g}"), &[]).await?;
+            link.change(&format!("DROP TABLE IF EXISTS {k}.{table}_{g}")).await?;
         }
     }
-    link.say(&format!("DROP TABLE IF EXISTS {k}.hours_{g}"), &[]).await?;
+    link.change(&format!("DROP TABLE IF EXISTS {k}.hours_{g}")).await?;
     link.say(&format!("DELETE FROM {k}.marks WHERE generation = {g}"), &[]).await
 }
 

@@ -4,9 +4,11 @@
 //! | key | what |
 //! |---|---|
 //! | `cl{TAG}` | hash: `log`, `newest` and `serving` generation, `mark:GENERATION` |
-//! | `cl{TAG}1a` | set: hours since 1970 of which generation 1 has rows by ad (`p`: by publisher, `s`: sums by advertiser) |
+//! | `cl{TAG}1a` | set: hours since 1970 that have rows by ad of generation 1 |
 //! | `cl{TAG}1a:HOUR` | set: the ads that have rows in that hour |
 //! | `cl{TAG}1a:HOUR:AD` | hash: that ad's rows of that hour |
+//!
+//! `p` in the place of `a`: by publisher; `s`: sums by advertiser.
 
 use super::super::{View, is_summary};
 

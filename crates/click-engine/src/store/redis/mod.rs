@@ -2,8 +2,8 @@
 //!
 //! Rows are absolute and written by one script for each bucket, which compares versions and writes
 //! the bucket's rows, or none of them. Each bucket has a mark of its own beside its rows: what a
-//! failover takes back of the rows it takes back of the mark, and the next write notices. Must never
-//! increment anything, and never raise a mark over rows that are gone.
+//! failover takes back of the rows it takes back of the mark, and the next write notices. Must
+//! never increment anything, and never raise a mark over rows that are gone.
 
 mod keys;
 mod link;

@@ -25,7 +25,9 @@ for key = 3, #KEYS, 2 do
     local name, new = KEYS[key] .. ARGV[i], ARGV[i + 1]
     local kept = offered[name] or redis.call('HGET', KEYS[key], ARGV[i])
     local is, was = at(new), kept and at(kept) or -1
-    if is == was and kept ~= new then return {'same', ARGV[place], ARGV[place + 1], ARGV[i], kept, new} end
+    if is == was and kept ~= new then
+      return {'same', ARGV[place], ARGV[place + 1], ARGV[i], kept, new}
+    end
     if is > was then
       n = n + 1
       writes[n], offered[name] = {key, ARGV[i], new}, new
