@@ -6,12 +6,14 @@
 use super::config::PublishMode;
 use super::lock;
 use crate::store::{LedgerStore, StoreError};
+use click_core::limits::LOOK_AHEAD_MS;
 use click_core::planted::{Bug, planted};
 use click_core::row::{Row, RowKey};
 use click_core::stage::window::PublishedRow;
 use click_core::types::{Millis, Minute};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -44,10 +46,21 @@ struct Waiting {
     unchecked: bool,
     /// Rows beyond `MAX_WAITING` are given up: somebody drains this.
     bounded: bool,
+    /// Rows of minutes that are not over, by the minute that they wait for: mode `minute`.
+    held: BTreeMap<Minute, Held>,
     /// All rows changed before this have been put here.
+    put_to: Millis,
+    /// The same, but for what is held: as far as a mark may go.
     complete_to: Millis,
     mark: Millis,
     closed: bool,
+}
+
+/// Rows of one minute.
+struct Held {
+    /// What changed before this is not among them.
+    since: Millis,
+    rows: HashTable<Row>,
 }
 
 /// Rows that wait for the store, and the mark up to which it has everything.
@@ -67,7 +80,13 @@ pub(super) struct Progress {
 
 impl Outbox {
     pub(super) fn new(mark: Millis) -> Outbox {
-        let waiting = Waiting { mark, complete_to: mark, kept_from: mark, ..Waiting::default() };
+        let waiting = Waiting {
+            mark,
+            complete_to: mark,
+            put_to: mark,
+            kept_from: mark,
+            ..Waiting::default()
+        };
         Outbox { waiting: Mutex::new(waiting), news: Condvar::new() }
     }
 
@@ -89,11 +108,12 @@ impl Outbox {
     pub(super) fn fell_back(&self, mark: Millis) -> bool {
         let mut waiting = lock(&self.waiting);
         waiting.put_back_written();
-        if mark >= waiting.mark {
-            return !waiting.lacks;
-        }
+        // Even where the mark is as expected: nothing vouches for what was written after it.
         for row in std::mem::take(&mut waiting.unmarked) {
             waiting.put(row);
+        }
+        if mark >= waiting.mark {
+            return !waiting.lacks;
         }
         if mark < waiting.kept_from {
             // Its mark stays where it is, so that a start finds out what to do.
@@ -121,12 +141,17 @@ impl Outbox {
         mode: PublishMode,
     ) {
         let mut waiting = lock(&self.waiting);
-        for published in rows {
-            if is_due(&published, mode) {
-                waiting.put(published.row);
+        // A change of `pending` alone is told to live views only.
+        for published in rows.filter(|published| published.decided) {
+            match mode {
+                PublishMode::Live => waiting.put(published.row),
+                PublishMode::Minute => waiting.hold(published.row),
             }
         }
+        waiting.put_to = waiting.put_to.max(to);
+        let to = waiting.release(to);
         if waiting.bounded && waiting.rows.len() > MAX_WAITING {
+            // What is held is given up with them when it comes to be due.
             waiting.rows.clear();
             waiting.lacks = true;
         }
@@ -210,7 +235,8 @@ impl Outbox {
         let waiting = lock(&self.waiting);
         let unmarked = waiting.unmarked.iter().filter(|row| row.version.at() > waiting.mark);
         let written = unmarked.chain(&waiting.writing);
-        let mut rows: Vec<Row> = written.chain(&waiting.rows).cloned().collect();
+        let held = waiting.held.values().flat_map(|held| &held.rows);
+        let mut rows: Vec<Row> = written.chain(&waiting.rows).chain(held).cloned().collect();
         if planted(Bug::UnconfirmedNotSaved) {
             rows.clear();
         }
@@ -230,16 +256,28 @@ fn hash(row: &Row) -> u64 {
 
 impl Waiting {
     fn put(&mut self, row: Row) {
-        match self.rows.entry(hash(&row), |other| key(other) == key(&row), hash) {
-            Entry::Vacant(place) => {
-                place.insert(row);
-            }
-            Entry::Occupied(mut place) => {
-                if place.get().version <= row.version {
-                    *place.get_mut() = row;
-                }
-            }
+        put_newer(&mut self.rows, row);
+    }
+
+    fn hold(&mut self, row: Row) {
+        let since = self.put_to;
+        let minute = row.posted_minute.unwrap_or(row.minute);
+        let held =
+            self.held.entry(minute).or_insert_with(|| Held { since, rows: HashTable::new() });
+        put_newer(&mut held.rows, row);
+    }
+
+    /// Lets go what cannot change before its minute's next late click: all clicks of the minute are
+    /// final as of `to`. Returns how far everything is here, but for what is still held.
+    fn release(&mut self, to: Millis) -> Millis {
+        let is_over = |minute: &Minute| minute.end().plus(LOOK_AHEAD_MS) <= to;
+        let mut free = Vec::new();
+        for (_, held) in self.held.iter_mut().filter(|(minute, _)| is_over(minute)) {
+            free.extend(held.rows.extract_if(|row| row.counts.pending == 0));
         }
+        self.held.retain(|_, held| !held.rows.is_empty());
+        free.into_iter().for_each(|row| self.put(row));
+        self.held.values().fold(to, |least, held| least.min(held.since))
     }
 
     /// Adds rows to those that are being written, in the order of their keys.
@@ -267,13 +305,15 @@ impl Waiting {
     }
 }
 
-fn is_due(published: &PublishedRow, mode: PublishMode) -> bool {
-    match mode {
-        PublishMode::Live => published.decided,
-        PublishMode::Minute => {
-            published.decided
-                && published.row.counts.pending == 0
-                && published.row.version.at() >= published.row.minute.end()
+fn put_newer(rows: &mut HashTable<Row>, row: Row) {
+    match rows.entry(hash(&row), |other| key(other) == key(&row), hash) {
+        Entry::Vacant(place) => {
+            place.insert(row);
+        }
+        Entry::Occupied(mut place) => {
+            if place.get().version <= row.version {
+                *place.get_mut() = row;
+            }
         }
     }
 }

@@ -7,6 +7,8 @@ use redis::Cmd;
 use std::collections::{BTreeMap, HashMap};
 
 const MARK: &str = "mark:";
+/// Before the name of a writer, whose number is kept under it.
+const WRITER: &str = "writer:";
 /// Keys that are removed at once.
 const REMOVE: usize = 1_000;
 
@@ -16,6 +18,7 @@ pub(super) struct Meta {
     pub(super) log: Option<String>,
     pub(super) serving: u16,
     newest: u16,
+    writers: Vec<String>,
     pub(super) marks: BTreeMap<u16, u64>,
 }
 
@@ -50,7 +53,9 @@ impl Meta {
         let marks = fields.iter().filter_map(|(name, value)| {
             Some((name.strip_prefix(MARK)?.parse().ok()?, value.parse().ok()?))
         });
+        let writers = fields.keys().filter(|name| name.starts_with(WRITER));
         Meta {
+            writers: writers.cloned().collect(),
             marks: marks.collect(),
             serving: number(fields.get("serving")),
             newest: number(fields.get("newest")),
@@ -78,6 +83,26 @@ pub(super) fn newer(found: &str, generation: u16) -> StoreError {
     StoreError::Refused(format!(
         "the store serves generation {found}, this log is generation {generation}"
     ))
+}
+
+/// A name for a writer. Those of others are removed: a writer that is still there takes that for a
+/// loss, and writes its last minute once more.
+pub(super) fn new_writer(
+    link: &mut Link,
+    keys: &Keys,
+    metas: &[Meta],
+) -> Result<String, StoreError> {
+    let mut remove = Vec::new();
+    for (bucket, meta) in metas.iter().enumerate().filter(|(_, meta)| !meta.writers.is_empty()) {
+        let mut command = redis::cmd("HDEL");
+        command.arg(keys.meta(bucket)).arg(&meta.writers);
+        remove.push(command);
+    }
+    link.ask(remove)?;
+    let mut random = [0; 8];
+    getrandom::fill(&mut random)
+        .map_err(|error| StoreError::Unavailable(format!("random numbers: {error}")))?;
+    Ok(format!("{WRITER}{:016x}", u64::from_be_bytes(random)))
 }
 
 /// A Redis that removes keys when memory runs out would lose rows and keep the mark.

@@ -35,6 +35,12 @@ pub struct RedisStore {
     generation: u16,
     /// What each bucket has confirmed to this writer.
     marks: Vec<u64>,
+    /// The number of its last script that each bucket has confirmed: rows that are lost before a
+    /// mark vouches for them are noticed, too.
+    confirmed: Vec<u64>,
+    /// Number of the script before, and the name under which a bucket keeps it.
+    number: u64,
+    writer: String,
     /// Generations that are there and not served any more once this one has caught up.
     older: Vec<u16>,
 }
@@ -75,16 +81,29 @@ impl RedisStore {
         older.sort_unstable();
         older.dedup();
         let marks = metas.iter().map(|meta| meta.mark(generation)).collect();
-        let link = Some(link);
-        let log_id = log_id.to_owned();
-        let mut store = RedisStore { place, link, keys, log_id, generation, marks, older };
+        let writer = meta::new_writer(&mut link, &keys, &metas)?;
+        let (confirmed, number) = (vec![0; BUCKETS], 0);
+        let (link, log_id) = (Some(link), log_id.to_owned());
+        let mut store = RedisStore {
+            place,
+            link,
+            keys,
+            log_id,
+            generation,
+            marks,
+            confirmed,
+            number,
+            writer,
+            older,
+        };
         // Each bucket learns whose it is, before a reader or another writer comes.
         store.set_mark(Millis(0))?;
         Ok(store)
     }
 
-    /// Sends scripts and judges their answers.
-    fn send(&mut self, scripts: Vec<Cmd>) -> Result<(), StoreError> {
+    /// Sends scripts and judges their answers, each with its bucket.
+    fn send(&mut self, scripts: Vec<(usize, Cmd)>) -> Result<(), StoreError> {
+        let (buckets, scripts): (Vec<_>, Vec<_>) = scripts.into_iter().unzip();
         let link = match &mut self.link {
             Some(link) => link,
             None => self.link.insert(self.place.connect()?),
@@ -93,18 +112,24 @@ impl RedisStore {
         if answers.is_err() {
             self.link = None;
         }
-        let confirmed = self.confirmed();
+        let confirmed = self.least_mark();
         let mut lost = None::<u64>;
         for answer in answers? {
             if let Some(found) = self.judge(answer)? {
                 lost = Some(lost.map_or(found, |lost| lost.min(found)));
             }
         }
-        let Some(mark) = lost else { return Ok(()) };
+        let Some(mark) = lost else {
+            for bucket in buckets {
+                self.confirmed[bucket] = self.number;
+            }
+            return Ok(());
+        };
         // Others of the same server will have fallen back as well: one error tells of all.
         for known in &mut self.marks {
             *known = mark.min(*known);
         }
+        self.confirmed.fill(0);
         Err(StoreError::Lost { mark: Millis(mark), confirmed })
     }
 
@@ -161,6 +186,7 @@ impl RedisStore {
         }
         script.arg(&self.log_id).arg(self.generation).arg(meta::mark_name(self.generation));
         script.arg(self.marks[bucket]).arg(mark);
+        script.arg(&self.writer).arg(self.confirmed[bucket]).arg(self.number);
         for group in groups {
             script.arg(group.owner).arg(group.hour).arg(group.rows.len());
             for row in &group.rows {
@@ -170,7 +196,7 @@ impl RedisStore {
         script
     }
 
-    fn scripts(&self, rows: &[Row]) -> Vec<Cmd> {
+    fn scripts(&self, rows: &[Row]) -> Vec<(usize, Cmd)> {
         let mut groups: BTreeMap<(usize, Kind, u32, &str), Vec<&Row>> = BTreeMap::new();
         for row in rows {
             let owner = packed::owner(&row.key);
@@ -183,7 +209,7 @@ impl RedisStore {
             for rows in rows.chunks(SCRIPT_ROWS) {
                 let full = many + rows.len() > SCRIPT_ROWS;
                 if let Some((before, _)) = of.filter(|before| full || *before != (bucket, kind)) {
-                    scripts.push(self.script(before, &some, ""));
+                    scripts.push((before, self.script(before, &some, "")));
                     some.clear();
                     many = 0;
                 }
@@ -192,17 +218,17 @@ impl RedisStore {
                 some.push(Group { kind, hour, owner, rows: rows.to_vec() });
             }
         }
-        scripts.extend(of.map(|(bucket, _)| self.script(bucket, &some, "")));
+        scripts.extend(of.map(|(bucket, _)| (bucket, self.script(bucket, &some, ""))));
         scripts
     }
 
-    fn confirmed(&self) -> Millis {
+    fn least_mark(&self) -> Millis {
         Millis(self.marks.iter().copied().min().unwrap_or(0))
     }
 
     /// Serves this generation alone once it knows as much as the one before.
     fn retire_older(&mut self) -> Result<(), StoreError> {
-        let confirmed = self.confirmed().0;
+        let confirmed = self.least_mark().0;
         let Some(link) = self.link.as_mut().filter(|_| !self.older.is_empty()) else {
             return Ok(());
         };
@@ -232,13 +258,16 @@ impl LedgerStore for RedisStore {
         if let Some(row) = wrong {
             return Err(other_generation(row.version, self.generation));
         }
+        self.number += 1;
         let scripts = self.scripts(rows);
         self.send(scripts)
     }
 
     fn set_mark(&mut self, mark: Millis) -> Result<(), StoreError> {
+        self.number += 1;
         let text = mark.0.to_string();
-        let scripts = (0..BUCKETS).map(|bucket| self.script(bucket, &[], &text)).collect();
+        let script = |bucket| (bucket, self.script(bucket, &[], &text));
+        let scripts = (0..BUCKETS).map(script).collect();
         self.send(scripts)?;
         for known in &mut self.marks {
             *known = mark.0.max(*known);

@@ -70,7 +70,7 @@ pub async fn minutes(
 
 /// `GET /v1/totals`
 pub async fn totals(State(api): State<ApiState>, Query(pairs): Pairs) -> Answer {
-    let known = ["group_by", "advertiser", "from", "to", "step", "tz", "sort", "limit"];
+    let known = ["group_by", "from", "to", "step", "tz", "sort", "limit", "advertiser"];
     let params = Params::new(pairs, &known)?;
     let ask = Ask {
         group_by: params.choice("group_by", KEYS)?,
