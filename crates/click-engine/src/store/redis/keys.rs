@@ -3,7 +3,7 @@
 //!
 //! | key | what |
 //! |---|---|
-//! | `cl{TAG}` | hash: `log`, `newest` and `serving` generation, `mark:GENERATION` |
+//! | `cl{TAG}` | hash: `log`, `newest` and `serving` generation, `mark:GENERATION`, `writer:ID` |
 //! | `cl{TAG}1a` | set: hours since 1970 that have rows by ad of generation 1 |
 //! | `cl{TAG}1a:HOUR` | set: the ads that have rows in that hour |
 //! | `cl{TAG}1a:HOUR:AD` | hash: that ad's rows of that hour |

@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, HashMap};
 const MARK: &str = "mark:";
 /// Before the name of a writer, whose number is kept under it.
 const WRITER: &str = "writer:";
+/// Writers whose numbers are kept.
+const WRITERS: usize = 8;
 /// Keys that are removed at once.
 const REMOVE: usize = 1_000;
 
@@ -85,15 +87,16 @@ pub(super) fn newer(found: &str, generation: u16) -> StoreError {
     ))
 }
 
-/// A name for a writer. Those of others are removed: a writer that is still there takes that for a
-/// loss, and writes its last minute once more.
+/// A name for a writer. Those of others are removed where they have become many: one that is still
+/// there takes that for a loss, and writes its last minute once more.
 pub(super) fn new_writer(
     link: &mut Link,
     keys: &Keys,
     metas: &[Meta],
 ) -> Result<String, StoreError> {
     let mut remove = Vec::new();
-    for (bucket, meta) in metas.iter().enumerate().filter(|(_, meta)| !meta.writers.is_empty()) {
+    for (bucket, meta) in metas.iter().enumerate().filter(|(_, meta)| meta.writers.len() > WRITERS)
+    {
         let mut command = redis::cmd("HDEL");
         command.arg(keys.meta(bucket)).arg(&meta.writers);
         remove.push(command);
