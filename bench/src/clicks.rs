@@ -69,16 +69,9 @@ pub struct Text {
 impl Clicks {
     /// Clicks at a rate of `per_second` in log time, some of them repeats of recent ones.
     pub fn new(seed: u64, per_second: u64, duplicates_per_mille: u64) -> Clicks {
-        let mut sum = 0.0;
-        let weight = |rank: usize| {
-            #[expect(clippy::cast_precision_loss, reason = "a rank")]
-            let rank = (rank + 1) as f64;
-            sum += rank.powf(-ZIPF);
-            sum
-        };
         Clicks {
             random: Random(seed),
-            cumulated: (0..ADS).map(weight).collect(),
+            cumulated: Vec::new(),
             made: 0,
             start: START,
             first: 0,
@@ -89,6 +82,19 @@ impl Clicks {
             text: Text::default(),
             scratch: Vec::new(),
         }
+        .over(ADS, ZIPF)
+    }
+
+    /// The same over so many ads, whose shares fall by rank to the power of `exponent`; 0: equal.
+    pub fn over(self, ads: usize, exponent: f64) -> Clicks {
+        let mut sum = 0.0;
+        let weight = |rank: usize| {
+            #[expect(clippy::cast_precision_loss, reason = "a rank")]
+            let rank = (rank + 1) as f64;
+            sum += rank.powf(-exponent);
+            sum
+        };
+        Clicks { cumulated: (0..ads).map(weight).collect(), ..self }
     }
 
     /// The same with another first instant, ms.
@@ -187,7 +193,10 @@ impl Clicks {
         #[expect(clippy::cast_precision_loss, reason = "a fraction")]
         let fraction = own.next() as f64 / u64::MAX as f64;
         let total = self.cumulated.last().copied().unwrap_or_default();
-        let ad = self.cumulated.partition_point(|sum| *sum < fraction * total).min(ADS - 1);
+        let ad = self
+            .cumulated
+            .partition_point(|sum| *sum < fraction * total)
+            .min(self.cumulated.len() - 1);
         let user = own.below(100_000_000);
         let text = &mut self.text;
         for part in [

@@ -87,6 +87,10 @@ enum Bench {
     /// Engine and tracker on Apache Kafka, beside its own tools.
     #[cfg(feature = "kafka")]
     Kafka,
+    /// Rows a second, bytes a row and times of queries of each serving store.
+    Stores,
+    /// How many rows a store is given for each click.
+    Writes,
     /// Limits of the machine alone.
     Machine,
     /// Very many clicks through log and engine.
@@ -112,6 +116,8 @@ fn main() -> Result<()> {
         Bench::Archive => parts::archive::run(settings, &mut report)?,
         #[cfg(feature = "kafka")]
         Bench::Kafka => parts::kafka::run(settings, &mut report)?,
+        Bench::Stores => parts::stores::run(settings, &mut report)?,
+        Bench::Writes => parts::writes::run(settings, &mut report)?,
         Bench::Machine => parts::limits::run(settings, &mut report)?,
         Bench::Billion(billion) => parts::billion::run(&billion, &mut report)?,
     }

@@ -4,7 +4,9 @@
 //! nothing; without either the message says what to install. Building and running the program
 //! itself needs none of this.
 
+mod cassandra;
 mod kafka;
+mod maven;
 mod s3_server;
 
 use crate::shell;
@@ -21,7 +23,7 @@ struct Tool {
     needed_for: &'static str,
 }
 
-const TOOLS: [Tool; 13] = [
+const TOOLS: [Tool; 14] = [
     Tool {
         questions: &["chromium --version", "google-chrome --version"],
         packages: &["chromium"],
@@ -52,7 +54,11 @@ const TOOLS: [Tool; 13] = [
         packages: &["default-jdk-headless"],
         needed_for: "the Java link snippet, Spark and Kafka",
     },
-    Tool { questions: &["mvn --version"], packages: &["maven"], needed_for: "Kafka's jars" },
+    Tool {
+        questions: &["mvn --version"],
+        packages: &["maven"],
+        needed_for: "the jars of Kafka and Cassandra",
+    },
     Tool {
         questions: &["openssl version"],
         packages: &["openssl"],
@@ -74,6 +80,11 @@ const TOOLS: [Tool; 13] = [
         packages: &["protobuf-compiler"],
         needed_for: "the test of another client on the topic",
     },
+    Tool {
+        questions: &["redis-server --version"],
+        packages: &["redis-server"],
+        needed_for: "the tests of Redis as a store",
+    },
     Tool { questions: &["git --version"], packages: &["git"], needed_for: "`cargo xtask tidy`" },
 ];
 
@@ -88,6 +99,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     python_packages(root)?;
     s3_server::install(root, &own_dir("versitygw")?)?;
     kafka::install(root, &own_dir("kafka")?)?;
+    cassandra::install(root, &own_dir("cassandra")?)?;
     check(root)?;
     println!("everything the tests need is installed");
     Ok(())
@@ -116,6 +128,7 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     missing.extend(absent.map(|(name, ..)| format!("  {name} of PyPI (for {tests})")));
     missing.extend(s3_server::missing(root, &own_dir("versitygw")?));
     missing.extend(kafka::missing(root, &own_dir("kafka")?));
+    missing.extend(cassandra::missing(root, &own_dir("cassandra")?));
     if !missing.is_empty() {
         bail!("not installed:\n{}\nrun `cargo xtask setup` as root", missing.join("\n"));
     }

@@ -11,3 +11,5 @@ pub mod kafka;
 pub mod latency;
 pub mod limits;
 pub mod memory;
+pub mod stores;
+pub mod writes;

@@ -32,6 +32,21 @@ pub trait LiveSink: Send + Sync {
     fn publish(&self, update: LiveUpdate);
 }
 
+/// How a store is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreStatus {
+    /// Its address.
+    pub name: String,
+    /// All rows changed before this are in it.
+    pub mark: Millis,
+    /// Rows that it has not confirmed.
+    pub rows_waiting: u64,
+    /// It lacks rows that the engine does not hold any more: `clickledger store rebuild` fills it.
+    pub lacks: bool,
+    /// Why it took nothing the last time, if it did not.
+    pub problem: Option<String>,
+}
+
 /// How the engine is doing; counts are since the log's first record, as of `watermark`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EngineStatus {
@@ -63,6 +78,8 @@ pub struct EngineStatus {
     pub store_mark: Millis,
     /// Rows that the store has not confirmed.
     pub rows_waiting: u64,
+    /// Every store, the one that `store_mark` and `rows_waiting` tell of first.
+    pub stores: Vec<StoreStatus>,
     /// Rows held in memory, not sealed.
     pub rows_open: u64,
     /// Claims held by the dedup set.

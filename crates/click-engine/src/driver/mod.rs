@@ -7,6 +7,7 @@ mod config;
 mod dead_letters;
 mod follow;
 mod intake;
+mod mirror;
 mod outbox;
 mod parallel;
 mod refold;
@@ -24,13 +25,14 @@ use crate::checkpoint::{CheckpointDir, CheckpointError, Runs};
 use crate::disk::unless_full;
 use crate::live::{EngineStatus, LiveRow, LiveUpdate};
 use crate::log::{Clock, EventLog, LogError};
-use crate::store::StoreError;
+use crate::store::{StoreError, Summaries};
 use click_core::fold::{Effects, Fold};
 use click_core::policy::Timeline;
 use click_core::row::Row;
 use click_core::types::{Millis, Offset};
 use dead_letters::DeadLetters;
 use intake::Intake;
+use mirror::{Mirror, Problem};
 use saver::Saver;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -83,6 +85,14 @@ pub struct Engine {
     intake: Intake,
     effects: Effects,
     outbox: Arc<Outbox>,
+    /// Why the first store took nothing the last time.
+    problem: Problem,
+    mirrors: Vec<Mirror>,
+    /// Rows and mark of the checkpoint that this began with, for stores that are added.
+    restored: (Vec<Row>, Millis),
+    /// Sums by advertiser, if a store wants them, and whether the first one does.
+    summaries: Option<Summaries>,
+    first_wants_summaries: bool,
     runs: Runs,
     saver: Saver,
     sink: Option<Arc<dyn crate::live::LiveSink>>,
@@ -121,8 +131,7 @@ impl Engine {
         let result = unless_full(self.dead_letters.write(&*self.log, dead));
         result.map_err(|source| EngineError::Io { what: "dead-letter log", source })?;
         if publish {
-            let rows = self.effects.rows.drain(..);
-            self.outbox.put(rows, w.grid_floor(), self.config.publish_mode);
+            self.hand_to_stores(w);
         }
         Ok(true)
     }
@@ -241,6 +250,7 @@ impl Engine {
         status.checkpoint = self.saver.watermark();
         status.store_mark = waiting.mark;
         status.rows_waiting = waiting.rows;
+        status.stores = self.store_statuses();
         status.rows_open = self.fold.open_rows() as u64;
         status.claims = self.fold.claims();
         status.no_room = self.saver.is_full;

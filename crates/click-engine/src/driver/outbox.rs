@@ -6,18 +6,26 @@
 use super::config::PublishMode;
 use super::lock;
 use crate::store::{LedgerStore, StoreError};
+use click_core::limits::LOOK_AHEAD_MS;
 use click_core::planted::{Bug, planted};
 use click_core::row::{Row, RowKey};
 use click_core::stage::window::PublishedRow;
 use click_core::types::{Millis, Minute};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Most rows of one write.
 const WRITE_ROWS: usize = 20_000;
+/// Most rows that wait for a store that does not answer; it has to be filled again beyond that.
+const MAX_WAITING: usize = 4_000_000;
+/// How far back a store may fall, in log time, and be given from memory what it lost.
+const KEEP_MS: u64 = 60_000;
+/// Most rows that are kept for that.
+const KEEP_ROWS: usize = 500_000;
 
 type Key<'r> = (&'r RowKey, Minute, Option<Minute>);
 
@@ -30,10 +38,29 @@ struct Waiting {
     /// Rows that the store has taken, but for which no mark of the store vouches yet: a copy of it
     /// that is as old as its mark may lack them.
     unmarked: Vec<Row>,
+    /// The store's rows changed after this, and those before the mark, are among `unmarked`.
+    kept_from: Millis,
+    /// The store lacks rows that are not here any more: its mark must not move.
+    lacks: bool,
+    /// The store has not been asked yet whether its mark is the one that is expected.
+    unchecked: bool,
+    /// Rows beyond `MAX_WAITING` are given up: somebody drains this.
+    bounded: bool,
+    /// Rows of minutes that are not over, by the minute that they wait for: mode `minute`.
+    held: BTreeMap<Minute, Held>,
     /// All rows changed before this have been put here.
+    put_to: Millis,
+    /// The same, but for what is held: as far as a mark may go.
     complete_to: Millis,
     mark: Millis,
     closed: bool,
+}
+
+/// Rows of one minute.
+struct Held {
+    /// What changed before this is not among them.
+    since: Millis,
+    rows: HashTable<Row>,
 }
 
 /// Rows that wait for the store, and the mark up to which it has everything.
@@ -48,12 +75,62 @@ pub struct Outbox {
 pub(super) struct Progress {
     pub(super) rows: u64,
     pub(super) mark: Millis,
+    pub(super) lacks: bool,
 }
 
 impl Outbox {
     pub(super) fn new(mark: Millis) -> Outbox {
-        let waiting = Waiting { mark, complete_to: mark, ..Waiting::default() };
+        let waiting = Waiting {
+            mark,
+            complete_to: mark,
+            put_to: mark,
+            kept_from: mark,
+            ..Waiting::default()
+        };
         Outbox { waiting: Mutex::new(waiting), news: Condvar::new() }
+    }
+
+    /// Of a store that has not answered yet, and was left at this mark.
+    pub(super) fn unchecked(mark: Millis) -> Outbox {
+        let outbox = Outbox::new(mark);
+        lock(&outbox.waiting).unchecked = true;
+        outbox
+    }
+
+    /// From now on somebody drains it, and it holds no more than `MAX_WAITING` rows.
+    pub(super) fn bounded(&self) {
+        lock(&self.waiting).bounded = true;
+    }
+
+    /// The store has less than it had confirmed: what is still here is written again.
+    ///
+    /// False if it lacks more than that.
+    pub(super) fn fell_back(&self, mark: Millis) -> bool {
+        let mut waiting = lock(&self.waiting);
+        waiting.put_back_written();
+        // Even where the mark is as expected: nothing vouches for what was written after it.
+        for row in std::mem::take(&mut waiting.unmarked) {
+            waiting.put(row);
+        }
+        if mark >= waiting.mark {
+            return !waiting.lacks;
+        }
+        if mark < waiting.kept_from {
+            // Its mark stays where it is, so that a start finds out what to do.
+            waiting.lacks = true;
+        } else {
+            waiting.mark = mark;
+        }
+        !waiting.lacks
+    }
+
+    fn check(&self, store: &mut dyn LedgerStore) -> Result<(), StoreError> {
+        if lock(&self.waiting).unchecked {
+            let mark = store.mark()?;
+            self.fell_back(mark);
+            lock(&self.waiting).unchecked = false;
+        }
+        Ok(())
     }
 
     /// Takes rows as of the grid instant `to`.
@@ -64,10 +141,19 @@ impl Outbox {
         mode: PublishMode,
     ) {
         let mut waiting = lock(&self.waiting);
-        for published in rows {
-            if is_due(&published, mode) {
-                waiting.put(published.row);
+        // A change of `pending` alone is told to live views only.
+        for published in rows.filter(|published| published.decided) {
+            match mode {
+                PublishMode::Live => waiting.put(published.row),
+                PublishMode::Minute => waiting.hold(published.row),
             }
+        }
+        waiting.put_to = waiting.put_to.max(to);
+        let to = waiting.release(to);
+        if waiting.bounded && waiting.rows.len() > MAX_WAITING {
+            // What is held is given up with them when it comes to be due.
+            waiting.rows.clear();
+            waiting.lacks = true;
         }
         if to > waiting.complete_to {
             waiting.complete_to = to;
@@ -83,15 +169,18 @@ impl Outbox {
 
     /// Writes everything that waits; on an error the rows wait on.
     pub(super) fn drain(&self, store: &mut dyn LedgerStore) -> Result<(), StoreError> {
+        self.check(store)?;
+        let keep = if store.may_fall_back() { KEEP_MS } else { 0 };
         loop {
-            let complete_to = {
+            let (complete_to, lacks) = {
                 let mut waiting = lock(&self.waiting);
                 waiting.take(WRITE_ROWS);
-                waiting.rows.is_empty().then_some(waiting.complete_to)
+                let complete = waiting.rows.is_empty().then_some(waiting.complete_to);
+                (complete, waiting.lacks)
             };
             let rows = lock(&self.waiting).writing.clone();
             let mut result = store.upsert(&rows);
-            if let (Ok(()), Some(mark)) = (&result, complete_to) {
+            if let (Ok(()), Some(mark)) = (&result, complete_to.filter(|_| !lacks)) {
                 result = store.set_mark(mark);
             }
             let mut waiting = lock(&self.waiting);
@@ -105,8 +194,10 @@ impl Outbox {
             let waiting = &mut *waiting;
             waiting.unmarked.append(&mut waiting.writing);
             if let Some(mark) = complete_to {
-                waiting.mark = waiting.mark.max(mark);
-                waiting.unmarked.retain(|row| row.version.at() > mark);
+                if !waiting.lacks {
+                    waiting.mark = waiting.mark.max(mark);
+                }
+                waiting.forget(mark, keep);
                 return Ok(());
             }
         }
@@ -136,14 +227,16 @@ impl Outbox {
     pub(super) fn progress(&self) -> Progress {
         let waiting = lock(&self.waiting);
         let rows = waiting.rows.len() + waiting.writing.len();
-        Progress { rows: rows as u64, mark: waiting.mark }
+        Progress { rows: rows as u64, mark: waiting.mark, lacks: waiting.lacks }
     }
 
     /// All rows that no mark of the store vouches for, and the mark that it has.
     pub(super) fn unconfirmed(&self) -> (Vec<Row>, Millis) {
         let waiting = lock(&self.waiting);
-        let written = waiting.unmarked.iter().chain(&waiting.writing);
-        let mut rows: Vec<Row> = written.chain(&waiting.rows).cloned().collect();
+        let unmarked = waiting.unmarked.iter().filter(|row| row.version.at() > waiting.mark);
+        let written = unmarked.chain(&waiting.writing);
+        let held = waiting.held.values().flat_map(|held| &held.rows);
+        let mut rows: Vec<Row> = written.chain(&waiting.rows).chain(held).cloned().collect();
         if planted(Bug::UnconfirmedNotSaved) {
             rows.clear();
         }
@@ -163,16 +256,28 @@ fn hash(row: &Row) -> u64 {
 
 impl Waiting {
     fn put(&mut self, row: Row) {
-        match self.rows.entry(hash(&row), |other| key(other) == key(&row), hash) {
-            Entry::Vacant(place) => {
-                place.insert(row);
-            }
-            Entry::Occupied(mut place) => {
-                if place.get().version <= row.version {
-                    *place.get_mut() = row;
-                }
-            }
+        put_newer(&mut self.rows, row);
+    }
+
+    fn hold(&mut self, row: Row) {
+        let since = self.put_to;
+        let minute = row.posted_minute.unwrap_or(row.minute);
+        let held =
+            self.held.entry(minute).or_insert_with(|| Held { since, rows: HashTable::new() });
+        put_newer(&mut held.rows, row);
+    }
+
+    /// Lets go what cannot change before its minute's next late click: all clicks of the minute are
+    /// final as of `to`. Returns how far everything is here, but for what is still held.
+    fn release(&mut self, to: Millis) -> Millis {
+        let is_over = |minute: &Minute| minute.end().plus(LOOK_AHEAD_MS) <= to;
+        let mut free = Vec::new();
+        for (_, held) in self.held.iter_mut().filter(|(minute, _)| is_over(minute)) {
+            free.extend(held.rows.extract_if(|row| row.counts.pending == 0));
         }
+        self.held.retain(|_, held| !held.rows.is_empty());
+        free.into_iter().for_each(|row| self.put(row));
+        self.held.values().fold(to, |least, held| least.min(held.since))
     }
 
     /// Adds rows to those that are being written, in the order of their keys.
@@ -182,6 +287,17 @@ impl Waiting {
         self.writing.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
     }
 
+    /// Keeps of what the store has only what it may lose, unless that is too much.
+    fn forget(&mut self, mark: Millis, keep: u64) {
+        let from = Millis(mark.0.saturating_sub(keep)).max(self.kept_from);
+        self.unmarked.retain(|row| row.version.at() > from);
+        self.kept_from = from;
+        if self.unmarked.len() > KEEP_ROWS && keep > 0 {
+            self.unmarked.retain(|row| row.version.at() > mark);
+            self.kept_from = mark.max(self.kept_from);
+        }
+    }
+
     fn put_back_written(&mut self) {
         for row in std::mem::take(&mut self.writing) {
             self.put(row);
@@ -189,13 +305,15 @@ impl Waiting {
     }
 }
 
-fn is_due(published: &PublishedRow, mode: PublishMode) -> bool {
-    match mode {
-        PublishMode::Live => published.decided,
-        PublishMode::Minute => {
-            published.decided
-                && published.row.counts.pending == 0
-                && published.row.version.at() >= published.row.minute.end()
+fn put_newer(rows: &mut HashTable<Row>, row: Row) {
+    match rows.entry(hash(&row), |other| key(other) == key(&row), hash) {
+        Entry::Vacant(place) => {
+            place.insert(row);
+        }
+        Entry::Occupied(mut place) => {
+            if place.get().version <= row.version {
+                *place.get_mut() = row;
+            }
         }
     }
 }

@@ -24,6 +24,8 @@ pub trait RefoldSink {
     fn verdict(&mut self, verdict: &FinalVerdict);
     /// A row as of a grid instant.
     fn row(&mut self, row: &Row);
+    /// Everything below the watermark has been told.
+    fn folded(&mut self, _watermark: Millis, _timeline: &Timeline) {}
 }
 
 /// All verdicts, as they become final.
@@ -103,6 +105,7 @@ fn refold_with(
         fold.advance(w, true, &pool, &mut effects);
         effects.verdicts.iter().for_each(|verdict| sink.verdict(verdict));
         effects.rows.iter().for_each(|published| sink.row(&published.row));
+        sink.folded(fold.watermark(), fold.timeline());
     }
     Ok(summary(&fold))
 }

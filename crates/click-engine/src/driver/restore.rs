@@ -4,6 +4,7 @@
 use super::config::{EngineConfig, EngineParts};
 use super::dead_letters::DeadLetters;
 use super::intake::Intake;
+use super::mirror::Problem;
 use super::outbox::Outbox;
 use super::parallel::Threads;
 use super::saver::Saver;
@@ -11,10 +12,11 @@ use super::{Engine, EngineError, checkpoint_dir, lock, monotonic};
 use crate::checkpoint::{Checkpoint, CheckpointDir};
 use crate::live::EngineStatus;
 use crate::log::{Commit, EventLog, LogError};
-use crate::store::LedgerStore;
+use crate::store::{LedgerStore, StoreError, is_summary_row};
 use click_core::fold::{Effects, Fold, decode_rows};
 use click_core::planted::{Bug, planted};
 use click_core::record::{Header, Kind, Record};
+use click_core::row::Row;
 use click_core::types::Millis;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,12 +32,25 @@ impl Engine {
             parts;
         let header = ensure_header(&*log)?;
         let dir = Arc::new(checkpoint_dir(disk.clone(), &checkpoints)?);
-        let mark = store.as_mut().map(|store| store.mark()).transpose()?;
+        let mark = match store.as_mut().map(|store| store.mark()) {
+            Some(Ok(mark)) => Some(mark),
+            None | Some(Err(StoreError::Unavailable(_))) => None,
+            Some(Err(error)) => return Err(error.into()),
+        };
         let (checkpoint, warnings) = usable(&dir, &*log, mark)?;
         let mut fold = Fold::new(&header, config.threads);
-        let outbox = Outbox::new(mark.unwrap_or_default());
+        let left_at = checkpoint.as_ref().map(|checkpoint| checkpoint.store_mark);
+        let outbox = match (mark, &store) {
+            (Some(mark), _) => Outbox::new(mark),
+            (None, Some(_)) => Outbox::unchecked(left_at.unwrap_or_default()),
+            (None, None) => Outbox::new(Millis(0)),
+        };
+        let first_wants_summaries = store.as_ref().is_some_and(|store| store.wants_summaries());
+        let mut restored = Vec::new();
         if let Some(checkpoint) = &checkpoint {
-            restore(&mut fold, &dir, checkpoint, &outbox)?;
+            restored = restore(&mut fold, &dir, checkpoint)?;
+            let own = |row: &&Row| first_wants_summaries || !is_summary_row(row);
+            outbox.put_back(restored.iter().filter(own).cloned());
         }
         check_start(&*log, &fold)?;
         log.prepare(&fold.positions().iter().map(|position| position.0).collect::<Vec<_>>());
@@ -46,7 +61,7 @@ impl Engine {
         let threads = Threads::new(config.threads)
             .map_err(|source| EngineError::Io { what: "threads", source })?;
         *lock(&status) = EngineStatus { warnings, ..EngineStatus::default() };
-        let engine = Engine {
+        let mut engine = Engine {
             intake: Intake::new(log.partitions(), config.step_bytes),
             saver: Saver::new(dir, checkpoint.as_ref()),
             dead_letters: DeadLetters::new(disk, &dead_letters),
@@ -61,11 +76,19 @@ impl Engine {
             fold,
             effects: Effects::default(),
             outbox: Arc::new(outbox),
+            problem: Problem::default(),
+            mirrors: Vec::new(),
+            restored: (restored, left_at.unwrap_or_default()),
+            summaries: None,
+            first_wants_summaries,
             runs,
             sink,
             status,
             journalled: 0,
         };
+        if first_wants_summaries {
+            engine.make_summaries();
+        }
         engine.update_status();
         Ok((engine, store))
     }
@@ -129,15 +152,13 @@ fn restore(
     fold: &mut Fold,
     dir: &CheckpointDir,
     checkpoint: &Checkpoint,
-    outbox: &Outbox,
-) -> Result<(), EngineError> {
+) -> Result<Vec<Row>, EngineError> {
     let bad = |error| EngineError::Mismatch(format!("checkpoint: {error}"));
     fold.restore(&checkpoint.parts).map_err(bad)?;
     if !planted(Bug::JournalNotRead) {
         dir.read_runs(checkpoint, |journal| fold.restore_journal(&journal))?;
     }
-    outbox.put_back(decode_rows(&checkpoint.waiting_rows).map_err(bad)?.into_iter());
-    Ok(())
+    decode_rows(&checkpoint.waiting_rows).map_err(bad)
 }
 
 /// A position below the log's start is an error, never a skip.

@@ -1,12 +1,12 @@
 //! Running an engine: threads for the fold and the store, ticks, the way down.
 
+use super::mirror::{Mirror, Problem, drain};
 use super::outbox::Outbox;
-use super::{Engine, EngineError, monotonic};
+use super::{Engine, EngineError, lock, monotonic};
 use crate::log::{EventLog, LogError};
 use crate::store::{LedgerStore, StoreError};
 use click_core::record::Record;
 use click_core::types::Millis;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -24,8 +24,14 @@ impl Engine {
         stop: &AtomicBool,
     ) -> Result<(), EngineError> {
         let publisher = self.spawn_publisher(store)?;
+        let mirrors = self.spawn_mirrors()?;
         let folded = self.fold_until(stop);
         self.outbox.close();
+        self.mirrors.iter().for_each(|mirror| mirror.outbox.close());
+        for mirror in mirrors {
+            // Each has said what is wrong with its store, which is no reason to fail.
+            _ = mirror.join();
+        }
         let crashed = |_| EngineError::Mismatch("the publisher thread panicked".into());
         let published = publisher.join().map_err(crashed).and_then(|result| Ok(result?));
         let result = folded.and(published).and_then(|()| self.close());
@@ -42,9 +48,10 @@ impl Engine {
         self.saver.in_foreground();
         while self.step()?.records > 0 {}
         match store {
-            Some(store) => self.outbox.drain(store)?,
+            Some(store) => drain(&self.outbox, store)?,
             None => self.outbox.discard(),
         }
+        self.drain_mirrors();
         self.close()?;
         self.update_status();
         Ok(())
@@ -57,7 +64,7 @@ impl Engine {
 
     /// Writes all rows that wait to the store, on this thread.
     pub fn publish(&self, store: &mut dyn LedgerStore) -> Result<(), StoreError> {
-        self.outbox.drain(store)
+        drain(&self.outbox, store)
     }
 
     fn close(&mut self) -> Result<(), EngineError> {
@@ -87,6 +94,22 @@ impl Engine {
         Ok(())
     }
 
+    fn spawn_mirrors(&mut self) -> Result<Vec<JoinHandle<()>>, EngineError> {
+        let interval = self.config.publish_interval;
+        let spawn = |mirror: &mut Mirror| {
+            let mut store = mirror.store.take()?;
+            let (outbox, problem) = (mirror.outbox.clone(), mirror.problem.clone());
+            outbox.bounded();
+            let work = move || {
+                // What cannot be right stays said; the other stores go on.
+                _ = publish_until_closed(&outbox, &mut *store, interval, &problem);
+            };
+            Some(std::thread::Builder::new().name("store".into()).spawn(work))
+        };
+        let threads: Result<Vec<_>, _> = self.mirrors.iter_mut().filter_map(spawn).collect();
+        threads.map_err(|source| EngineError::Io { what: "thread of a store", source })
+    }
+
     fn read_ends(&self) -> Vec<u64> {
         self.intake.read_to(&self.fold).into_iter().map(|offset| offset.0).collect()
     }
@@ -96,11 +119,16 @@ impl Engine {
         store: Option<Box<dyn LedgerStore>>,
     ) -> Result<JoinHandle<Result<(), StoreError>>, EngineError> {
         let (outbox, interval) = (self.outbox.clone(), self.config.publish_interval);
-        let status = self.status.clone();
-        let failed =
-            move |error: &StoreError| super::lock(&status).failed = Some(error.to_string());
+        let (status, problem) = (self.status.clone(), self.problem.clone());
         let work = move || match store {
-            Some(mut store) => publish_until_closed(&outbox, &mut *store, interval, &failed),
+            Some(mut store) => {
+                outbox.bounded();
+                let published = publish_until_closed(&outbox, &mut *store, interval, &problem);
+                if let Err(error) = &published {
+                    lock(&status).failed = Some(error.to_string());
+                }
+                published
+            }
             None => {
                 while outbox.wait(LOOK_UP) {
                     outbox.discard();
@@ -114,27 +142,33 @@ impl Engine {
     }
 }
 
+/// A store that does not answer is asked again; what waits for it when the engine closes is in the
+/// next checkpoint.
 fn publish_until_closed(
-    outbox: &Arc<Outbox>,
+    outbox: &Outbox,
     store: &mut dyn LedgerStore,
     interval: Duration,
-    failed: &dyn Fn(&StoreError),
+    problem: &Problem,
 ) -> Result<(), StoreError> {
-    while outbox.wait(LOOK_UP) {
-        match outbox.drain(store) {
-            Ok(()) => std::thread::sleep(interval.min(LOOK_UP)),
-            Err(StoreError::Unavailable(_)) => std::thread::sleep(STORE_RETRY),
+    let mut open = true;
+    while open {
+        open = outbox.wait(LOOK_UP);
+        let done = drain(outbox, store);
+        *lock(problem) = done.as_ref().err().map(ToString::to_string);
+        match done {
+            Ok(()) if open => std::thread::sleep(interval.min(LOOK_UP)),
+            Err(StoreError::Unavailable(_) | StoreError::Lost { .. }) if open => {
+                std::thread::sleep(STORE_RETRY);
+            }
+            Ok(()) | Err(StoreError::Unavailable(_) | StoreError::Lost { .. }) => {}
             Err(
                 error @ (StoreError::Conflict { .. }
                 | StoreError::OtherLog { .. }
                 | StoreError::Refused(_)),
-            ) => {
-                failed(&error);
-                return Err(error);
-            }
+            ) => return Err(error),
         }
     }
-    outbox.drain(store)
+    Ok(())
 }
 
 /// Appends ticks where nobody has appended for a while.

@@ -131,7 +131,7 @@ impl Engine {
             self.saver.remember(None);
             return Ok(());
         };
-        let (waiting, store_mark) = self.outbox.unconfirmed();
+        let (waiting, store_mark) = self.unconfirmed();
         let checkpoint = Checkpoint {
             log_id: self.log.log_id().0,
             generation: self.log.generation(),

@@ -3,8 +3,8 @@
 //! A reader only hands out rows of one snapshot with its mark; sums are made here, so they are the
 //! same for every store and lossless (i128). Must never round, sample or guess.
 
-use super::StoreError;
 use super::calendar::Buckets;
+use super::{StoreError, summary_id};
 use click_core::limits::{LOOK_AHEAD_MS, MINUTE_MS};
 use click_core::policy::Timeline;
 use click_core::row::{Counts, Row, RowKey};
@@ -20,7 +20,7 @@ pub const MAX_GROUPS: usize = 2_000_000;
 pub const MAX_MINUTE_ROWS: usize = 100_000;
 
 /// The two views of the ledger (SPEC §5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum View {
     /// By ad, with spend.
     Ad,
@@ -78,6 +78,11 @@ pub trait LedgerReader: Send + Sync {
         scan: &Scan<'_>,
         take: &mut dyn FnMut(Row) -> bool,
     ) -> Result<Millis, StoreError>;
+
+    /// Whether the sums of an advertiser lie ready: [`summary_id`](super::summary_id).
+    fn has_summaries(&self) -> bool {
+        false
+    }
 
     /// The mark: every row changed before it is in the store.
     ///
@@ -225,14 +230,37 @@ pub fn totals(
     timeline: &Timeline,
     query: &TotalsQuery,
 ) -> Result<(Millis, Vec<TotalRow>, bool), QueryError> {
+    totals_of(reader, timeline, query, None)
+}
+
+/// The same of one advertiser's ads alone; where its sums lie ready, however many ads it has.
+///
+/// # Errors
+/// As [`totals`].
+pub fn totals_of(
+    reader: &dyn LedgerReader,
+    timeline: &Timeline,
+    query: &TotalsQuery,
+    advertiser: Option<&str>,
+) -> Result<(Millis, Vec<TotalRow>, bool), QueryError> {
+    let in_sum = matches!(query.group_by, GroupBy::All | GroupBy::Advertiser);
+    let sum = advertiser.filter(|_| in_sum && reader.has_summaries()).map(summary_id);
+    let own = |row: &Row| match (&*row.key, advertiser) {
+        (_, None) => true,
+        (RowKey::Ad { advertiser_id, .. }, Some(wanted)) => advertiser_id == wanted,
+        (RowKey::Publisher { .. }, Some(_)) => false,
+    };
     let view = match query.group_by {
         GroupBy::All | GroupBy::Ad | GroupBy::Campaign | GroupBy::Advertiser => View::Ad,
         GroupBy::Publisher => View::Publisher,
     };
     let minutes = query.buckets.minutes();
-    let scan = Scan { view, minutes, only: None, order: ScanOrder::Any };
+    let scan = Scan { view, minutes, only: sum.as_deref(), order: ScanOrder::Any };
     let mut groups = Groups::default();
     let mark = reader.scan(&scan, &mut |row| {
+        if !own(&row) {
+            return true;
+        }
         let bucket = query.buckets.index_of(row.minute);
         groups.add(bucket, query.group_by, row, timeline);
         groups.len <= MAX_GROUPS

@@ -1,7 +1,7 @@
 //! `clickledger audit`: the ledger computed again from the archive, and compared with everything
 //! that is served or kept. Tolerance zero.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,7 +13,7 @@ use click_core::types::Minute;
 use click_core::verdict::Class;
 use click_engine::archive::{Audit, Location, audit};
 use click_engine::log::EventLog;
-use click_engine::store::{LedgerReader, SqliteReader};
+use click_engine::store::StoreAddress;
 use serde_json::json;
 
 use super::archive;
@@ -36,9 +36,9 @@ pub struct AuditArgs {
     #[arg(long, value_name = "URL")]
     archive: Option<Location>,
     /// The rows to compare with: a SQLite file, such as a copy of `ledger.db`, also written
-    /// sqlite:FILE [default: the data directory's].
-    #[arg(long, value_name = "URL", value_parser = sqlite)]
-    store: Option<PathBuf>,
+    /// sqlite:FILE, or the URL of another store [default: the data directory's first].
+    #[arg(long, value_name = "URL", value_parser = store)]
+    store: Option<StoreAddress>,
     /// Compare the rows of this day alone, UTC, such as 2026-11-25.
     #[arg(long, value_name = "DAY")]
     day: Option<jiff::civil::Date>,
@@ -53,12 +53,11 @@ pub struct AuditArgs {
     threads: usize,
 }
 
-/// The file that is meant.
-fn sqlite(text: &str) -> Result<PathBuf, String> {
-    let path = text.strip_prefix("sqlite:").unwrap_or(text);
-    match path.contains("://") {
-        true => Err("write the file of a SQLite ledger, or sqlite:FILE".to_owned()),
-        false => Ok(path.into()),
+/// The store that is meant; a plain name is a file's.
+fn store(text: &str) -> Result<StoreAddress, String> {
+    match text.contains("://") || text.starts_with("sqlite:") {
+        true => text.parse(),
+        false => Ok(StoreAddress::Sqlite(text.into())),
     }
 }
 
@@ -71,20 +70,14 @@ pub fn run(args: &AuditArgs) -> Result<ExitCode> {
         let data = DataDir::new(data);
         let archive = archive::of(&data, args.archive.as_ref())?;
         log = prepare(&data, &archive, threads)?;
-        store = Some(store.map_or_else(|| data.database(), Ok)?);
+        store = store.or(data.stores()?.into_iter().next());
         place = Some(archive);
     }
     let Some(place) = place else { bail!("name a data directory or an archive") };
-    let reader = store.map(|path| SqliteReader::open(&path)).transpose()?;
+    let reader = store.map(|store| store.reader(Path::new(""))).transpose()?;
     let archive = archive::read(&place)?;
     let wanted = wanted(args)?;
-    let found = audit(
-        archive,
-        reader.as_ref().map(|reader| reader as &dyn LedgerReader),
-        log.as_deref(),
-        threads,
-        &*wanted,
-    )?;
+    let found = audit(archive, reader.as_deref(), log.as_deref(), threads, &*wanted)?;
     let seconds = begun.elapsed().as_secs_f64();
     if args.json {
         print_json(&found)

@@ -15,7 +15,7 @@ use click_engine::kafka::KafkaSettings;
 use click_engine::log::{
     Clock, Commit, DiskLog, EventLog, LogError, LogId, LogOptions, RecordBatch, SystemClock,
 };
-use click_engine::store::{LedgerStore, SqliteReader, SqliteStore};
+use click_engine::store::{LateStore, LedgerReader, LedgerStore, StoreAddress};
 
 use crate::cluster;
 use crate::config::Config;
@@ -23,6 +23,9 @@ use crate::serve::ServeArgs;
 
 /// Rounds of ticks after which a log whose clock stands still is taken as it is.
 const SETTLE_TRIES: u32 = 10;
+
+/// A store and its address.
+pub type NamedStore = (String, Box<dyn LedgerStore>);
 
 /// Paths inside a data directory.
 #[derive(Clone, Debug)]
@@ -60,12 +63,13 @@ impl DataDir {
         self.root.join("archive-checkpoints")
     }
 
-    /// The file of the ledger, as the directory's configuration says.
+    /// Where the ledger is served from, the one that reports read first.
     ///
     /// # Errors
-    /// If that cannot be read.
-    pub fn database(&self) -> Result<PathBuf> {
-        Ok(self.config(Vec::new())?.database())
+    /// If the directory's configuration cannot be read.
+    pub fn stores(&self) -> Result<Vec<StoreAddress>> {
+        let stores = self.config(Vec::new())?.store.addresses()?;
+        Ok(stores.iter().map(|store| store.below(&self.root)).collect())
     }
 
     pub fn rejects(&self, file: &Path) -> PathBuf {
@@ -161,14 +165,21 @@ impl DataDir {
         })
     }
 
-    /// The store of the log, opened or created.
-    pub fn open_store(&self, log: &dyn EventLog) -> Result<SqliteStore> {
-        self.open_store_of(log.log_id(), log.generation())
-    }
-
-    /// The store of a log of which this is known.
-    pub fn open_store_of(&self, log_id: LogId, generation: u16) -> Result<SqliteStore> {
-        Ok(SqliteStore::open(&self.database()?, &log_id.to_string(), generation)?)
+    /// The stores of a log of which this is known; one that does not answer is asked again later.
+    pub fn open_stores(&self, log_id: LogId, generation: u16) -> Result<Vec<NamedStore>> {
+        let log_id = log_id.to_string();
+        let open = |address: &StoreAddress| {
+            let store: Box<dyn LedgerStore> = match address {
+                StoreAddress::Sqlite(_) => address.open(Path::new(""), &log_id, generation)?,
+                StoreAddress::Redis(_)
+                | StoreAddress::RedisCluster(_)
+                | StoreAddress::Cassandra(_) => {
+                    Box::new(LateStore::new(address, Path::new(""), &log_id, generation)?)
+                }
+            };
+            Ok((address.to_string(), store))
+        };
+        self.stores()?.iter().map(open).collect()
     }
 
     /// What an engine on `log` is made of.
@@ -191,10 +202,13 @@ impl DataDir {
 
     /// Folds what the store does not have yet.
     pub fn catch_up(&self, log: Arc<dyn EventLog>, threads: usize) -> Result<()> {
-        let store = Box::new(self.open_store(&*log)?);
+        let mut stores = self.open_stores(log.log_id(), log.generation())?.into_iter();
         let config = EngineConfig { threads, ..EngineConfig::default() };
-        let parts = self.engine_parts(log, Some(store));
+        let parts = self.engine_parts(log, stores.next().map(|(_, store)| store));
         let (mut engine, mut store) = Engine::open(parts, config)?;
+        for (name, store) in stores {
+            engine.add_store(&name, store)?;
+        }
         match &mut store {
             Some(store) => engine.catch_up(Some(&mut **store))?,
             None => engine.catch_up(None)?,
@@ -203,14 +217,21 @@ impl DataDir {
     }
 
     /// The store for reading, up to date with the log unless a server keeps it so by itself.
-    pub fn fresh_reader(&self, threads: usize) -> Result<SqliteReader> {
+    pub fn fresh_reader(&self, threads: usize) -> Result<Arc<dyn LedgerReader>> {
         self.check_exists()?;
         match self.open_log() {
             Ok(log) => self.catch_up(log, threads)?,
             Err(error) if is_locked(&error) => {}
             Err(error) => return Err(error),
         }
-        Ok(SqliteReader::open(&self.database()?)?)
+        self.reader()
+    }
+
+    /// The store that reports read.
+    pub fn reader(&self) -> Result<Arc<dyn LedgerReader>> {
+        let stores = self.stores()?;
+        let first = stores.first().context("no store is configured")?;
+        Ok(first.reader(Path::new(""))?)
     }
 
     /// The log for reading its every record: refused while a server runs.

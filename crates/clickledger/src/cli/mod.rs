@@ -17,6 +17,7 @@ mod resend;
 mod rows;
 mod shadow;
 mod show;
+mod store;
 mod table;
 mod tick;
 #[cfg(feature = "kafka")]
@@ -45,6 +46,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Import(import::ImportArgs),
     Show(show::ShowArgs),
+    Store(store::StoreArgs),
     Link(link::LinkArgs),
     Key(key::KeyArgs),
     Policy(policy::PolicyArgs),
@@ -80,6 +82,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Serve(args) => return serve::run(args),
         Command::Import(args) => import::run(args)?,
         Command::Show(args) => show::run(args)?,
+        Command::Store(args) => store::run(args)?,
         Command::Link(args) => link::run(args)?,
         Command::Key(args) => key::run(args)?,
         Command::Policy(args) => policy::run(args)?,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use click_engine::store::{LedgerReader, Scan, View};
+use click_engine::store::{Scan, StoreAddress, View};
 
 use super::data::{DataDir, threads};
 use super::table::{Format, Writer};
@@ -26,6 +26,9 @@ pub struct ShowArgs {
     /// One line a click instead, by reading the whole log; not while a server runs.
     #[arg(long, conflicts_with_all = ["by", "with_version"])]
     verdicts: bool,
+    /// The store to read [default: the first of `store.url`].
+    #[arg(long, value_name = "URL", conflicts_with = "verdicts")]
+    store: Option<StoreAddress>,
     /// Add each row's version.
     #[arg(long)]
     with_version: bool,
@@ -49,7 +52,11 @@ pub fn run(args: &ShowArgs) -> Result<()> {
             verdicts::write(&*log, threads(args.threads), args.format, out)
         });
     }
-    let reader = data.fresh_reader(threads(args.threads))?;
+    let fresh = data.fresh_reader(threads(args.threads))?;
+    let reader = match &args.store {
+        Some(store) => store.reader(std::path::Path::new(""))?,
+        None => fresh,
+    };
     let view = match args.by {
         By::Ad => View::Ad,
         By::Publisher => View::Publisher,

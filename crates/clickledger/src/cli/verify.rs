@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use click_core::row::{Row, RowId};
 use click_engine::log::EventLog;
-use click_engine::store::{LedgerReader, Scan, View};
+use click_engine::store::{LedgerReader, Scan, StoreAddress, View};
 
 use super::data::{DataDir, threads};
 use super::verdicts::{Identity, Refolded};
@@ -33,6 +33,9 @@ pub struct VerifyArgs {
     /// Data directory.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
+    /// The store to compare [default: the first of `store.url`].
+    #[arg(long, value_name = "URL")]
+    store: Option<StoreAddress>,
     /// Threads of the fold [default: all cores].
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     threads: usize,
@@ -44,7 +47,11 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let mut seen = journal(&args.journal)?;
     let acknowledged: u64 = seen.values().map(|(acknowledged, _)| *acknowledged).sum();
     data.settle().context("verify reads the whole log; stop the server first")?;
-    let reader = data.fresh_reader(threads(args.threads))?;
+    let fresh = data.fresh_reader(threads(args.threads))?;
+    let reader = match &args.store {
+        Some(store) => store.reader(Path::new(""))?,
+        None => fresh,
+    };
     let log = data.log_for_refold()?;
     let refolded = Refolded::fold(&*log, threads(args.threads), true)?;
     let mut measured = 0;
@@ -56,7 +63,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
         Ok(())
     })?;
     let waiting = find_waiting(&*log, &refolded, &mut seen)?;
-    let (rows, differ) = compare(&reader, refolded.rows.unwrap_or_default())?;
+    let (rows, differ) = compare(&*reader, refolded.rows.unwrap_or_default())?;
     let lost: Vec<_> = named(&seen, |acknowledged, found| found < acknowledged);
     let double: Vec<_> = named(&seen, |acknowledged, found| found > acknowledged);
     report("lost", &lost);

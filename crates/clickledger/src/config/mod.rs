@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use click_engine::archive::{LEAST_TRUNCATION_AGE_HOURS, Location};
 use click_engine::kafka::KafkaAddress;
+use click_engine::store::{StoreAddress, store_list};
 use ipnet::IpNet;
 use serde::Deserialize;
 
@@ -156,18 +157,14 @@ pub struct Store {
 }
 
 impl Store {
-    /// The file of the ledger.
+    /// The stores, the one that reports read first.
     ///
     /// # Errors
-    /// If `url` names no SQLite file.
-    pub fn file(&self, data: &Path) -> Result<PathBuf> {
-        if self.url.is_empty() {
-            return Ok(data.join("ledger.db"));
-        }
-        match self.url.strip_prefix("sqlite:") {
-            Some(file) if !file.is_empty() => Ok(data.join(file)),
-            _ => bail!("'{}' is no store; write sqlite:FILE", self.url),
-        }
+    /// Which URL is none.
+    pub fn addresses(&self) -> Result<Vec<StoreAddress>> {
+        let found = store_list(&self.url).map_err(anyhow::Error::msg)?;
+        let default = || vec![StoreAddress::Sqlite("ledger.db".into())];
+        Ok(if found.is_empty() { default() } else { found })
     }
 }
 
@@ -208,11 +205,6 @@ impl Config {
             check(&config).with_context(|| format!("{}: key '{key}'", layers.origin(key)))?;
         }
         Ok(config)
-    }
-
-    /// The file of the ledger.
-    pub fn database(&self) -> PathBuf {
-        self.store.file(&self.data).unwrap_or_else(|_| self.data.join("ledger.db"))
     }
 
     /// Whether this process has a role.
@@ -264,7 +256,7 @@ const CHECKS: [(&str, Check); 26] = [
     ("kafka.delivery_timeout_ms", |c| within(c.kafka.delivery_timeout_ms, 1_000, 240_000)),
     ("spool.after_ms", |c| within(c.spool.after_ms, 1, 60_000)),
     ("spool.keep_hours", |c| within(c.spool.keep_hours, 0, 24 * 365)),
-    ("store.url", |c| c.store.file(&c.data).map(drop)),
+    ("store.url", |c| c.store.addresses().map(drop)),
     ("archive.url", |c| c.archive.place(&c.data).map(drop)),
     ("archive.interval_ms", |c| divides_an_hour(c.archive.interval_ms)),
     ("archive.threads", |c| within(c.archive.threads as u64, 1, 1024)),

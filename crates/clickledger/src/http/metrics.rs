@@ -102,6 +102,12 @@ metrics! {
         "All rows changed before this Unix time are in the store: the as_of of reports."
     ROWS_WAITING "clickledger_rows_waiting" Gauge ""
         "Rows that the store has not confirmed. Rises if the store is slow or away."
+    STORE_WAITING "clickledger_store_rows_waiting" Gauge "store"
+        "The same of each store; the one that reports read is called first."
+    STORE_FAILING "clickledger_store_failing" Gauge "store"
+        "1 while a store takes nothing; the page says why. Nothing is lost, nothing else waits."
+    STORE_LACKS "clickledger_store_lacks_rows" Gauge "store"
+        "1 if a store lacks rows that are not in memory any more: `clickledger store rebuild`."
     ROWS_OPEN "clickledger_rows_open" Gauge ""
         "Rows in memory that are not sealed."
     CLAIMS "clickledger_claims" Gauge ""
@@ -177,6 +183,11 @@ pub fn of_engine(status: &EngineStatus) -> Vec<Sample> {
     let of_class =
         |class: Class| Sample::with(&BY_CLASS, class.code(), status.by_class[class as usize]);
     samples.extend(Class::ALL.into_iter().map(of_class));
+    for store in &status.stores {
+        samples.push(Sample::with(&STORE_WAITING, &store.name, store.rows_waiting));
+        samples.push(Sample::with(&STORE_FAILING, &store.name, u64::from(store.problem.is_some())));
+        samples.push(Sample::with(&STORE_LACKS, &store.name, u64::from(store.lacks)));
+    }
     samples
 }
 

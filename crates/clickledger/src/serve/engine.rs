@@ -11,11 +11,11 @@ use click_engine::disk::LockMode;
 use click_engine::driver::{Engine, EngineConfig, EngineError, NeededFrom, PublishMode};
 use click_engine::live::EngineStatus;
 use click_engine::log::{EventLog, LogError, LogId, Retention};
-use click_engine::store::{LedgerStore, SqliteReader};
+use click_engine::store::{LedgerReader, LedgerStore, StoreError};
 
 use super::archiver::{ArchiveStatus, ArchiveThread};
 use super::source::Source;
-use crate::cli::data::{DataDir, threads};
+use crate::cli::data::{DataDir, NamedStore, threads};
 use crate::config::{Config, Mode};
 use crate::http::live::{Live, LiveThread};
 
@@ -24,7 +24,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A running engine.
 pub(super) struct EnginePart {
-    pub(super) reader: Arc<SqliteReader>,
+    pub(super) reader: Arc<dyn LedgerReader>,
     pub(super) live: Arc<Live>,
     pub(super) status: Arc<Mutex<EngineStatus>>,
     pub(super) timeline: Arc<Mutex<Timeline>>,
@@ -42,10 +42,15 @@ impl EnginePart {
         let is_kafka = matches!(source, Source::Kafka(..));
         let lock = is_kafka.then(|| data.lock(LockMode::Exclusive)).transpose()?;
         let header = source.header();
-        let store = data.open_store_of(LogId(header.log_id), header.generation)?;
-        let reader = Arc::new(SqliteReader::open(&data.database()?)?);
+        let stores = data.open_stores(LogId(header.log_id), header.generation)?;
+        let reader = data.reader()?;
         let (live, live_thread) = Live::start()?;
-        live.seed(&*reader)?;
+        match live.seed(&*reader) {
+            Err(StoreError::Unavailable(why)) => {
+                tracing::warn!("the page begins without the last hour: {why}");
+            }
+            seeded => seeded?,
+        }
         let needed = (!config.archive.url.is_empty()).then(NeededFrom::default);
         let opening = Opening {
             source: source.clone(),
@@ -56,15 +61,14 @@ impl EnginePart {
         };
         let (status, timeline) = (Arc::clone(&opening.status), Arc::default());
         let stop = Arc::new(AtomicBool::new(false));
-        let store: Box<dyn LedgerStore> = Box::new(store);
         let thread = match opening.try_log() {
             Ok(log) => {
-                let engine = opening.open(log, store)?;
+                let engine = opening.open(log, stores)?;
                 spawn(move || Ok(Some(engine)), &status, &timeline, &stop)
             }
             Err(LogError::Kafka { .. }) => {
                 let waiting = Arc::clone(&stop);
-                spawn(move || opening.wait(store, &waiting), &status, &timeline, &stop)
+                spawn(move || opening.wait(stores, &waiting), &status, &timeline, &stop)
             }
             Err(error) => return Err(error.into()),
         }?;
@@ -115,26 +119,28 @@ impl Opening {
         self.source.open(false)
     }
 
-    fn open(
-        &self,
-        log: Arc<dyn EventLog>,
-        store: Box<dyn LedgerStore>,
-    ) -> Result<Opened, EngineError> {
-        let mut parts = self.data.engine_parts(log, Some(store));
+    fn open(&self, log: Arc<dyn EventLog>, stores: Vec<NamedStore>) -> Result<Opened, EngineError> {
+        let mut stores = stores.into_iter();
+        let first = stores.next().map(|(_, store)| store);
+        let mut parts = self.data.engine_parts(log, first);
         parts.sink = Some(Arc::clone(&self.live) as _);
         parts.status = Arc::clone(&self.status);
-        Engine::open(parts, self.config.clone())
+        let (mut engine, first) = Engine::open(parts, self.config.clone())?;
+        for (name, store) in stores {
+            engine.add_store(&name, store)?;
+        }
+        Ok((engine, first))
     }
 
     /// Asks until the cluster answers; `None` if it is to stop before.
     fn wait(
         &self,
-        store: Box<dyn LedgerStore>,
+        stores: Vec<NamedStore>,
         stop: &AtomicBool,
     ) -> Result<Option<Opened>, EngineError> {
         while !stop.load(Ordering::Relaxed) {
             match self.try_log() {
-                Ok(log) => return self.open(log, store).map(Some),
+                Ok(log) => return self.open(log, stores).map(Some),
                 Err(error @ LogError::Kafka { .. }) => {
                     let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
                     status.warnings = vec![format!("counting waits for the cluster: {error}")];

@@ -128,7 +128,9 @@ fn announce(config: &Config, running: &Running, first: Option<&FirstKeys>) {
     }
     if config.is(Role::Engine) {
         out::line(format_args!("page      {scheme}://{admin}/"));
-        out::line(format_args!("ledger    {}", config.database().display()));
+        for store in config.store.addresses().unwrap_or_default() {
+            out::line(format_args!("ledger    {}", store.below(&config.data)));
+        }
     }
     if let Some(first) = first {
         out::line(format_args!("admin key {}  (shown this once)", first.admin.secret));

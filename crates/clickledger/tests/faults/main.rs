@@ -14,6 +14,8 @@ mod memory;
 mod outage;
 mod server;
 mod slow;
+#[cfg(all(feature = "redis", feature = "cassandra"))]
+mod stores;
 mod strace;
 mod truncation;
 mod visitors;

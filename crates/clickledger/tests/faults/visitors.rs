@@ -16,6 +16,8 @@ pub struct Visitors {
     pub rate: u32,
     /// How many of them wait for an answer at most.
     pub connections: u32,
+    /// Ads that they click on, one after the other.
+    pub ads: u32,
 }
 
 impl Visitors {
@@ -26,6 +28,7 @@ impl Visitors {
             told: 0,
             rate: RATE,
             connections: 32,
+            ads: 1,
         }
     }
 
@@ -42,15 +45,20 @@ impl Visitors {
 
     /// Makes links enough for so long.
     pub fn mint(&self, data: &Path, seconds: f64) {
-        let count = (f64::from(self.rate) * seconds * 1.1).ceil().to_string();
-        let minted = Command::new(BIN)
-            .args(["link", "--base", "http://t", "--ad", "ad", "--to", "https://e.example/"])
-            .args(["--count", &count, "--data"])
-            .arg(data)
-            .output()
-            .unwrap();
-        assert!(minted.status.success(), "{}", said(&minted));
-        std::fs::write(self.at("links"), minted.stdout).unwrap();
+        let all = f64::from(self.rate) * seconds * 1.1 / f64::from(self.ads);
+        let mut links = Vec::new();
+        for ad in 0..self.ads {
+            let (count, ad) = (all.ceil().to_string(), format!("ad{ad}"));
+            let minted = Command::new(BIN)
+                .args(["link", "--base", "http://t", "--ad", &ad, "--to", "https://e.example/"])
+                .args(["--count", &count, "--data"])
+                .arg(data)
+                .output()
+                .unwrap();
+            assert!(minted.status.success(), "{}", said(&minted));
+            links.extend(minted.stdout);
+        }
+        std::fs::write(self.at("links"), links).unwrap();
     }
 
     /// Begins to click.

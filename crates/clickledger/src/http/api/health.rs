@@ -88,6 +88,17 @@ fn notices(api: &ApiState, status: &EngineStatus) -> Vec<Notice> {
         let message = "no room for a checkpoint, it is tried again: a restart would take longer";
         notices.push(notice(Level::Warning, "engine_warning", message));
     }
+    for store in &status.stores {
+        if let Some(problem) = &store.problem {
+            let message = format!("the {} store takes nothing: {problem}", store.name);
+            notices.push(notice(Level::Warning, "engine_warning", &message));
+        }
+        if store.lacks {
+            let message =
+                format!("the {} store lacks rows: run `clickledger store rebuild`", store.name);
+            notices.push(notice(Level::Warning, "engine_warning", &message));
+        }
+    }
     let warnings = status.warnings.iter();
     notices.extend(warnings.map(|text| notice(Level::Warning, "engine_warning", text)));
     notices

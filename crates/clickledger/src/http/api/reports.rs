@@ -70,7 +70,7 @@ pub async fn minutes(
 
 /// `GET /v1/totals`
 pub async fn totals(State(api): State<ApiState>, Query(pairs): Pairs) -> Answer {
-    let known = ["group_by", "from", "to", "step", "tz", "sort", "limit"];
+    let known = ["group_by", "from", "to", "step", "tz", "sort", "limit", "advertiser"];
     let params = Params::new(pairs, &known)?;
     let ask = Ask {
         group_by: params.choice("group_by", KEYS)?,
@@ -79,6 +79,7 @@ pub async fn totals(State(api): State<ApiState>, Query(pairs): Pairs) -> Answer 
         sort: params.choice("sort", SORTS)?,
         limit: params.number("limit", 10_000, MAX_LINES)?,
         range: Range::new(&params)?,
+        advertiser: params.text("advertiser").map(str::to_owned),
     };
     ask.answer(&api).await
 }
@@ -94,6 +95,7 @@ pub async fn top(State(api): State<ApiState>, Query(pairs): Pairs) -> Answer {
         sort: params.choice("sort", &SORTS[1..])?,
         limit: params.number("limit", 10, 1000)?,
         range: Range::new(&params)?,
+        advertiser: None,
     };
     ask.answer(&api).await
 }
@@ -106,11 +108,13 @@ struct Ask {
     sort: Sort,
     limit: usize,
     range: Range,
+    /// Its ads alone.
+    advertiser: Option<String>,
 }
 
 impl Ask {
     async fn answer(self, api: &ApiState) -> Answer {
-        let Ask { group_by, step, calendar, sort, limit, range } = self;
+        let Ask { group_by, step, calendar, sort, limit, range, advertiser } = self;
         let timeline = api.timeline();
         let zone = calendar.clone();
         let (range, (mark, rows, cut)) = compute(api, move |reader| {
@@ -120,7 +124,7 @@ impl Ask {
                 None => Buckets::whole(from, to)?,
             };
             let query = TotalsQuery { group_by, buckets, sort, limit };
-            Ok(((from, to), store::totals(reader, &timeline, &query)?))
+            Ok(((from, to), store::totals_of(reader, &timeline, &query, advertiser.as_deref())?))
         })
         .await?;
         let mut answer = envelope(mark, range);

@@ -2,11 +2,15 @@
 //! rows that a fold of the whole log gives.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod mirrors;
+
 use click_core::record::{Click, Kind, Record, Transport};
 use click_core::row::{Row, RowId};
 use click_core::types::{Micros, Millis};
 use click_engine::disk::MemDisk;
-use click_engine::driver::{Engine, EngineConfig, EngineParts, FinalVerdict, RefoldSink, refold};
+use click_engine::driver::{
+    Engine, EngineConfig, EngineParts, FinalVerdict, PublishMode, RefoldSink, refold,
+};
 use click_engine::log::{EventLog, LogId, ManualClock, MemLog};
 use click_engine::store::{LedgerStore, StoreError};
 use std::collections::BTreeMap;
@@ -84,6 +88,7 @@ struct World {
     random: u64,
     made: u64,
     threads: usize,
+    mode: PublishMode,
 }
 
 impl World {
@@ -97,6 +102,7 @@ impl World {
             random: seed,
             made: 0,
             threads: 1 + usize::try_from(seed % 3).unwrap(),
+            mode: PublishMode::Live,
         }
     }
 
@@ -118,6 +124,7 @@ impl World {
         };
         let config = EngineConfig {
             threads: self.threads,
+            publish_mode: self.mode,
             checkpoint_interval: Duration::from_secs(20),
             step_bytes: 64 << 10,
             ..EngineConfig::default()
@@ -176,6 +183,14 @@ impl World {
         assert_eq!(summary.pending, 0);
         assert_eq!(summary.measured, truth.verdicts);
         truth
+    }
+
+    /// What a fold of the log as it is now publishes and has decided.
+    fn truth_now(&self) -> Rows {
+        let mut truth = Truth::default();
+        refold(&*self.log, 1, &mut truth).unwrap();
+        truth.rows.retain(|_, row| row.counts.pending == 0);
+        truth.rows
     }
 
     fn finish_and_compare(&mut self, what: &str) {
@@ -306,6 +321,37 @@ fn rows_that_no_mark_vouches_for_survive_an_old_copy_of_the_store() {
     }
     *world.store.0.lock().unwrap() = Inner::default();
     world.finish_and_compare("an empty copy");
+}
+
+#[test]
+fn mode_minute_writes_every_row_once_its_minute_is_over() {
+    let mut world = World::new(31, 2);
+    world.mode = PublishMode::Minute;
+    for life in 0..6 {
+        let (mut engine, mut store) = world.open();
+        engine.in_foreground();
+        let mut before = Millis(0);
+        for _ in 0..8 {
+            world.clicks(40);
+            while engine.step().unwrap().records > 0 {}
+            engine.publish(store.as_deref_mut().unwrap()).unwrap();
+            let inner = world.store.0.lock().unwrap();
+            assert!(inner.mark >= before);
+            before = inner.mark;
+            // Whatever changed before the mark is there.
+            for row in world.truth_now().values().filter(|row| row.version.at() < before) {
+                let there = inner.rows.get(&row.id());
+                assert!(there.is_some_and(|there| there.version >= row.version), "{row:?}");
+            }
+        }
+        // Half of them are killed, the others take a checkpoint.
+        if life % 2 == 0 {
+            engine.catch_up(store.as_deref_mut().map(|s| s as &mut dyn LedgerStore)).unwrap();
+        }
+    }
+    // The minute has to end.
+    world.clock.advance(61_000);
+    world.finish_and_compare("mode minute");
 }
 
 fn files(world: &World) -> Vec<String> {
