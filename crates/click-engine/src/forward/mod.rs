@@ -170,12 +170,12 @@ impl Forwarder {
         self.remote.outcomes(if under_way { timeout } else { Duration::ZERO }, &mut self.outcomes);
         let mut failed = None;
         for outcome in &self.outcomes {
-            let Some(lane) = self.lanes.get_mut(outcome.partition as usize) else { continue };
+            let lane = self.lanes.get_mut(outcome.partition as usize);
             match &outcome.result {
                 // Behind a failure nothing is believed: it may be of a number that was given twice.
                 Ok(_) if failed.is_some() && !planted(Bug::BelievedBehindFailure) => {}
                 Ok(append_time) => {
-                    let sent_at = lane.confirm(outcome.offset);
+                    let sent_at = lane.and_then(|lane| lane.confirm(outcome.offset));
                     self.shared.note_clock(*append_time, sent_at);
                 }
                 Err(error) => failed = Some(error.clone()),

@@ -159,8 +159,8 @@ impl Remote for KafkaRemote {
         let fresh = producer(&self.settings, outcomes.clone())?;
         let old = std::mem::replace(&mut self.producer, fresh);
         (self.outcomes, self.is_used) = (outcomes, false);
-        // Waits for its threads, which may wait for a broker.
-        std::thread::spawn(move || drop(old));
+        // Waits for its threads, which may wait for a broker; here, if there is no other thread.
+        let _ = std::thread::Builder::new().name("kafka-close".into()).spawn(move || drop(old));
         Ok(())
     }
 }
