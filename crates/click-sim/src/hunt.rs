@@ -19,7 +19,7 @@ mod planted {
     use click_core::planted::{Bug, plant};
     use click_sim::check::{Dice, Style, World};
     use click_sim::generate::{GeneratorConfig, generate};
-    use click_sim::world::{Plan, misplaced, play};
+    use click_sim::world::{ClusterPlan, Plan, misplaced, play};
 
     use crate::results::{self, Kind, Saved};
 
@@ -74,8 +74,9 @@ mod planted {
     fn hunt(limit: Duration) -> Option<Found> {
         let over = Arc::new(AtomicBool::new(false));
         let (tell, hear) = channel();
-        let hunters: [(&'static str, Hunter); 3] = [
+        let hunters: [(&'static str, Hunter); 4] = [
             ("machine", machine_fails),
+            ("cluster", cluster_fails),
             ("fold", fold_fails),
             ("misplaced records", records_are_taken_anywhere),
         ];
@@ -109,6 +110,13 @@ mod planted {
     /// A story of the simulated machine.
     fn machine_fails(seed: u64) -> bool {
         play(&Plan::from_seed(seed)).is_err()
+    }
+
+    /// A story of trackers in front of a cluster.
+    fn cluster_fails(seed: u64) -> bool {
+        // Told by few seeds, and the machine's hunter needs the core.
+        std::thread::sleep(Duration::from_millis(seed.min(50)));
+        play(&ClusterPlan::from_seed(seed)).is_err()
     }
 
     /// Records of a log that stand in each other's places.
