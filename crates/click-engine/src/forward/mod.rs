@@ -242,7 +242,12 @@ impl Forwarder {
         for (offset, _, payload) in self.batch.iter().take(WINDOW - lane.under_way()) {
             self.stamped.clear();
             restamp(payload, now, &mut self.stamped);
-            match self.remote.send(partition, offset, &self.stamped) {
+            let to = if planted(Bug::ResentElsewhere) && self.shared.has_restarted() {
+                (partition + 1) % self.own.partitions()
+            } else {
+                partition
+            };
+            match self.remote.send(to, offset, &self.stamped) {
                 Ok(true) => lane.note_sent(now.0),
                 Ok(false) => return Ok(None),
                 Err(refusal) => return Ok(Some(refusal)),
@@ -259,7 +264,11 @@ impl Forwarder {
         }
         if now >= self.retained + RETAIN {
             self.retained = now;
-            let floors: Vec<u64> = self.lanes.iter().map(Lane::acked).collect();
+            let needed = |lane: &Lane| match planted(Bug::RetentionIgnoresCluster) {
+                true => u64::MAX,
+                false => lane.acked(),
+            };
+            let floors: Vec<u64> = self.lanes.iter().map(needed).collect();
             // Tried again; what is kept too long costs room alone.
             let _ = self.own.retain(&self.config.retention, &floors);
         }
@@ -281,7 +290,8 @@ impl Forwarder {
 
     /// A position that is not written is older than the truth: that only sends more again.
     fn save(&mut self) {
-        let acked: Vec<u64> = self.lanes.iter().map(Lane::acked).collect();
+        let position = if planted(Bug::SentTakenForConfirmed) { Lane::sent } else { Lane::acked };
+        let acked: Vec<u64> = self.lanes.iter().map(position).collect();
         if let Err(error) = position::write(&*self.disk, &self.config.dir, &*self.own, &acked) {
             self.shared.note_problem(&error);
         }
