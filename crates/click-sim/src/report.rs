@@ -32,8 +32,8 @@ never arrived; the cluster is away for seconds to hours, and loses what it confi
 says so. Trackers are killed, lose power, find their disks full or failing, have clocks that are
 wrong by hours, and drop old segments. At its end every click that was acknowledged is in the
 cluster's log, in its partition and unchanged but for the time of sending; the ledger is the
-reference's; and no gap is open but of numbers that no own log took. On the way, no position and no
-retention passes a record that was not confirmed.
+reference's; and no gap is open but of clicks that nobody was told of. On the way, no position and
+no retention passes a record that was not confirmed.
 
 Every 51st story is played twice and has to end in the same bytes.
 

@@ -121,7 +121,8 @@ impl Stage {
         judge::fingerprint(&records, &self.store)
     }
 
-    /// Whatever was acknowledged, and whatever was durable in an own log, the cluster has.
+    /// What was acknowledged the cluster has; what was durable in an own log it has, or lost as
+    /// planned.
     fn acknowledged_is_there(&self) {
         for (number, site) in self.sites.iter().enumerate() {
             for click in &site.acknowledged {
@@ -130,6 +131,10 @@ impl Stage {
                     "an acknowledged click of site {number} is lost: {:?}",
                     Record::decode(&click.timeless).map(|record| (record.transport, record.kind)),
                 );
+            }
+            for (partition, records) in (0..).zip(site.seen()) {
+                let handed_on = |record: &Vec<u8>| self.topic.was_confirmed(partition, record);
+                assert!(records.iter().all(handed_on), "site {number} kept a record to itself");
             }
         }
     }
