@@ -83,9 +83,11 @@ bugs! {
     ArchiveCheckpointFirst: "the archiver goes on before a manifest names what it wrote",
     FailureSkipped: "records that a cluster did not confirm are taken for sent",
     BelievedBehindFailure: "what a sender confirms behind a failure is believed",
-    SpooledUnflushed: "what the spool has not flushed is acknowledged from it",
-    SentTakenForConfirmed: "a restart goes on behind what was sent, not what was confirmed",
-    SpoolNotKept: "the spool lets go of what the cluster has not confirmed",
+    SpoolNotAwaited: "a click is acknowledged from the own log before it is durable there",
+    SentTakenForConfirmed: "the position is saved behind what was sent, not what was confirmed",
+    RetentionIgnoresCluster: "an own log's old records go though the cluster has not got them",
+    ResentElsewhere: "a record that is sent again goes to another partition",
+    RequestForgotten: "a request to send again is taken away and nothing is sent",
     LowerVersionAccepted: "the store takes a row with a lower version",
 }
 

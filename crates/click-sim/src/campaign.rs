@@ -4,12 +4,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use click_sim::world::{Outcome, Plan, play, shrink, spool};
+use click_sim::world::{Outcome, Story};
 
 use crate::results::{self, Kind, Saved};
 
-/// Every so many stories, one is played twice.
-const TWICE: u64 = 50;
+/// Every so many stories, one is played twice; odd, so that it is one of each kind.
+const TWICE: u64 = 51;
 const PROGRESS: Duration = Duration::from_secs(5);
 /// Most tries to make a story shorter.
 const SHRINK_TRIES: usize = 2_000;
@@ -82,19 +82,12 @@ pub(crate) fn run(from: u64, count: u64, save: bool) -> Result<bool, String> {
 }
 
 fn check(seed: u64) -> Result<Outcome, String> {
-    let plan = Plan::from_seed(seed);
-    let outcome = play(&plan)?;
-    spool_story(seed)?;
-    if seed.is_multiple_of(TWICE) && play(&plan)? != outcome {
+    let story = Story::from_seed(seed);
+    let outcome = story.play()?;
+    if seed.is_multiple_of(TWICE) && story.play()? != outcome {
         return Err("the same story, played again, ends in another way".into());
     }
     Ok(outcome)
-}
-
-/// The story of a spool on the same seed, by itself.
-fn spool_story(seed: u64) -> Result<u64, String> {
-    let told = std::panic::catch_unwind(|| spool::play(seed));
-    told.unwrap_or_else(|_| Err("a panic".into())).map_err(|error| format!("spool: {error}"))
 }
 
 fn take(sum: &mut Sum, seed: u64, outcome: Result<Outcome, String>) {
@@ -134,23 +127,20 @@ fn rate(seeds: u64, seconds: f64) -> f64 {
 
 /// Tells one seed's story; a failing one as short as it can be made. Whether it holds.
 pub(crate) fn story(seed: u64) -> bool {
-    let plan = Plan::from_seed(seed);
-    if let Err(error) = spool_story(seed) {
-        println!("fails: {error}");
-        return false;
-    }
-    println!("\nseed {seed}, {} partitions:", plan.partitions);
-    match play(&plan) {
+    let story = Story::from_seed(seed);
+    println!("\nseed {seed}, {}:", story.setting());
+    match story.play() {
         Ok(outcome) => {
-            plan.actions.iter().for_each(|action| println!("  {action:?}"));
+            story.told().iter().for_each(|action| println!("  {action}"));
             println!("holds: {outcome:?}");
             true
         }
         Err(error) => {
-            let (short, error) = shrink(&plan, error, SHRINK_TRIES);
-            short.actions.iter().for_each(|action| println!("  {action:?}"));
+            let (short, error) = story.shortened(error, SHRINK_TRIES);
+            let told = short.told();
+            told.iter().for_each(|action| println!("  {action}"));
             println!("fails: {error}");
-            println!("({} of {} actions are left)", short.actions.len(), plan.actions.len());
+            println!("({} of {} actions are left)", told.len(), story.told().len());
             false
         }
     }

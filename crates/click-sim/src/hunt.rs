@@ -19,7 +19,7 @@ mod planted {
     use click_core::planted::{Bug, plant};
     use click_sim::check::{Dice, Style, World};
     use click_sim::generate::{GeneratorConfig, generate};
-    use click_sim::world::{Plan, misplaced, play, spool};
+    use click_sim::world::{ClusterPlan, Plan, misplaced, play};
 
     use crate::results::{self, Kind, Saved};
 
@@ -76,9 +76,9 @@ mod planted {
         let (tell, hear) = channel();
         let hunters: [(&'static str, Hunter); 4] = [
             ("machine", machine_fails),
+            ("cluster", cluster_fails),
             ("fold", fold_fails),
             ("misplaced records", records_are_taken_anywhere),
-            ("spool", spool_fails),
         ];
         let threads: Vec<_> = hunters
             .into_iter()
@@ -112,18 +112,18 @@ mod planted {
         play(&Plan::from_seed(seed)).is_err()
     }
 
+    /// A story of trackers in front of a cluster.
+    fn cluster_fails(seed: u64) -> bool {
+        // Told by few seeds, and the machine's hunter needs the core.
+        std::thread::sleep(Duration::from_millis(seed.min(50)));
+        play(&ClusterPlan::from_seed(seed)).is_err()
+    }
+
     /// Records of a log that stand in each other's places.
     fn records_are_taken_anywhere(seed: u64) -> bool {
         // Soon done, and told by few seeds.
         std::thread::sleep(Duration::from_millis(seed.min(50)));
         misplaced(seed).is_err()
-    }
-
-    /// A story of a tracker's spool.
-    fn spool_fails(seed: u64) -> bool {
-        // Soon done, and told by few seeds.
-        std::thread::sleep(Duration::from_millis(seed.min(20)));
-        !catch_unwind(AssertUnwindSafe(|| spool::play(seed))).is_ok_and(|told| told.is_ok())
     }
 
     /// The fold alone, on a generated log, in any way to fold it.

@@ -21,7 +21,21 @@ cut at times; the real log and two real engines on a disk that tears, forgets, f
 and vouches for writes that it loses or puts elsewhere; kills and power failures at any step; a
 store whose answers get lost and that comes back from an old copy; a wall clock that is set. At its
 end the log, the store, every row that was ever written and the engines' counts are compared with
-the plain reference. Every fiftieth story is played twice and has to end in the same bytes.
+the plain reference.
+
+Every fourth seed's story is of a cluster instead: one to three trackers, each with a machine, disk
+and clock of its own, write to their own logs, and the real forwarder hands on to a log of other
+machines, which two real engines fold. Leaders stamp time by clocks that are set by minutes and
+hours, and change; deliveries fail though they arrived, arrive though they failed, come twice, and
+are confirmed late; senders refuse everything, cannot be replaced, and confirm behind a failure what
+never arrived; the cluster is away for seconds to hours, and loses what it confirmed where the plan
+says so. Trackers are killed, lose power, find their disks full or failing, have clocks that are
+wrong by hours, and drop old segments. At its end every click that was acknowledged is in the
+cluster's log, in its partition and unchanged but for the time of sending; the ledger is the
+reference's; and no gap is open but of clicks that nobody was told of. On the way, no position and
+no retention passes a record that was not confirmed.
+
+Every 51st story is played twice and has to end in the same bytes.
 
 ";
 

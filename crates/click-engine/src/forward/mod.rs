@@ -30,6 +30,7 @@ pub use log::ForwardedLog;
 pub use remote::{Outcome, Remote};
 pub use waiters::{ForwardStatus, Forwarding};
 
+use again::{Served, Serving};
 use lane::Lane;
 
 /// Most records of a partition that are under way.
@@ -72,6 +73,9 @@ pub struct Forwarder {
     stamped: Vec<u8>,
     /// Nothing is sent before this.
     pause_until: Duration,
+    /// The sender has failed, and there could be no other one yet.
+    owes_reset: bool,
+    serving: Serving,
     saved: Duration,
     retained: Duration,
 }
@@ -104,6 +108,8 @@ impl Forwarder {
             outcomes: Vec::new(),
             stamped: Vec::new(),
             pause_until: Duration::ZERO,
+            owes_reset: false,
+            serving: Serving::default(),
             saved: now,
             retained: now,
         })
@@ -136,7 +142,9 @@ impl Forwarder {
     /// If the own log cannot be read.
     pub fn step(&mut self, waits: bool) -> Result<(), LogError> {
         let now = monotonic(&*self.clock);
-        self.hear(if waits { LOOK } else { Duration::ZERO })?;
+        if !self.owes_reset {
+            self.hear(if waits { LOOK } else { Duration::ZERO });
+        }
         if now >= self.pause_until {
             self.send()?;
         }
@@ -156,18 +164,18 @@ impl Forwarder {
         (0..).zip(&self.lanes).map(behind).sum()
     }
 
-    fn hear(&mut self, timeout: Duration) -> Result<(), LogError> {
+    fn hear(&mut self, timeout: Duration) {
         let under_way = self.lanes.iter().any(Lane::is_under_way);
         self.outcomes.clear();
         self.remote.outcomes(if under_way { timeout } else { Duration::ZERO }, &mut self.outcomes);
         let mut failed = None;
         for outcome in &self.outcomes {
-            let Some(lane) = self.lanes.get_mut(outcome.partition as usize) else { continue };
+            let lane = self.lanes.get_mut(outcome.partition as usize);
             match &outcome.result {
                 // Behind a failure nothing is believed: it may be of a number that was given twice.
                 Ok(_) if failed.is_some() && !planted(Bug::BelievedBehindFailure) => {}
                 Ok(append_time) => {
-                    let sent_at = lane.confirm(outcome.offset);
+                    let sent_at = lane.and_then(|lane| lane.confirm(outcome.offset));
                     self.shared.note_clock(*append_time, sent_at);
                 }
                 Err(error) => failed = Some(error.clone()),
@@ -177,35 +185,56 @@ impl Forwarder {
             self.shared.note_acked(partition, lane.acked());
         }
         if let Some(error) = failed {
-            self.start_over(&error)?;
+            self.start_over(&error);
         }
-        Ok(())
     }
 
     /// Everything that is not confirmed is sent again, by a sender that knows nothing of before.
-    fn start_over(&mut self, error: &LogError) -> Result<(), LogError> {
-        self.shared.note_failure(error);
-        self.pause_until = monotonic(&*self.clock) + BACKOFF;
+    fn start_over(&mut self, error: &LogError) {
+        if self.lanes.iter().any(Lane::is_under_way) {
+            self.shared.note_failure(error);
+        } else {
+            self.shared.note_problem(error);
+        }
         if planted(Bug::FailureSkipped) {
             self.lanes.iter_mut().for_each(Lane::give_up);
         } else {
             self.lanes.iter_mut().for_each(Lane::start_over);
         }
-        self.remote.reset()
+        self.replace_sender();
+    }
+
+    /// Until there is another sender, nothing is sent, and nothing heard of the one that failed.
+    fn replace_sender(&mut self) {
+        self.pause_until = monotonic(&*self.clock) + BACKOFF;
+        let replaced = self.remote.reset();
+        self.owes_reset = replaced.is_err();
+        if let Err(error) = replaced {
+            self.shared.note_problem(&error);
+        }
     }
 
     fn send(&mut self) -> Result<(), LogError> {
+        if self.owes_reset {
+            self.replace_sender();
+            return Ok(());
+        }
         for partition in 0..self.own.partitions() {
-            self.send_lane(partition)?;
+            if let Some(refusal) = self.send_lane(partition)? {
+                // Who refuses one record may refuse all from now on.
+                self.start_over(&refusal);
+                break;
+            }
         }
         Ok(())
     }
 
-    fn send_lane(&mut self, partition: u32) -> Result<(), LogError> {
+    /// Sends what there is room for; why the sender refuses it, if it does.
+    fn send_lane(&mut self, partition: u32) -> Result<Option<LogError>, LogError> {
         let lane = &mut self.lanes[partition as usize];
         let from = lane.sent();
         if from >= self.own.range(partition).end || lane.under_way() >= WINDOW {
-            return Ok(());
+            return Ok(None);
         }
         self.batch.clear();
         self.own.read(partition, from, READ_BYTES, &mut self.batch)?;
@@ -213,17 +242,18 @@ impl Forwarder {
         for (offset, _, payload) in self.batch.iter().take(WINDOW - lane.under_way()) {
             self.stamped.clear();
             restamp(payload, now, &mut self.stamped);
-            match self.remote.send(partition, offset, &self.stamped) {
+            let to = if planted(Bug::ResentElsewhere) && self.shared.has_restarted() {
+                (partition + 1) % self.own.partitions()
+            } else {
+                partition
+            };
+            match self.remote.send(to, offset, &self.stamped) {
                 Ok(true) => lane.note_sent(now.0),
-                Ok(false) => return Ok(()),
-                Err(error) => {
-                    self.shared.note_problem(&error);
-                    self.pause_until = monotonic(&*self.clock) + BACKOFF;
-                    return Ok(());
-                }
+                Ok(false) => return Ok(None),
+                Err(refusal) => return Ok(Some(refusal)),
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     fn housekeeping(&mut self, now: Duration) {
@@ -234,10 +264,11 @@ impl Forwarder {
         }
         if now >= self.retained + RETAIN {
             self.retained = now;
-            let mut floors: Vec<u64> = self.lanes.iter().map(Lane::acked).collect();
-            if planted(Bug::SpoolNotKept) {
-                floors.fill(u64::MAX);
-            }
+            let needed = |lane: &Lane| match planted(Bug::RetentionIgnoresCluster) {
+                true => u64::MAX,
+                false => lane.acked(),
+            };
+            let floors: Vec<u64> = self.lanes.iter().map(needed).collect();
             // Tried again; what is kept too long costs room alone.
             let _ = self.own.retain(&self.config.retention, &floors);
         }
@@ -245,19 +276,22 @@ impl Forwarder {
 
     /// Sends what was asked for, whatever the cluster has of it: a repeat changes nothing.
     fn send_again(&mut self) {
+        if self.owes_reset || monotonic(&*self.clock) < self.pause_until {
+            return;
+        }
         let now = Millis(self.clock.now().0 / 1000);
-        let sent = again::serve(&*self.disk, &self.config.dir, &*self.own, &mut *self.remote, now);
-        if let Err(error) = sent {
-            self.shared.note_problem(&error);
+        let (disk, dir) = (&*self.disk, &*self.config.dir);
+        match self.serving.serve(disk, dir, &*self.own, &mut *self.remote, now) {
+            Ok(Served::All | Served::Some) => {}
+            Ok(Served::Refused(refusal)) => self.start_over(&refusal),
+            Err(error) => self.shared.note_problem(&error),
         }
     }
 
     /// A position that is not written is older than the truth: that only sends more again.
     fn save(&mut self) {
-        let mut acked: Vec<u64> = self.lanes.iter().map(Lane::acked).collect();
-        if planted(Bug::SentTakenForConfirmed) {
-            acked = self.lanes.iter().map(Lane::sent).collect();
-        }
+        let position = if planted(Bug::SentTakenForConfirmed) { Lane::sent } else { Lane::acked };
+        let acked: Vec<u64> = self.lanes.iter().map(position).collect();
         if let Err(error) = position::write(&*self.disk, &self.config.dir, &*self.own, &acked) {
             self.shared.note_problem(&error);
         }

@@ -39,6 +39,23 @@ struct Waiting {
     acked: u64,
     /// The cluster has not confirmed in time, and is behind since.
     is_stalled: bool,
+    /// While stalled, an end that the own log had, and when it had it.
+    mark: Option<(u64, Duration)>,
+}
+
+impl Waiting {
+    /// The cluster is in time again once it has confirmed everything, or, where clicks never cease,
+    /// what there was at some moment within `patience` of it.
+    fn note_progress(&mut self, end: u64, now: Duration, patience: Duration) {
+        let reached = self.mark.filter(|(mark, _)| self.acked >= *mark);
+        let in_time = reached.is_some_and(|(_, since)| now < since + patience);
+        self.is_stalled &= self.acked < end && !in_time;
+        if !self.is_stalled {
+            self.mark = None;
+        } else if self.mark.is_none() || reached.is_some() {
+            self.mark = Some((end, now));
+        }
+    }
 }
 
 /// What forwarder and appenders share.
@@ -109,6 +126,11 @@ impl Forwarding {
         self.note_problem(error);
     }
 
+    /// Whether anything has ever been sent again.
+    pub(super) fn has_restarted(&self) -> bool {
+        self.restarts.load(Ordering::Relaxed) > 0
+    }
+
     pub(super) fn note_problem(&self, error: &LogError) {
         *lock(&self.problem) = Some(error.to_string());
     }
@@ -119,9 +141,7 @@ impl Forwarding {
         for (partition, lane) in (0..).zip(&self.lanes) {
             let settled = {
                 let mut lane = lock(lane);
-                if lane.acked >= own.range(partition).end {
-                    lane.is_stalled = false;
-                }
+                lane.note_progress(own.range(partition).end, now, self.spool_after);
                 self.due(&mut lane, now, is_ill)
             };
             // Wakes tasks: not under the lock.
@@ -140,7 +160,9 @@ impl Forwarding {
             let confirmed = first.offset < lane.acked;
             lane.is_stalled |= !confirmed && now >= first.since + self.spool_after;
             // A record that the own log refused had a number that another one has got since.
-            let Some(outcome) = first.own.outcome().or_else(|| unflushed(first)) else { break };
+            let unproven = planted(Bug::SpoolNotAwaited) && lane.is_stalled;
+            let unproven = unproven.then(|| Ok(first.own.position()));
+            let Some(outcome) = first.own.outcome().or(unproven) else { break };
             if !(confirmed || lane.is_stalled || is_ill || outcome.is_err()) {
                 break;
             }
@@ -151,13 +173,60 @@ impl Forwarding {
     }
 }
 
-/// A defect on purpose: nobody waits for the flush.
-fn unflushed(waiter: &Waiter) -> Option<Result<Position, LogError>> {
-    planted(Bug::SpooledUnflushed).then(|| Ok(waiter.own.position()))
-}
-
 type Settled = (Arc<CommitGroup>, Result<Position, LogError>);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::{LogId, ManualClock, MemLog};
+
+    const PATIENCE: u64 = 100;
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn a_cluster_that_is_in_time_again_is_waited_for_though_clicks_never_cease() {
+        let own = MemLog::new(LogId([1; 16]), 1, 1, Arc::new(ManualClock::new(1)));
+        let forwarding = Forwarding::new(&[0], ms(PATIENCE));
+        let click = |at| forwarding.wait_for(own.append(0, b"a").expect("in memory"), ms(at));
+        let first = click(0);
+        forwarding.settle(&own, ms(PATIENCE - 1));
+        assert!(!first.is_settled(), "the cluster has its time");
+        forwarding.settle(&own, ms(PATIENCE));
+        assert!(first.is_settled(), "from the own log");
+        // From now on all but the three newest records are confirmed, a record every 10 ms.
+        let mut spooled = Vec::new();
+        for number in 1..20 {
+            let at = PATIENCE + 10 * number;
+            let commit = click(at);
+            forwarding.note_acked(0, number.saturating_sub(3));
+            forwarding.settle(&own, ms(at));
+            spooled.push(commit.is_settled());
+        }
+        assert!(spooled[0], "it was behind at first");
+        assert!(!spooled[10..].contains(&true), "clicks wait for the cluster again: {spooled:?}");
+    }
+
+    #[test]
+    fn a_cluster_that_stays_behind_is_not_waited_for() {
+        let own = MemLog::new(LogId([1; 16]), 1, 1, Arc::new(ManualClock::new(1)));
+        let forwarding = Forwarding::new(&[0], ms(PATIENCE));
+        let click = |at| forwarding.wait_for(own.append(0, b"a").expect("in memory"), ms(at));
+        drop(click(0));
+        forwarding.settle(&own, ms(PATIENCE));
+        // It takes twenty records' time, 200 ms, until one is confirmed.
+        for number in 1..100 {
+            let at = PATIENCE + 10 * number;
+            let commit = click(at);
+            forwarding.note_acked(0, number.saturating_sub(20));
+            forwarding.settle(&own, ms(at));
+            assert!(commit.is_settled(), "{number} waits for a cluster that is behind");
+        }
+    }
 }

@@ -58,6 +58,8 @@ pub struct KafkaRemote {
     producer: BaseProducer<Outcomes>,
     outcomes: Outcomes,
     topic: Arc<Mutex<Topic>>,
+    /// Whether this producer has been given anything.
+    is_used: bool,
     _watch: Arc<()>,
 }
 
@@ -88,7 +90,7 @@ impl KafkaRemote {
                 }
             })
             .map_err(LogError::kafka)?;
-        Ok(KafkaRemote { settings, producer, outcomes, topic, _watch: watch })
+        Ok(KafkaRemote { settings, producer, outcomes, topic, is_used: false, _watch: watch })
     }
 }
 
@@ -127,6 +129,7 @@ impl Remote for KafkaRemote {
         let mut record = BaseRecord::with_opaque_to(topic, tag).partition(number);
         record.payload = Some(payload);
         record.key = user_key(payload);
+        self.is_used = true;
         match self.producer.send(record) {
             Ok(()) => Ok(true),
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => Ok(false),
@@ -148,12 +151,16 @@ impl Remote for KafkaRemote {
     }
 
     fn reset(&mut self) -> Result<(), LogError> {
+        if !self.is_used {
+            // It was the topic that was refused.
+            return Ok(());
+        }
         let outcomes = Outcomes::default();
         let fresh = producer(&self.settings, outcomes.clone())?;
         let old = std::mem::replace(&mut self.producer, fresh);
-        self.outcomes = outcomes;
-        // Waits for its threads, which may wait for a broker.
-        std::thread::spawn(move || drop(old));
+        (self.outcomes, self.is_used) = (outcomes, false);
+        // Waits for its threads, which may wait for a broker; here, if there is no other thread.
+        let _ = std::thread::Builder::new().name("kafka-close".into()).spawn(move || drop(old));
         Ok(())
     }
 }

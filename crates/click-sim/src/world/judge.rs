@@ -6,6 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use click_engine::driver::Engine;
 
 use super::stage::Stage;
+use super::store::TroubledStore;
 use crate::bridge::{PlainKey, plain_record, plain_row};
 use crate::check::History;
 use crate::reference::{PlainPayload, PlainRecord, PlainRow};
@@ -16,13 +17,22 @@ use crate::reference::{PlainPayload, PlainRecord, PlainRow};
 /// If any differs.
 pub(super) fn judge(stage: &Stage, engine: &Engine) {
     promises_are_kept(stage);
-    let records = records(stage);
-    let history = History::new(&records, u32::try_from(stage.seen.len()).expect("few"));
+    ledger_is_true(&stage.seen, &stage.store, engine);
+}
+
+/// Compares store and engine with the reference's ledger of a log, which is given by partition as
+/// `append_time` and payload.
+///
+/// # Panics
+/// If any differs.
+pub(super) fn ledger_is_true(log: &[Vec<(u64, Vec<u8>)>], store: &TroubledStore, engine: &Engine) {
+    let records = records(log);
+    let history = History::new(&records, u32::try_from(log.len()).expect("few"));
     let w = history.reference.watermark();
     assert_eq!(engine.watermark().0, w, "the watermark");
-    let store = rows_are_the_reference(stage, &history);
-    all_that_was_written_was_true(stage, &history);
-    each_click_counts_once(&records, &history, &store, w);
+    let rows = rows_are_the_reference(store, &history);
+    all_that_was_written_was_true(store, &history);
+    each_click_counts_once(&records, &history, &rows, w);
     status_is_true(engine, &history, w);
 }
 
@@ -38,9 +48,9 @@ fn promises_are_kept(stage: &Stage) {
     }
 }
 
-fn records(stage: &Stage) -> Vec<PlainRecord> {
+fn records(log: &[Vec<(u64, Vec<u8>)>]) -> Vec<PlainRecord> {
     let mut records = Vec::new();
-    for (partition, seen) in (0..).zip(&stage.seen) {
+    for (partition, seen) in (0..).zip(log) {
         let of_partition = (0..).zip(seen);
         records
             .extend(of_partition.map(|(offset, (time, payload))| {
@@ -51,12 +61,15 @@ fn records(stage: &Stage) -> Vec<PlainRecord> {
 }
 
 /// The store's rows are the reference's, with their versions.
-fn rows_are_the_reference(stage: &Stage, history: &History) -> BTreeMap<PlainKey, PlainRow> {
+fn rows_are_the_reference(
+    store: &TroubledStore,
+    history: &History,
+) -> BTreeMap<PlainKey, PlainRow> {
     let at = history.reference.last_grid_instant();
     history.agrees_at(at);
     let expected: BTreeMap<_, _> =
         history.rows_at(at).map(|(key, row)| (key.clone(), row.clone())).collect();
-    let store: BTreeMap<_, _> = stage.store.rows().iter().map(plain_row).collect();
+    let store: BTreeMap<_, _> = store.rows().iter().map(plain_row).collect();
     for (key, row) in &expected {
         let held = store.get(key);
         assert_eq!(held, Some(row), "row {key:?} in the store, then in the reference");
@@ -66,8 +79,8 @@ fn rows_are_the_reference(stage: &Stage, history: &History) -> BTreeMap<PlainKey
 }
 
 /// Also what was replaced since: true as of its version.
-fn all_that_was_written_was_true(stage: &Stage, history: &History) {
-    for ((key, version), row) in stage.store.written() {
+fn all_that_was_written_was_true(store: &TroubledStore, history: &History) {
+    for ((key, version), row) in store.written() {
         assert_eq!(Some(&row), history.row_at(&key, version), "{key:?} as of {version}");
     }
 }
@@ -129,9 +142,9 @@ pub(super) fn engines_agree(first: &Engine, second: &Engine) {
 }
 
 /// Over the log and all that was ever written to the store.
-pub(super) fn fingerprint(stage: &Stage) -> u64 {
+pub(super) fn fingerprint(log: &[Vec<(u64, Vec<u8>)>], store: &TroubledStore) -> u64 {
     let mut hasher = DefaultHasher::new();
-    stage.seen.hash(&mut hasher);
-    format!("{:?}", stage.store.written()).hash(&mut hasher);
+    log.hash(&mut hasher);
+    format!("{:?}", store.written()).hash(&mut hasher);
     hasher.finish()
 }

@@ -10,7 +10,7 @@ use click_engine::archive::{
     ArchiveConfig, ArchiveError, ArchiveParts, Archiver, DiskObjects, Objects, Progress,
 };
 use click_engine::disk::MemDisk;
-use click_engine::driver::{Engine, EngineConfig, EngineParts, append_header};
+use click_engine::driver::{Engine, EngineConfig, EngineError, EngineParts, append_header};
 use click_engine::log::{
     Clock, DiskLog, EventLog, LogHealth, LogId, LogOptions, ManualClock, RecordBatch,
 };
@@ -23,7 +23,7 @@ use super::wire::Wire;
 use super::{Outcome, judge};
 use crate::check::Dice;
 
-const START_MS: u64 = 1_780_000_000_000;
+pub(super) const START_MS: u64 = 1_780_000_000_000;
 const LOG: &str = "/data/log";
 const CHECKPOINTS: [&str; 2] = ["/data/checkpoints", "/copy/checkpoints"];
 const DEAD_LETTERS: [&str; 2] = ["/data/dead-letters", "/copy/dead-letters"];
@@ -104,7 +104,7 @@ impl Stage {
             acknowledged: self.trackers.iter().map(|t| t.answered() as u64).sum(),
             rows: rows.len() as u64,
             restarts: self.restarts,
-            fingerprint: judge::fingerprint(&self),
+            fingerprint: judge::fingerprint(&self.seen, &self.store),
         }
     }
 
@@ -412,31 +412,42 @@ impl Stage {
     }
 
     fn open_engine(&self, log: &Arc<DiskLog>, number: usize) -> Option<Engine> {
-        let parts = EngineParts {
-            log: log.clone(),
-            disk: Arc::new(self.disk.clone()),
-            clock: self.clock.clone(),
-            checkpoints: PathBuf::from(CHECKPOINTS[number]),
-            dead_letters: PathBuf::from(DEAD_LETTERS[number]),
-            store: Some(Box::new(self.store.clone())),
-            sink: None,
-            status: Arc::default(),
-        };
-        let config = EngineConfig {
-            checkpoint_interval: Duration::from_secs([5, 40][number]),
-            publish_interval: Duration::from_millis([1_000, 200][number]),
-            step_bytes: [1 << 20, 64 << 10][number],
-            ..EngineConfig::default()
-        };
-        match Engine::open(parts, config) {
-            Ok((mut engine, _)) => {
-                engine.in_foreground();
-                Some(engine)
-            }
+        let log: Arc<dyn EventLog> = log.clone();
+        match open_engine(&log, &self.disk, &self.clock, &self.store, number) {
+            Ok(engine) => Some(engine),
             Err(error) => {
                 self.excuse(&format!("opening engine {number}: {error}"));
                 None
             }
         }
     }
+}
+
+/// One of two engines of the same log and store, each with checkpoints of its own.
+pub(super) fn open_engine(
+    log: &Arc<dyn EventLog>,
+    disk: &MemDisk,
+    clock: &Arc<ManualClock>,
+    store: &TroubledStore,
+    number: usize,
+) -> Result<Engine, EngineError> {
+    let parts = EngineParts {
+        log: log.clone(),
+        disk: Arc::new(disk.clone()),
+        clock: clock.clone(),
+        checkpoints: PathBuf::from(CHECKPOINTS[number]),
+        dead_letters: PathBuf::from(DEAD_LETTERS[number]),
+        store: Some(Box::new(store.clone())),
+        sink: None,
+        status: Arc::default(),
+    };
+    let config = EngineConfig {
+        checkpoint_interval: Duration::from_secs([5, 40][number]),
+        publish_interval: Duration::from_millis([1_000, 200][number]),
+        step_bytes: [1 << 20, 64 << 10][number],
+        ..EngineConfig::default()
+    };
+    let (mut engine, _) = Engine::open(parts, config)?;
+    engine.in_foreground();
+    Ok(engine)
 }

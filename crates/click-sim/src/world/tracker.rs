@@ -191,7 +191,7 @@ impl Spooled {
 }
 
 /// What a visitor clicks on, from few users, ads and addresses, so that they collide.
-struct Facts {
+pub(super) struct Facts {
     click_id: String,
     user_id: String,
     ad_id: String,
@@ -206,7 +206,7 @@ struct Facts {
 }
 
 impl Facts {
-    fn of(seed: u64) -> Facts {
+    pub(super) fn of(seed: u64) -> Facts {
         let mut dice = Dice::new(seed);
         let shared = dice.percent(30);
         let click_id = if shared { format!("c{}", seed % 20) } else { format!("c-{seed:x}") };
@@ -227,7 +227,12 @@ impl Facts {
         }
     }
 
-    fn click(&self, received_at: u64) -> Click<'_> {
+    /// How long ago it was, ms.
+    pub(super) fn age(&self) -> u64 {
+        self.age
+    }
+
+    pub(super) fn click(&self, received_at: u64) -> Click<'_> {
         Click {
             click_id: &self.click_id,
             user_id: &self.user_id,
