@@ -46,7 +46,7 @@ pub fn run(settings: &Settings, report: &mut Report) -> Result<()> {
     let dir = tempfile::tempdir_in(data_dir()?)?;
     let file = dir.path().join("ledger.db");
     let url = format!("sqlite:{}", file.display());
-    measure(&Contender { name: "SQLite", url, rows: 2_000_000 / scale, peer: None }, report)?;
+    measure(&Contender { name: "SQLite", url, rows: 10_000_000 / scale, peer: None }, report)?;
     std::fs::remove_file(&file)?;
     if let Some(redis) = Redis::start(&dir.path().join("single")) {
         let url = redis.url();

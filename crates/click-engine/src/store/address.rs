@@ -176,6 +176,11 @@ fn set_option(address: &mut CassandraAddress, name: &str, value: &str) -> Result
     Ok(())
 }
 
+/// A list of stores, as it may be shown: without users and passwords.
+pub fn without_logins(list: &str) -> String {
+    list.split_whitespace().map(hide).collect::<Vec<_>>().join(" ")
+}
+
 /// Without what stands before an `@`.
 fn hide(text: &str) -> String {
     match (text.split_once("://"), text.rsplit_once('@')) {

@@ -30,7 +30,7 @@ use click_core::types::Minute;
 pub use self::cassandra::{CassandraReader, CassandraStore};
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisReader, RedisStore};
-pub use address::{CassandraAddress, Consistency, StoreAddress, store_list};
+pub use address::{CassandraAddress, Consistency, StoreAddress, store_list, without_logins};
 pub use calendar::{Buckets, Calendar, CalendarError, Step};
 pub use late::LateStore;
 pub use memory::MemoryStore;

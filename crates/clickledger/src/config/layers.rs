@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use click_engine::store::without_logins;
 use toml::{Table, Value};
 
 use super::DEFAULTS;
@@ -124,12 +125,20 @@ impl Layers {
                 section = found;
                 out.push_str(&format!("\n[{section}]\n"));
             }
-            let secret = key == "access_token" && value.as_str() != Some("")
-                || key == "kafka.properties" && value.to_string().contains("password");
-            let shown = if secret { "\"(hidden)\"".into() } else { value.to_string() };
-            out.push_str(&format!("{name} = {shown}  # {}\n", self.origin(key)));
+            out.push_str(&format!("{name} = {}  # {}\n", shown(key, value), self.origin(key)));
         }
         out
+    }
+}
+
+/// A value as it may be shown to anyone.
+fn shown(key: &str, value: &Value) -> String {
+    let hidden = "\"(hidden)\"".to_owned();
+    match (key, value) {
+        ("access_token", Value::String(token)) if !token.is_empty() => hidden,
+        ("kafka.properties", value) if value.to_string().contains("password") => hidden,
+        ("store.url", Value::String(list)) => Value::String(without_logins(list)).to_string(),
+        _ => value.to_string(),
     }
 }
 

@@ -62,11 +62,18 @@ fn errors_name_place_key_and_fix() {
 }
 
 #[test]
-fn printed_configuration_hides_the_token_and_is_readable() {
+fn printed_configuration_hides_secrets_and_is_readable() {
     let mut layers = Layers::defaults().unwrap();
     layers.set_text("access_token", "0123456789abcdef", "flag").unwrap();
+    let stores = "sqlite:ledger.db redis://me:pass-1@h:1/0 cassandra://me:pass-2@h:1/ads";
+    layers.set_text("store.url", stores, "flag").unwrap();
     let printed = layers.print();
-    assert!(!printed.contains("0123456789abcdef"), "{printed}");
+    assert!(
+        !["0123456789abcdef", "pass-1", "pass-2"].iter().any(|s| printed.contains(s)),
+        "{printed}"
+    );
+    let shown = "url = \"sqlite:ledger.db redis://***@h:1/0 cassandra://***@h:1/ads\"  # flag";
+    assert!(printed.contains(shown), "{printed}");
     assert!(printed.contains("access_token = \"(hidden)\"  # flag"), "{printed}");
     check(&printed.replace("(hidden)", ""), &[]).unwrap();
 }
