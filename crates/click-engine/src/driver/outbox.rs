@@ -11,10 +11,11 @@ use click_core::planted::{Bug, planted};
 use click_core::row::{Row, RowKey};
 use click_core::stage::window::PublishedRow;
 use click_core::types::{Millis, Minute};
+use foldhash::quality::FixedState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::hash::BuildHasher;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +27,9 @@ const MAX_WAITING: usize = 4_000_000;
 const KEEP_MS: u64 = 60_000;
 /// Most rows that are kept for that.
 const KEEP_ROWS: usize = 500_000;
+
+/// Always the same, so that a story played again is the same.
+const HASHER: FixedState = FixedState::with_seed(0);
 
 type Key<'r> = (&'r RowKey, Minute, Option<Minute>);
 
@@ -251,7 +255,7 @@ fn key(row: &Row) -> Key<'_> {
 
 /// Not seeded: the same rows are written in the same order in every run.
 fn hash(row: &Row) -> u64 {
-    BuildHasherDefault::<DefaultHasher>::default().hash_one(key(row))
+    HASHER.hash_one(key(row))
 }
 
 impl Waiting {

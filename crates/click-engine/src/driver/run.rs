@@ -46,7 +46,11 @@ impl Engine {
     pub fn catch_up(&mut self, store: Option<&mut dyn LedgerStore>) -> Result<(), EngineError> {
         self.saver.finish()?;
         self.saver.in_foreground();
-        while self.step()?.records > 0 {}
+        while self.step()?.records > 0 {
+            if store.is_none() {
+                self.outbox.discard();
+            }
+        }
         match store {
             Some(store) => drain(&self.outbox, store)?,
             None => self.outbox.discard(),
