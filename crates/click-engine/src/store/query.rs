@@ -79,7 +79,7 @@ pub trait LedgerReader: Send + Sync {
         take: &mut dyn FnMut(Row) -> bool,
     ) -> Result<Millis, StoreError>;
 
-    /// Whether the sums of an advertiser lie ready: [`summary_id`](super::summary_id).
+    /// Whether the sums of an advertiser lie ready: [`summary_id`].
     fn has_summaries(&self) -> bool {
         false
     }
