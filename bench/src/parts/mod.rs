@@ -11,5 +11,6 @@ pub mod kafka;
 pub mod latency;
 pub mod limits;
 pub mod memory;
+mod shards;
 pub mod stores;
 pub mod writes;

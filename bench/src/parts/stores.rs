@@ -24,9 +24,9 @@ use std::time::Instant;
 const PART: &str = "stores";
 const UNIT: &str = "rows/s";
 /// Rows of a write, as an engine under load publishes them.
-const BATCH: u64 = 20_000;
+pub const BATCH: u64 = 20_000;
 /// Ads of one advertiser, which has them all.
-const ADS: u64 = 10_000;
+pub const ADS: u64 = 10_000;
 /// 2026-11-26T00:00Z.
 const DAY: u32 = 29_926_080;
 const QUESTIONS: usize = 100;
@@ -48,6 +48,7 @@ pub fn run(settings: &Settings, report: &mut Report) -> Result<()> {
     let url = format!("sqlite:{}", file.display());
     measure(&Contender { name: "SQLite", url, rows: 10_000_000 / scale, peer: None }, report)?;
     std::fs::remove_file(&file)?;
+    super::shards::run(1_000_000 / scale, report)?;
     if let Some(redis) = Redis::start(&dir.path().join("single")) {
         let url = redis.url();
         let peer = redis_benchmark(&url, 1_000_000 / scale)?;
@@ -187,7 +188,7 @@ fn used_memory(redis: &Redis) -> Result<f64> {
 }
 
 /// All ads in a minute, then in the next.
-fn dense(n: u64) -> Row {
+pub fn dense(n: u64) -> Row {
     row(&format!("ad-{:05}", n % ADS), n / ADS, 1 + n % 7)
 }
 
@@ -221,6 +222,6 @@ fn one(value: f64) -> Samples {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-fn number(value: u64) -> f64 {
+pub fn number(value: u64) -> f64 {
     value as f64
 }

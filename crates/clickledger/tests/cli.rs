@@ -50,7 +50,7 @@ fn an_archive_is_where_this_program_can_write() {
     };
     archive_at("s3://bucket/a", code, says);
     check(&["audit", "--archive", "s3:///a"], 2, "names no bucket");
-    check(&["audit", "--archive", "a", "--store", "other://a"], 2, "or sqlite:FILE");
+    check(&["audit", "--archive", "a", "--store", "other://a"], 2, "write sqlite:FILE");
 }
 
 #[test]
