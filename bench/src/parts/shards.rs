@@ -1,5 +1,5 @@
-//! Whether several SQLite files, each with the rows of its share of ads and a thread of its own, take
-//! more rows a second than one file does.
+//! Whether several SQLite files, each with the rows of its share of ads and a thread of its own,
+//! take more rows a second than one file does.
 
 use super::stores::{ADS, BATCH, dense, number};
 use crate::process::data_dir;
