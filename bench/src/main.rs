@@ -7,6 +7,7 @@
 
 mod clicks;
 mod contend;
+mod counting;
 mod machine;
 mod measure;
 mod parts;

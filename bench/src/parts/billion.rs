@@ -3,6 +3,7 @@
 //! published rows included; rows are counted, not stored.
 
 use crate::clicks::Clicks;
+use crate::counting::CountingStore;
 use crate::measure::{Measure, available_memory, peak_resident};
 use crate::process::data_dir;
 use crate::report::{Report, progress};
@@ -10,14 +11,12 @@ use crate::stats::Samples;
 use crate::worker::engine::{append, parts};
 use anyhow::{Result, ensure};
 use click_core::record::Record;
-use click_core::row::Row;
 use click_core::types::Millis;
 use click_engine::driver::{Engine, EngineConfig, append_header};
 use click_engine::live::EngineStatus;
 use click_engine::log::{Commit, DiskLog, EventLog, LogOptions, Retention};
-use click_engine::store::{LedgerStore, StoreError};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -44,29 +43,6 @@ pub struct BillionArgs {
     /// Threads and shards of the engine.
     #[arg(long, default_value_t = 1)]
     threads: usize,
-}
-
-/// Counts what it is given.
-#[derive(Default)]
-struct CountingStore {
-    mark: Millis,
-    rows: Arc<AtomicU64>,
-}
-
-impl LedgerStore for CountingStore {
-    fn upsert(&mut self, rows: &[Row]) -> Result<(), StoreError> {
-        self.rows.fetch_add(rows.len() as u64, Ordering::Relaxed);
-        Ok(())
-    }
-
-    fn set_mark(&mut self, mark: Millis) -> Result<(), StoreError> {
-        self.mark = mark;
-        Ok(())
-    }
-
-    fn mark(&mut self) -> Result<Millis, StoreError> {
-        Ok(self.mark)
-    }
 }
 
 /// The engine on a thread, and the log that it reads.
@@ -150,8 +126,8 @@ pub fn run(args: &BillionArgs, report: &mut Report) -> Result<()> {
         retention: Retention { max_age_ms: None, max_bytes: Some(KEPT) },
         ..EngineConfig::default()
     };
-    let rows = Arc::new(AtomicU64::new(0));
-    let store = CountingStore { rows: rows.clone(), ..CountingStore::default() };
+    let store = CountingStore::default();
+    let counted = store.clone();
     let mut parts = parts(log.clone(), dir.path());
     parts.store = Some(Box::new(store));
     let (engine, store) = Engine::open(parts, config)?;
@@ -177,8 +153,7 @@ pub fn run(args: &BillionArgs, report: &mut Report) -> Result<()> {
     report.alone(PART, "most memory resident", "GiB", gib(peak_resident()));
     report.alone(PART, "most disk used", "GiB", gib(world.most_disk));
     report.alone(PART, "claims held at the end", "", Samples(vec![status.claims as f64]));
-    let rows = rows.load(Ordering::Relaxed);
-    report.alone(PART, "rows published", "", Samples(vec![rows as f64]));
+    report.alone(PART, "rows published", "", Samples(vec![counted.rows() as f64]));
     Ok(())
 }
 

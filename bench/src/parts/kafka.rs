@@ -22,7 +22,7 @@ use super::fold::path;
 use super::http::listening;
 
 const PART: &str = "kafka";
-/// Clicks in a batch of requests.
+/// Connections of the load generator, each with one batch under way.
 const CONNECTIONS: &str = "4";
 
 /// Fills a spool once, then lets producers and consumers run in turns.

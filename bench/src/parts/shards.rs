@@ -1,7 +1,7 @@
 //! Whether several SQLite files, each with the rows of its share of ads and a thread of its own,
 //! take more rows a second than one file does.
 
-use super::stores::{ADS, BATCH, dense, number};
+use super::stores::{ADS, BATCH, PART, UNIT, dense, number};
 use crate::process::data_dir;
 use crate::report::{Figure, Line, Report, progress};
 use crate::stats::Samples;
@@ -20,9 +20,9 @@ pub fn run(rows: u64, report: &mut Report) -> Result<()> {
         if files == 1 { &mut one } else { &mut two }.push(rate);
     }
     report.line(Line {
-        part: "stores",
+        part: PART,
         what: "SQLite: new rows by two threads into two files".into(),
-        unit: "rows/s",
+        unit: UNIT,
         ours: Figure::new("", Samples(two)),
         other: Some(Figure::new("one file", Samples(one))),
     });

@@ -21,8 +21,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-const PART: &str = "stores";
-const UNIT: &str = "rows/s";
+pub const PART: &str = "stores";
+pub const UNIT: &str = "rows/s";
 /// Rows of a write, as an engine under load publishes them.
 pub const BATCH: u64 = 20_000;
 /// Ads of one advertiser, which has them all.

@@ -3,17 +3,16 @@
 
 use crate::Settings;
 use crate::clicks::{Clicks, START};
+use crate::counting::CountingStore;
 use crate::process::data_dir;
 use crate::report::{Report, progress};
 use crate::stats::Samples;
 use anyhow::Result;
 use click_core::record::Record;
-use click_core::row::Row;
 use click_core::types::Millis;
 use click_engine::disk::RealDisk;
 use click_engine::driver::{Engine, EngineConfig, EngineParts, PublishMode};
 use click_engine::log::{EventLog, LogId, ManualClock, MemLog};
-use click_engine::store::{LedgerStore, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,29 +22,6 @@ const RATE: u64 = 50_000;
 const SECONDS: u64 = 60;
 /// The minute's beginning.
 const BEGIN: u64 = START.div_ceil(60_000) * 60_000;
-
-/// Takes rows and counts them.
-#[derive(Default)]
-struct Counting {
-    rows: u64,
-    mark: Millis,
-}
-
-impl LedgerStore for Counting {
-    fn upsert(&mut self, rows: &[Row]) -> Result<(), StoreError> {
-        self.rows += rows.len() as u64;
-        Ok(())
-    }
-
-    fn set_mark(&mut self, mark: Millis) -> Result<(), StoreError> {
-        self.mark = mark;
-        Ok(())
-    }
-
-    fn mark(&mut self) -> Result<Millis, StoreError> {
-        Ok(self.mark)
-    }
-}
 
 /// Each number of ads, distribution, mode and interval.
 pub fn run(settings: &Settings, report: &mut Report) -> Result<()> {
@@ -100,12 +76,12 @@ fn trial(
         clock: clock.clone(),
         checkpoints: dir.path().join("checkpoints"),
         dead_letters: dir.path().join("dead-letters"),
-        store: Some(Box::new(Counting::default())),
+        store: Some(Box::new(CountingStore::default())),
         sink: None,
         status: Arc::default(),
     };
     let (mut engine, _) = Engine::open(parts, config)?;
-    let (mut store, mut payload) = (Counting::default(), Vec::new());
+    let (mut store, mut payload) = (CountingStore::default(), Vec::new());
     let mut clicks = Clicks::new(1, RATE, 0).over(ads, exponent).starting_at(BEGIN);
     // A second of log time, then what is due as of it.
     let second = |clicks: &mut Clicks, payload: &mut Vec<u8>| -> Result<()> {
@@ -130,5 +106,5 @@ fn trial(
             engine.publish(&mut store)?;
         }
     }
-    Ok(store.rows)
+    Ok(store.rows())
 }

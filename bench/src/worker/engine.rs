@@ -88,10 +88,14 @@ pub fn run(args: &LogArgs) -> Result<Value> {
         // Left by the run before, if there was one.
         let _ = std::fs::remove_dir_all(args.dir.join(old));
     }
-    let log: Arc<dyn EventLog> =
-        Arc::new(DiskLog::open(&args.dir.join("log"), &LogOptions::default())?);
+    fold_all(Arc::new(DiskLog::open(&args.dir.join("log"), &LogOptions::default())?), &args.dir)
+}
+
+/// What it takes to fold all of a log with an engine that has its checkpoints in `dir`, and what it
+/// counts.
+pub fn fold_all(log: Arc<dyn EventLog>, dir: &Path) -> Result<Value> {
     let measure = Measure::begin();
-    let (mut engine, _) = Engine::open(parts(log, &args.dir), EngineConfig::default())?;
+    let (mut engine, _) = Engine::open(parts(log, dir), EngineConfig::default())?;
     engine.catch_up(None)?;
     let (wall, cpu) = measure.end();
     let mut tally = Tally::default();

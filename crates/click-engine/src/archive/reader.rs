@@ -135,10 +135,13 @@ impl Archive {
             return Ok(None);
         };
         let place = (file.partition, file.from);
-        let files = revision.files.into_iter();
-        let newer = files.filter(|newer| newer.name != file.name && newer.dataset == file.dataset);
+        let is_newer = |newer: &FileEntry| {
+            (newer.partition, newer.from) == place
+                && newer.dataset == file.dataset
+                && newer.name != file.name
+        };
+        let newer = revision.files.into_iter().find(is_newer);
         let newer = newer.map(|newer| FileEntry { is_rewritten: true, ..newer });
-        let newer = newer.into_iter().find(|newer| (newer.partition, newer.from) == place);
         if let Some(newer) = &newer {
             let mut known = self.newer.lock().unwrap_or_else(PoisonError::into_inner);
             known.insert(place, newer.clone());

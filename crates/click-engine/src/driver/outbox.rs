@@ -28,7 +28,7 @@ const KEEP_MS: u64 = 60_000;
 /// Most rows that are kept for that.
 const KEEP_ROWS: usize = 500_000;
 
-/// Always the same, so that a story played again is the same.
+/// Not seeded: the same rows are written in the same order in every run.
 const HASHER: FixedState = FixedState::with_seed(0);
 
 type Key<'r> = (&'r RowKey, Minute, Option<Minute>);
@@ -253,7 +253,6 @@ fn key(row: &Row) -> Key<'_> {
     (&row.key, row.minute, row.posted_minute)
 }
 
-/// Not seeded: the same rows are written in the same order in every run.
 fn hash(row: &Row) -> u64 {
     HASHER.hash_one(key(row))
 }

@@ -46,14 +46,17 @@ impl Engine {
     pub fn catch_up(&mut self, store: Option<&mut dyn LedgerStore>) -> Result<(), EngineError> {
         self.saver.finish()?;
         self.saver.in_foreground();
-        while self.step()?.records > 0 {
+        loop {
+            let records = self.step()?.records;
             if store.is_none() {
                 self.outbox.discard();
             }
+            if records == 0 {
+                break;
+            }
         }
-        match store {
-            Some(store) => drain(&self.outbox, store)?,
-            None => self.outbox.discard(),
+        if let Some(store) = store {
+            drain(&self.outbox, store)?;
         }
         self.drain_mirrors();
         self.close()?;
