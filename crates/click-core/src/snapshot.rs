@@ -90,6 +90,11 @@ impl<'a> Reader<'a> {
         self.bytes.is_empty()
     }
 
+    /// How many bytes are left.
+    pub(crate) const fn left(&self) -> usize {
+        self.bytes.len()
+    }
+
     fn array<const N: usize>(&mut self) -> Result<[u8; N], SnapshotError> {
         let (head, rest) = self.bytes.split_first_chunk::<N>().ok_or(SnapshotError)?;
         self.bytes = rest;

@@ -3,9 +3,10 @@
 use super::File;
 
 /// A crate of the workspace and those of ours that it may build on when shipped.
-const MAY_USE: [(&str, &[&str]); 4] = [
+const MAY_USE: [(&str, &[&str]); 5] = [
     ("click-core", &[]),
     ("click-engine", &["click-core"]),
+    ("click-jvm", &["click-core"]),
     ("clickledger", &["click-core", "click-engine"]),
     ("click-sim", &["click-core", "click-engine"]),
 ];

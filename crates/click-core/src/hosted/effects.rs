@@ -1,7 +1,7 @@
 //! What leaves the dataflow: dead letters, verdicts, rows.
 
 use super::HostError;
-use crate::fold::bytes::{put_row, take_row};
+use crate::fold::bytes::{put_row, skip_row_id, take_row};
 use crate::snapshot::{Reader, Writer};
 use crate::stage::sequence::DeadLetter;
 use crate::stage::source::Verdict;
@@ -64,7 +64,36 @@ pub(super) fn put_published(out: &mut Writer, row: &PublishedRow) {
 
 /// Reads the rows of a batch.
 pub fn decode_published(bytes: &[u8]) -> Result<Vec<PublishedRow>, HostError> {
-    decode(bytes, |input| Ok(PublishedRow { row: take_row(input)?, decided: input.u8()? == 1 }))
+    decode(bytes, take_published)
+}
+
+fn take_published(input: &mut Reader<'_>) -> Result<PublishedRow, HostError> {
+    Ok(PublishedRow { row: take_row(input)?, decided: input.u8()? == 1 })
+}
+
+/// A row of a batch as bytes: a batch of this one alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowBytes<'a> {
+    /// What [`decode_published`] reads.
+    pub item: &'a [u8],
+    /// How many of its first bytes tell rows apart, whatever their version.
+    pub key_len: usize,
+}
+
+/// Cuts a batch of rows into its rows.
+pub fn split_published(mut bytes: &[u8]) -> Result<Vec<RowBytes<'_>>, HostError> {
+    let mut rows = Vec::new();
+    while !bytes.is_empty() {
+        let mut input = Reader::new(bytes);
+        skip_row_id(&mut input)?;
+        let key_len = bytes.len() - input.left();
+        let mut input = Reader::new(bytes);
+        take_published(&mut input)?;
+        let (item, rest) = bytes.split_at(bytes.len() - input.left());
+        rows.push(RowBytes { item, key_len });
+        bytes = rest;
+    }
+    Ok(rows)
 }
 
 fn decode<T>(

@@ -19,7 +19,10 @@ mod source;
 mod user;
 mod window;
 
-pub use effects::{HostedDeadLetter, decode_dead_letters, decode_published, decode_verdicts};
+pub use effects::{
+    HostedDeadLetter, RowBytes, decode_dead_letters, decode_published, decode_verdicts,
+    split_published,
+};
 pub use route::Routed;
 pub use sequence::{Announced, SequenceHost, Sequenced, put_record};
 pub use source::{SourceHost, Sourced};

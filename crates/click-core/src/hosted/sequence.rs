@@ -96,6 +96,16 @@ impl SequenceHost {
         self.sequence.position()
     }
 
+    /// The next record that it has not read.
+    pub const fn read_to(&self) -> Offset {
+        self.sequence.read_to()
+    }
+
+    /// Records known to be missing below the watermark.
+    pub fn gaps(&self) -> u64 {
+        self.sequence.transports.missing()
+    }
+
     /// The policies so far, in the order that verdicts number them by.
     pub const fn timeline(&self) -> &Timeline {
         &self.common.timeline
