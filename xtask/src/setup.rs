@@ -5,6 +5,7 @@
 //! itself needs none of this.
 
 mod cassandra;
+mod flink;
 mod kafka;
 mod maven;
 mod s3_server;
@@ -52,12 +53,12 @@ const TOOLS: [Tool; 14] = [
     Tool {
         questions: &["javac -version"],
         packages: &["default-jdk-headless"],
-        needed_for: "the Java link snippet, Spark and Kafka",
+        needed_for: "the Java link snippet, Spark, Kafka and Flink",
     },
     Tool {
         questions: &["mvn --version"],
         packages: &["maven"],
-        needed_for: "the jars of Kafka and Cassandra",
+        needed_for: "the jars of Kafka, Cassandra and Flink",
     },
     Tool {
         questions: &["openssl version"],
@@ -100,6 +101,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     s3_server::install(root, &own_dir("versitygw")?)?;
     kafka::install(root, &own_dir("kafka")?)?;
     cassandra::install(root, &own_dir("cassandra")?)?;
+    flink::install(root, &own_dir("flink")?)?;
     check(root)?;
     println!("everything the tests need is installed");
     Ok(())
@@ -129,6 +131,7 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     missing.extend(s3_server::missing(root, &own_dir("versitygw")?));
     missing.extend(kafka::missing(root, &own_dir("kafka")?));
     missing.extend(cassandra::missing(root, &own_dir("cassandra")?));
+    missing.extend(flink::missing(root, &own_dir("flink")?));
     if !missing.is_empty() {
         bail!("not installed:\n{}\nrun `cargo xtask setup` as root", missing.join("\n"));
     }

@@ -41,7 +41,7 @@ fn run(world: &World, seed: u64, machines: &[usize]) -> usize {
         let mut cluster = Cluster::new(world, *count, from.as_ref(), dice.number());
         if turn + 1 == machines.len() {
             while cluster.step(&mut sink) {}
-            sink.compare_end(world, cluster.gaps());
+            sink.compare_end(world, Some(cluster.gaps()));
         } else {
             let stop = dice.pick(&[100, 400, 1_600]);
             for _ in 0..stop {

@@ -1,0 +1,32 @@
+package org.clickledger.bridge;
+
+/** A frame as bytes: what it is, the key group that it is for, and a payload. */
+public final class Frame {
+    /** A partition in 4 bytes, and records of it. */
+    public static final byte RECORDS = 0;
+    /** A batch for the stage that follows. */
+    public static final byte NEXT = 1;
+    /** All policies so far, for every stage that follows. */
+    public static final byte POLICIES = 2;
+    /** A length in 4 bytes, and a row of which so many bytes are its key. */
+    public static final byte ROW = 3;
+    /** Verdicts. */
+    public static final byte VERDICTS = 4;
+    /** Dead letters. */
+    public static final byte DEAD_LETTERS = 5;
+
+    /** Bytes before the payload. */
+    public static final int HEAD = 2;
+
+    private Frame() {}
+
+    /** What it is. */
+    public static byte port(byte[] frame) {
+        return frame[0];
+    }
+
+    /** The key group that it is for, of the stage that reads it. */
+    public static int group(byte[] frame) {
+        return frame[1];
+    }
+}

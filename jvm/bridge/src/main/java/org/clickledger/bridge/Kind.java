@@ -1,0 +1,15 @@
+package org.clickledger.bridge;
+
+/** The stages, in the order of the numbers that the native library knows them by. */
+public enum Kind {
+    /** Sequence of partition 0, where the policies are: one instance, before all others. */
+    LEAD,
+    /** Sequence of the other partitions. */
+    SEQUENCE,
+    /** Duplicates and double clicks. */
+    USER,
+    /** Bursts, verdicts, and the counting. */
+    SOURCE,
+    /** Rows. */
+    WINDOW
+}

@@ -1,0 +1,66 @@
+package org.clickledger.flink;
+
+import static org.apache.flink.api.common.typeinfo.PrimitiveArrayTypeInfo.BYTE_PRIMITIVE_ARRAY_TYPE_INFO;
+
+import org.apache.flink.streaming.api.datastream.DataStream;
+import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
+import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.clickledger.bridge.Kind;
+
+/** The stages, put together: records of the log in, rows, verdicts and dead letters out. */
+final class Dataflow {
+    /** Frames of one row each. */
+    final DataStream<byte[]> rows;
+    /** Frames of final verdicts. */
+    final DataStream<byte[]> verdicts;
+    /** Frames of records that no click came of. */
+    final DataStream<byte[]> deadLetters;
+
+    /**
+     * @param records {@link LogRecord}s, each partition's in order
+     * @param header payload of the first record of partition 0
+     * @param everyMs how often watermarks are told
+     */
+    Dataflow(SingleOutputStreamOperator<byte[]> records, byte[] header, long everyMs) {
+        SingleOutputStreamOperator<byte[]> blocks =
+                named("pack", records.transform("pack", BYTE_PRIMITIVE_ARRAY_TYPE_INFO, new Packer()))
+                        .setParallelism(records.getParallelism());
+        SingleOutputStreamOperator<byte[]> lead =
+                named("lead", blocks.keyBy(new KeyGroups()).transform(
+                                "lead", BYTE_PRIMITIVE_ARRAY_TYPE_INFO, new LeadStage(header, everyMs)))
+                        .setParallelism(1);
+        SingleOutputStreamOperator<byte[]> others =
+                named("sequence", blocks.getSideOutput(Outputs.OTHERS)
+                        .connect(lead.getSideOutput(Outputs.POLICIES))
+                        .keyBy(new KeyGroups(), new KeyGroups())
+                        .transform("sequence", BYTE_PRIMITIVE_ARRAY_TYPE_INFO,
+                                new SequenceStage(header, everyMs)));
+        SingleOutputStreamOperator<byte[]> users = stage(Kind.USER, lead.union(others), header);
+        SingleOutputStreamOperator<byte[]> sources = stage(Kind.SOURCE, users, header);
+        rows = stage(Kind.WINDOW, sources, header);
+        verdicts = sources.getSideOutput(Outputs.VERDICTS);
+        deadLetters = lead.getSideOutput(Outputs.DEAD_LETTERS)
+                .union(others.getSideOutput(Outputs.DEAD_LETTERS));
+    }
+
+    /** What a job of this dataflow needs of its environment, whatever the cluster's settings. */
+    static void prepare(StreamExecutionEnvironment environment) {
+        environment.setMaxParallelism(KeyGroups.COUNT);
+        // All instances of a stage have one watermark at a barrier only if barriers are aligned.
+        environment.getCheckpointConfig().enableUnalignedCheckpoints(false);
+        environment.getConfig().enableObjectReuse();
+    }
+
+    private static SingleOutputStreamOperator<byte[]> stage(
+            Kind kind, DataStream<byte[]> input, byte[] header) {
+        String name = kind.name().toLowerCase();
+        return named(name, input.keyBy(new KeyGroups()).transform(
+                name, BYTE_PRIMITIVE_ARRAY_TYPE_INFO, new KeyedStage(kind, header)));
+    }
+
+    /** State is found again by this name. */
+    private static SingleOutputStreamOperator<byte[]> named(
+            String name, SingleOutputStreamOperator<byte[]> stage) {
+        return stage.uid("clickledger-" + name);
+    }
+}

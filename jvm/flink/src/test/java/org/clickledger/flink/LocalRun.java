@@ -1,0 +1,111 @@
+package org.clickledger.flink;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Comparator;
+import java.util.stream.Stream;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
+import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+
+/**
+ * Runs a log in files through the dataflow on a cluster within this process. Arguments: the
+ * directory with {@code header} and {@code log-0}, {@code log-1}, ..., then chains of parallelisms
+ * as 2-4-1: each but the last of a chain dies, and the next goes on from its last checkpoint. What
+ * comes out of a chain is in the directory of its name.
+ */
+public final class LocalRun {
+    private static final int CHECKPOINTS_BEFORE_DEATH = 3;
+
+    private LocalRun() {}
+
+    public static void main(String[] arguments) throws Exception {
+        String log = arguments[0];
+        for (int chain = 1; chain < arguments.length; chain++) {
+            Path out = Path.of(log, arguments[chain]);
+            String[] parallelisms = arguments[chain].split("-");
+            String from = null;
+            for (int turn = 0; turn < parallelisms.length; turn++) {
+                boolean isLast = turn == parallelisms.length - 1;
+                Path checkpoints = out.resolve("checkpoints-" + turn);
+                Configuration settings = settings(checkpoints, from);
+                run(log, out, Integer.parseInt(parallelisms[turn]), settings, !isLast);
+                from = isLast ? null : newest(checkpoints);
+            }
+        }
+    }
+
+    private static Configuration settings(Path checkpoints, String from) {
+        Configuration settings = new Configuration();
+        settings.setString("execution.checkpointing.interval", "40 ms");
+        settings.setString("execution.checkpointing.dir", checkpoints.toUri().toString());
+        settings.setString(
+                "execution.checkpointing.externalized-checkpoint-retention", "RETAIN_ON_CANCELLATION");
+        settings.setString("restart-strategy.type", "none");
+        settings.setString("rest.port", "0");
+        settings.setString("rest.bind-port", "0");
+        if (from != null) {
+            settings.setString("execution.state-recovery.path", from);
+        }
+        return settings;
+    }
+
+    private static void run(
+            String log, Path out, int parallelism, Configuration settings, boolean dies)
+            throws Exception {
+        StreamExecutionEnvironment environment =
+                StreamExecutionEnvironment.createLocalEnvironment(parallelism, settings);
+        Dataflow.prepare(environment);
+        int partitions = 0;
+        while (Files.exists(Path.of(log, "log-" + partitions))) {
+            partitions++;
+        }
+        FileSource source = new FileSource(log, partitions, dies ? CHECKPOINTS_BEFORE_DEATH : 0);
+        @SuppressWarnings("deprecation")
+        SingleOutputStreamOperator<byte[]> records =
+                environment.addSource(source).uid("log").setParallelism(Math.min(parallelism, partitions));
+        byte[] header = Files.readAllBytes(Path.of(log, "header"));
+        Dataflow flow = new Dataflow(records, header, 20);
+        sink(flow.rows, out, "rows");
+        sink(flow.verdicts, out, "verdicts");
+        sink(flow.deadLetters, out, "dead-letters");
+        try {
+            environment.execute("test");
+        } catch (Exception e) {
+            if (!dies || !says(e, "dies as the test asks it to")) {
+                throw e;
+            }
+            System.out.println("died at parallelism " + parallelism);
+        }
+    }
+
+    @SuppressWarnings("deprecation")
+    private static void sink(
+            org.apache.flink.streaming.api.datastream.DataStream<byte[]> frames, Path out, String name) {
+        frames.addSink(new FileSink(out.resolve(name).toString())).uid(name);
+    }
+
+    private static boolean says(Throwable e, String text) {
+        for (Throwable cause = e; cause != null; cause = cause.getCause()) {
+            if (String.valueOf(cause.getMessage()).contains(text)) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    private static String newest(Path checkpoints) throws IOException {
+        try (Stream<Path> files = Files.walk(checkpoints)) {
+            return files.filter(file -> file.endsWith("_metadata"))
+                    .map(Path::getParent)
+                    .max(Comparator.comparingInt(LocalRun::number))
+                    .orElseThrow(() -> new IOException("no whole checkpoint in " + checkpoints))
+                    .toUri().toString();
+        }
+    }
+
+    private static int number(Path checkpoint) {
+        return Integer.parseInt(checkpoint.getFileName().toString().replace("chk-", ""));
+    }
+}
