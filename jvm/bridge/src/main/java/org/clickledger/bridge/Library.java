@@ -25,9 +25,9 @@ final class Library {
             }
         } catch (IOException | UnsatisfiedLinkError e) {
             throw new IllegalStateException(
-                    "cannot load the native library of clickledger (" + e.getMessage() + "): put the"
-                            + " bridge's jar for " + platform() + " into lib/, or name the file by -D"
-                            + PROPERTY,
+                    "cannot load the native library of clickledger (" + e.getMessage()
+                            + "): put the bridge's jar for " + platform()
+                            + " into lib/, or name the file by -D" + PROPERTY,
                     e);
         }
     }
@@ -49,7 +49,8 @@ final class Library {
     }
 
     private static String platform() {
-        String machine = System.getProperty("os.arch").replace("amd64", "x86-64");
-        return System.getProperty("os.name").toLowerCase() + "-" + machine.replace("aarch64", "arm64");
+        String system = System.getProperty("os.name").toLowerCase();
+        String machine = System.getProperty("os.arch");
+        return system + "-" + machine.replace("amd64", "x86-64").replace("aarch64", "arm64");
     }
 }

@@ -19,7 +19,7 @@ public final class Stage implements AutoCloseable {
     private static final int LENGTH_BYTES = 4;
 
     private final long handle;
-    /** Frames or pieces of state on their way in; those on their way out have a buffer of their own. */
+    /** Frames or pieces of state on their way in; what goes out has a buffer of its own. */
     private ByteBuffer in = buffer(BUFFER_BYTES);
     private ByteBuffer out = buffer(BUFFER_BYTES);
     private boolean closed;

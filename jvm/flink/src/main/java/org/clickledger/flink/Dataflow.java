@@ -1,7 +1,5 @@
 package org.clickledger.flink;
 
-import static org.apache.flink.api.common.typeinfo.PrimitiveArrayTypeInfo.BYTE_PRIMITIVE_ARRAY_TYPE_INFO;
-
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
@@ -23,18 +21,10 @@ final class Dataflow {
      */
     Dataflow(SingleOutputStreamOperator<byte[]> records, byte[] header, long everyMs) {
         SingleOutputStreamOperator<byte[]> blocks =
-                named("pack", records.transform("pack", BYTE_PRIMITIVE_ARRAY_TYPE_INFO, new Packer()))
+                named("pack", records.transform("pack", Outputs.BYTES, new Packer()))
                         .setParallelism(records.getParallelism());
-        SingleOutputStreamOperator<byte[]> lead =
-                named("lead", blocks.keyBy(new KeyGroups()).transform(
-                                "lead", BYTE_PRIMITIVE_ARRAY_TYPE_INFO, new LeadStage(header, everyMs)))
-                        .setParallelism(1);
-        SingleOutputStreamOperator<byte[]> others =
-                named("sequence", blocks.getSideOutput(Outputs.OTHERS)
-                        .connect(lead.getSideOutput(Outputs.POLICIES))
-                        .keyBy(new KeyGroups(), new KeyGroups())
-                        .transform("sequence", BYTE_PRIMITIVE_ARRAY_TYPE_INFO,
-                                new SequenceStage(header, everyMs)));
+        SingleOutputStreamOperator<byte[]> lead = lead(blocks, header, everyMs);
+        SingleOutputStreamOperator<byte[]> others = others(blocks, lead, header, everyMs);
         SingleOutputStreamOperator<byte[]> users = stage(Kind.USER, lead.union(others), header);
         SingleOutputStreamOperator<byte[]> sources = stage(Kind.SOURCE, users, header);
         rows = stage(Kind.WINDOW, sources, header);
@@ -51,11 +41,30 @@ final class Dataflow {
         environment.getConfig().enableObjectReuse();
     }
 
+    private static SingleOutputStreamOperator<byte[]> lead(
+            DataStream<byte[]> blocks, byte[] header, long everyMs) {
+        LeadStage stage = new LeadStage(header, everyMs);
+        return named("lead", blocks.keyBy(new KeyGroups()).transform("lead", Outputs.BYTES, stage))
+                .setParallelism(1);
+    }
+
+    private static SingleOutputStreamOperator<byte[]> others(
+            SingleOutputStreamOperator<byte[]> blocks,
+            SingleOutputStreamOperator<byte[]> lead,
+            byte[] header,
+            long everyMs) {
+        SequenceStage stage = new SequenceStage(header, everyMs);
+        return named("sequence", blocks.getSideOutput(Outputs.OTHERS)
+                .connect(lead.getSideOutput(Outputs.POLICIES))
+                .keyBy(new KeyGroups(), new KeyGroups())
+                .transform("sequence", Outputs.BYTES, stage));
+    }
+
     private static SingleOutputStreamOperator<byte[]> stage(
             Kind kind, DataStream<byte[]> input, byte[] header) {
         String name = kind.name().toLowerCase();
         return named(name, input.keyBy(new KeyGroups()).transform(
-                name, BYTE_PRIMITIVE_ARRAY_TYPE_INFO, new KeyedStage(kind, header)));
+                name, Outputs.BYTES, new KeyedStage(kind, header)));
     }
 
     /** State is found again by this name. */

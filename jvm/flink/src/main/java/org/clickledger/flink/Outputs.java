@@ -1,11 +1,15 @@
 package org.clickledger.flink;
 
-import static org.apache.flink.api.common.typeinfo.PrimitiveArrayTypeInfo.BYTE_PRIMITIVE_ARRAY_TYPE_INFO;
-
+import org.apache.flink.api.common.typeinfo.PrimitiveArrayTypeInfo;
+import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.util.OutputTag;
 
 /** Where frames go that are not for the stage that follows. */
 final class Outputs {
+    /** All that travels is bytes. */
+    static final TypeInformation<byte[]> BYTES =
+            PrimitiveArrayTypeInfo.BYTE_PRIMITIVE_ARRAY_TYPE_INFO;
+
     /** Blocks of records of partitions other than 0. */
     static final OutputTag<byte[]> OTHERS = tag("others");
     /** Policies, from partition 0 to the sequence stages of the others. */
@@ -16,6 +20,6 @@ final class Outputs {
     private Outputs() {}
 
     private static OutputTag<byte[]> tag(String id) {
-        return new OutputTag<>(id, BYTE_PRIMITIVE_ARRAY_TYPE_INFO);
+        return new OutputTag<>(id, BYTES);
     }
 }

@@ -6,6 +6,7 @@ import java.nio.file.Path;
 import java.util.Comparator;
 import java.util.stream.Stream;
 import org.apache.flink.configuration.Configuration;
+import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 
@@ -40,8 +41,8 @@ public final class LocalRun {
         Configuration settings = new Configuration();
         settings.setString("execution.checkpointing.interval", "40 ms");
         settings.setString("execution.checkpointing.dir", checkpoints.toUri().toString());
-        settings.setString(
-                "execution.checkpointing.externalized-checkpoint-retention", "RETAIN_ON_CANCELLATION");
+        String retention = "execution.checkpointing.externalized-checkpoint-retention";
+        settings.setString(retention, "RETAIN_ON_CANCELLATION");
         settings.setString("restart-strategy.type", "none");
         settings.setString("rest.port", "0");
         settings.setString("rest.bind-port", "0");
@@ -63,8 +64,8 @@ public final class LocalRun {
         }
         FileSource source = new FileSource(log, partitions, dies ? CHECKPOINTS_BEFORE_DEATH : 0);
         @SuppressWarnings("deprecation")
-        SingleOutputStreamOperator<byte[]> records =
-                environment.addSource(source).uid("log").setParallelism(Math.min(parallelism, partitions));
+        SingleOutputStreamOperator<byte[]> records = environment.addSource(source).uid("log")
+                .setParallelism(Math.min(parallelism, partitions));
         byte[] header = Files.readAllBytes(Path.of(log, "header"));
         Dataflow flow = new Dataflow(records, header, 20);
         sink(flow.rows, out, "rows");
@@ -81,8 +82,7 @@ public final class LocalRun {
     }
 
     @SuppressWarnings("deprecation")
-    private static void sink(
-            org.apache.flink.streaming.api.datastream.DataStream<byte[]> frames, Path out, String name) {
+    private static void sink(DataStream<byte[]> frames, Path out, String name) {
         frames.addSink(new FileSink(out.resolve(name).toString())).uid(name);
     }
 
