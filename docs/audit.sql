@@ -25,7 +25,7 @@ SELECT * REPLACE (coalesce(revision, 0) AS revision) FROM read_json(
     getvariable('archive') || '/manifest/*.json', format = 'unstructured', filename = 'file',
     columns = {
         number: 'BIGINT', revision: 'BIGINT', previous: 'VARCHAR',
-        ranges: 'STRUCT("partition" BIGINT, "to" BIGINT)[]',
+        ranges: 'STRUCT("partition" BIGINT, "to" BIGINT, begins BIGINT)[]',
         files: 'STRUCT(name VARCHAR, dataset VARCHAR, sha256 VARCHAR)[]'});
 
 -- SPEC 7: the files of both datasets; of clicks those of the newest revision, which stand in the
@@ -38,9 +38,10 @@ QUALIFY f.dataset = 'verdicts' OR revision = max(revision) OVER (PARTITION BY nu
 SET VARIABLE click_files = (SELECT list(path ORDER BY path) FROM files WHERE dataset = 'clicks');
 SET VARIABLE verdict_files = (SELECT list(path ORDER BY path) FROM files WHERE dataset <> 'clicks');
 
--- SPEC 1: the log's partitions, and how many records of each are archived.
+-- SPEC 1: the log's partitions, how many records of each are archived, and, where a layout record
+-- has added the partition (decision 18), the fold_time at which it begins.
 CREATE OR REPLACE TEMP TABLE partitions AS
-SELECT r."partition", r."to" AS records
+SELECT r."partition", r."to" AS records, r.begins
 FROM (SELECT unnest(ranges) AS r FROM manifests
       WHERE number = (SELECT max(number) FROM manifests));
 
@@ -85,11 +86,13 @@ FROM taken_apart;
 
 -- SPEC 3: the fold_time of each record, the greatest so far in its partition of
 -- min(append_time, sent_at + 5 min), without the cap where sent_at is unknown. Every record counts.
+-- Nothing in a partition is before the fold_time at which that begins.
 CREATE OR REPLACE TEMP TABLE records AS
 SELECT
     "partition", "offset", kind, append_time, sent_at,
-    max(CASE WHEN sent_at IS NULL THEN append_time ELSE least(append_time, sent_at + 300000) END)
-        OVER (PARTITION BY "partition" ORDER BY "offset") AS fold_time,
+    greatest(max(CASE WHEN sent_at IS NULL THEN append_time
+        ELSE least(append_time, sent_at + 300000) END)
+        OVER (PARTITION BY "partition" ORDER BY "offset"), coalesce(begins, 0)) AS fold_time,
     tracker_id, epoch, seq,
     policy_id, effective_from, link_lifetime_ms, spool_limit_ms, horizon_ms, seal_after_ms,
     double_click_ms, burst_clicks,
@@ -105,11 +108,12 @@ SELECT
     -- Only to be compared.
     fold_time AS archived_fold_time, r.source AS archived_source,
     stateless AS archived_stateless
-FROM archived_records r LEFT JOIN addresses USING (ip);
+FROM archived_records r LEFT JOIN addresses USING (ip) LEFT JOIN partitions USING ("partition");
 
--- SPEC 3: the log's W, the least of its partitions' last fold_times (0 while one is empty).
+-- SPEC 3: the log's W, the least of its partitions' last fold_times (while one is empty, that at
+-- which it begins).
 SET VARIABLE archive_w = (
-    SELECT min(coalesce(last, 0))
+    SELECT min(coalesce(last, begins, 0))
     FROM partitions LEFT JOIN
         (SELECT "partition", max(fold_time) AS last FROM records GROUP BY "partition")
         USING ("partition"));
@@ -419,7 +423,12 @@ FROM partitions p LEFT JOIN (
     FROM records GROUP BY "partition") r USING ("partition")
 WHERE p.records > 0
     AND (r.records, r.offsets, r.first, r.last)
-        IS DISTINCT FROM (p.records, p.records, 0, p.records - 1);
+        IS DISTINCT FROM (p.records, p.records, 0, p.records - 1)
+UNION ALL
+-- Decision 18: a partition that was added begins at the fold_time of a layout record.
+SELECT 'beginning of partition', "partition"::VARCHAR, begins::VARCHAR, 'no layout record'
+FROM partitions
+WHERE begins NOT IN (SELECT fold_time FROM records WHERE kind = 'layout' AND "partition" = 0);
 
 -- SPEC 3 and 4: what the archive's own columns say of time, source and stateless reasons.
 CREATE OR REPLACE TEMP VIEW wrong_columns AS

@@ -8,6 +8,7 @@ use crate::record::{Kind, Record};
 use crate::row::Counts;
 use crate::snapshot::{Reader, SnapshotError, Writer};
 use crate::stage::event::{Event, Facts, Flags, Posted, Slot};
+use crate::stage::layouts::Layouts;
 use crate::stage::partial::Partial;
 use crate::stage::sequence::SequenceState;
 use crate::stage::transport::{Seen, Transports};
@@ -77,6 +78,31 @@ pub(crate) fn put_sequence(out: &mut Writer, state: &SequenceState) {
     }
 }
 
+/// Nothing while the log has the partitions that it began with, as ever.
+pub(crate) fn put_layouts(out: &mut Writer, layouts: &Layouts) {
+    let Some(layout) = layouts.newest() else { return };
+    let kind = Kind::Layout(layout.clone());
+    out.slice(&Record { sent_at: None, transport: None, previous: None, kind }.to_bytes());
+    layouts.times().iter().for_each(|time| out.u64(time.0));
+}
+
+/// Takes what is left of the input.
+pub(crate) fn take_layouts(
+    input: &mut Reader<'_>,
+    layouts: &mut Layouts,
+) -> Result<(), SnapshotError> {
+    if input.is_empty() {
+        return Ok(());
+    }
+    let record = Record::decode(input.slice()?).map_err(|_| SnapshotError)?;
+    let Kind::Layout(layout) = record.kind else { return Err(SnapshotError) };
+    let mut times = Vec::new();
+    while !input.is_empty() {
+        times.push(input.time()?);
+    }
+    if layouts.reinstate(layout, times) { Ok(()) } else { Err(SnapshotError) }
+}
+
 pub(crate) fn take_sequence(input: &mut Reader<'_>) -> Result<SequenceState, SnapshotError> {
     let (position, fold_time) = (Offset(input.u64()?), input.time()?);
     let repeats = input.u64()?;
@@ -87,9 +113,11 @@ pub(crate) fn take_sequence(input: &mut Reader<'_>) -> Result<SequenceState, Sna
         [] => None,
         bytes => match Record::decode(bytes).map_err(|_| SnapshotError)?.kind {
             Kind::Header(header) => Some(header),
-            Kind::Click(_) | Kind::Tick | Kind::Heartbeat { .. } | Kind::Policy(_) => {
-                return Err(SnapshotError);
-            }
+            Kind::Click(_)
+            | Kind::Tick
+            | Kind::Heartbeat { .. }
+            | Kind::Policy(_)
+            | Kind::Layout(_) => return Err(SnapshotError),
         },
     };
     let given_up = input.u64()?;

@@ -34,5 +34,11 @@ pub const POLICY_NOTICE_MS: u64 = 60 * 1000;
 pub const MAX_HORIZON_MS: u64 = 30 * 24 * 3600 * 1000;
 /// Largest `burst_clicks` that a policy may name.
 pub const MAX_BURST_CLICKS: u64 = 100;
+/// Partitions of a log, through all parts.
+pub const MAX_LOG_PARTITIONS: u32 = 4096;
+/// Parts of a log.
+pub const MAX_PARTS: usize = 64;
+/// Longest name of a topic, in bytes.
+pub const MAX_TOPIC_BYTES: usize = 249;
 /// Milliseconds of a minute.
 pub const MINUTE_MS: u64 = 60_000;

@@ -4,14 +4,16 @@
 
 use click_core::limits::MAX_TIME_MS;
 use click_core::policy::{Policy, Timeline};
-use click_core::record::{Click, Header, Kind, Previous, Record, SourceKeys, Transport};
+use click_core::record::{
+    Click, Header, Kind, Layout, Part, Previous, Record, SourceKeys, Transport,
+};
 use click_core::row::{Row, RowKey};
 use click_core::stage::source;
 use click_core::types::{Micros, Millis};
 
 use crate::reference::{
-    AdKey, PlainClick, PlainHeader, PlainHeartbeat, PlainIdentity, PlainIp, PlainPayload,
-    PlainPolicy, PlainPrevious, PlainRecord, PlainRow, Position, PublisherKey, Verdict,
+    AdKey, PlainClick, PlainHeader, PlainHeartbeat, PlainIdentity, PlainIp, PlainLayout,
+    PlainPayload, PlainPolicy, PlainPrevious, PlainRecord, PlainRow, Position, PublisherKey, Verdict,
 };
 
 /// The key of a row in either view.
@@ -42,6 +44,9 @@ pub fn payload(record: &PlainRecord, partitions: u32) -> Vec<u8> {
         }
         PlainPayload::Header(header) => {
             bare(header.sent_at, Kind::Header(from_header(header, partitions))).to_bytes()
+        }
+        PlainPayload::Layout(layout) => {
+            bare(layout.sent_at, Kind::Layout(from_layout(layout))).to_bytes()
         }
     }
 }
@@ -158,6 +163,15 @@ fn from_header(header: &PlainHeader, partitions: u32) -> Header {
     Header { log_id: header.log_id, generation: header.generation, partitions }
 }
 
+fn from_layout(layout: &PlainLayout) -> Layout {
+    let part = |(topic, partitions): &(String, u32)| Part {
+        topic: topic.clone(),
+        partitions: *partitions,
+    };
+    let parts = layout.parts.iter().map(part).collect();
+    Layout { log_id: layout.log_id, number: layout.number, parts }
+}
+
 /// A record of a log as the reference would have it.
 #[must_use]
 pub fn plain_record(
@@ -188,6 +202,12 @@ fn plain_payload(record: &Record<'_>) -> PlainPayload {
             sent_at,
             log_id: header.log_id,
             generation: header.generation,
+        }),
+        Kind::Layout(layout) => PlainPayload::Layout(PlainLayout {
+            sent_at,
+            log_id: layout.log_id,
+            number: layout.number,
+            parts: layout.parts.iter().map(|part| (part.topic.clone(), part.partitions)).collect(),
         }),
     }
 }
@@ -251,10 +271,12 @@ fn plain_policy(policy: &Policy, sent_at: Option<u64>) -> PlainPolicy {
 
 const _: () = assert!(MAX_TIME_MS == crate::reference::MAX_TIME_MS, "both know the same times");
 
-/// The log of these records, by partition: `append_time` and payload, in offset order.
+/// The log of these records, by partition: `append_time` and payload, in offset order. It begins
+/// with `partitions`; records of others belong to layouts.
 #[must_use]
 pub fn log(records: &[PlainRecord], partitions: u32) -> Vec<Vec<(u64, Vec<u8>)>> {
-    let mut log = vec![Vec::new(); partitions as usize];
+    let greatest = records.iter().map(|record| record.partition + 1).max().unwrap_or(0);
+    let mut log = vec![Vec::new(); partitions.max(greatest) as usize];
     for record in records {
         log[record.partition as usize].push((record.append_time, payload(record, partitions)));
     }

@@ -17,8 +17,9 @@ use crate::hash::Identity;
 use crate::keys::KeyTable;
 use crate::planted::{Bug, planted};
 use crate::policy::{Policy, Timeline};
-use crate::record::Header;
+use crate::record::{Header, Layout};
 use crate::stage::event::Event;
+use crate::stage::layouts::Layouts;
 use crate::stage::parse::{Chunk, parse};
 use crate::stage::sequence::{DeadLetter, Drained, Sequence};
 use crate::stage::source::Verdict;
@@ -89,6 +90,9 @@ pub struct Fold {
     watermark: Millis,
     timeline: Timeline,
     keys: KeyTable,
+    /// As of what has been read, and as of the watermark.
+    layouts_read: Layouts,
+    layouts: Layouts,
     sequences: Vec<Sequence>,
     shards: Vec<Shard>,
     totals: Totals,
@@ -119,6 +123,8 @@ impl Fold {
             generation: header.generation,
             watermark: Millis(0),
             timeline: Timeline::default(),
+            layouts_read: Layouts::new(header),
+            layouts: Layouts::new(header),
             sequences: (0..header.partitions).map(|n| Sequence::new(Partition(n))).collect(),
             shards: (0..shards).map(|index| Shard::new(index, shards)).collect(),
             totals: Totals::default(),
@@ -152,9 +158,36 @@ impl Fold {
         parse(&self.keys, partition, spare, records)
     }
 
-    /// Takes the next parsed records of a partition.
+    /// Takes the next parsed records of a partition. A layout record among them adds partitions,
+    /// which the watermark waits for from now on: it cannot have passed that record's fold time.
     pub fn push(&mut self, partition: Partition, chunk: Chunk) {
+        let has_layouts = chunk.has_layouts();
         self.sequences[partition.0 as usize].push(chunk, &mut self.keys);
+        if has_layouts {
+            self.begin_partitions(partition);
+        }
+    }
+
+    #[cold]
+    fn begin_partitions(&mut self, partition: Partition) {
+        let mut begun = Vec::new();
+        for (layout, fold_time) in self.sequences[partition.0 as usize].layouts_read() {
+            let from = if planted(Bug::PartFromTheBeginning) { Millis(0) } else { fold_time };
+            let added = self.layouts_read.take(partition, layout, fold_time).unwrap_or_default();
+            begun.extend(added.map(|number| Sequence::begun_at(Partition(number), from)));
+        }
+        self.sequences.extend(begun);
+    }
+
+    /// How many partitions are to be read: a layout record that has been read adds some.
+    pub fn partitions(&self) -> u32 {
+        self.layouts_read.partitions()
+    }
+
+    /// The newest layout that has been read; none while the log has the partitions that it began
+    /// with.
+    pub const fn layout(&self) -> Option<&Layout> {
+        self.layouts_read.newest()
     }
 
     /// The watermark that the records pushed so far allow: the least of the partitions'.
@@ -172,9 +205,20 @@ impl Fold {
         (sequence.watermark(), sequence.read_to())
     }
 
-    /// Per partition the first offset with `fold_time` at or above the watermark.
+    /// Per partition the first offset with `fold_time` at or above the watermark, of those that the
+    /// log has as of the watermark.
     pub fn positions(&self) -> Vec<Offset> {
-        self.sequences.iter().map(Sequence::position).collect()
+        self.in_force().iter().map(Sequence::position).collect()
+    }
+
+    /// The partitions that the log has as of the watermark and did not begin with, each with the
+    /// fold time at which it begins.
+    pub fn added(&self) -> impl Iterator<Item = (Partition, Millis)> {
+        self.layouts.added()
+    }
+
+    fn in_force(&self) -> &[Sequence] {
+        &self.sequences[..self.layouts.partitions() as usize]
     }
 
     /// Folds everything below `w`, which is at most [`Fold::possible_watermark`]. Rows are handed
@@ -202,6 +246,7 @@ impl Fold {
         let (shards, timeline) = (&mut self.shards, &mut self.timeline);
         for sequence in &self.sequences {
             sequence.announce(w, timeline, &mut effects.dead_letters);
+            sequence.lay_out(w, &mut self.layouts, &mut effects.dead_letters);
         }
         let count = shards.len();
         let mut measured = 0;

@@ -4,8 +4,8 @@
 use super::shard::shard_of;
 use super::{Fold, Totals};
 use crate::codec::{
-    put_clicks, put_journal, put_rows, put_sequence, put_timeline, take_clicks, take_journal,
-    take_rows, take_sequence, take_timeline,
+    put_clicks, put_journal, put_layouts, put_rows, put_sequence, put_timeline, take_clicks, take_journal,
+    take_layouts, take_rows, take_sequence, take_timeline,
 };
 use crate::limits::KEY_GROUPS;
 use crate::planted::{Bug, planted};
@@ -137,8 +137,9 @@ impl Fold {
         out.u64(self.totals.measured);
         self.totals.by_class.iter().for_each(|count| out.u64(*count));
         out.u64(self.totals.dead_letters);
-        out.len(self.sequences.len());
-        self.sequences.iter().for_each(|sequence| put_sequence(&mut out, &sequence.snapshot()));
+        out.len(self.in_force().len());
+        self.in_force().iter().for_each(|sequence| put_sequence(&mut out, &sequence.snapshot()));
+        put_layouts(&mut out, &self.layouts);
         out.into_bytes()
     }
 
@@ -152,12 +153,17 @@ impl Fold {
         }
         totals.dead_letters = input.u64()?;
         self.totals = totals;
-        if input.len(8)? != self.sequences.len() {
+        let partitions = input.len(8)?;
+        self.sequences.clear();
+        for number in (0..).take(partitions) {
+            let state = take_sequence(&mut input)?;
+            self.sequences.push(Sequence::restore(Partition(number), state));
+        }
+        take_layouts(&mut input, &mut self.layouts)?;
+        if partitions != self.layouts.partitions() as usize {
             return Err(SnapshotError);
         }
-        for (number, sequence) in (0..).zip(&mut self.sequences) {
-            *sequence = Sequence::restore(Partition(number), take_sequence(&mut input)?);
-        }
+        self.layouts_read = self.layouts.clone();
         input.end()
     }
 }

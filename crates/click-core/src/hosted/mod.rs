@@ -55,6 +55,8 @@ pub enum HostError {
     OtherWatermark,
     /// Counts that cannot follow those before them: more decided than known, or beyond all bounds.
     Contradiction,
+    /// The log has more partitions from here on, which hosts do not follow.
+    Layout,
 }
 
 impl core::fmt::Display for HostError {
@@ -68,6 +70,10 @@ impl core::fmt::Display for HostError {
                 "snapshots of one stage were taken at different watermarks"
             }
             HostError::Contradiction => "counts that cannot follow those taken before",
+            HostError::Layout => {
+                "the log has moved to more partitions, which this host does not follow: fold it \
+                 by `clickledger serve`"
+            }
         })
     }
 }

@@ -82,6 +82,9 @@ impl SequenceHost {
         }
         let spare = self.spare.pop().unwrap_or_default();
         let chunk = parse(&self.common.keys, self.partition, spare, fresh.into_iter());
+        if chunk.has_layouts() {
+            return Err(HostError::Layout);
+        }
         self.sequence.push(chunk, &mut self.common.keys);
         Ok(())
     }

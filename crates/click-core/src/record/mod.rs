@@ -5,6 +5,7 @@
 mod click;
 mod control;
 mod fields;
+mod layout;
 mod partition;
 mod resend;
 mod source;
@@ -15,6 +16,7 @@ mod wire;
 pub use click::{Capture, Click, SourceCode};
 pub use control::{Header, encode_policy};
 pub(crate) use fields::Fields;
+pub use layout::{Layout, Part};
 pub use partition::partition_of;
 pub use resend::{restamp, user_key};
 pub use source::Source;
@@ -66,6 +68,8 @@ pub enum Kind<'a> {
     Policy(Policy),
     /// First record of partition 0.
     Header(Header),
+    /// In partition 0: the log has more partitions from here on.
+    Layout(Layout),
 }
 
 /// A decoded payload.
@@ -164,7 +168,8 @@ impl<'a> Record<'a> {
             11 => Kind::Tick,
             12 => Kind::Heartbeat { next_seq: control::decode_heartbeat(body)? },
             13 => Kind::Policy(control::decode_policy(body)?),
-            _ => Kind::Header(Header::decode(body)?),
+            14 => Kind::Header(Header::decode(body)?),
+            _ => Kind::Layout(Layout::decode(body)?),
         };
         if matches!(kind, Kind::Heartbeat { .. }) && transport.is_none() {
             return Err(DecodeError::Transport);
@@ -207,6 +212,10 @@ impl<'a> Record<'a> {
                 header.encode(scratch);
                 14
             }
+            Kind::Layout(layout) => {
+                layout.encode(scratch);
+                15
+            }
         };
         put_bytes(out, number, scratch);
     }
@@ -236,6 +245,7 @@ const TICK: u64 = bytes(11);
 const HEARTBEAT: u64 = bytes(12);
 const POLICY: u64 = bytes(13);
 const HEADER: u64 = bytes(14);
+const LAYOUT: u64 = bytes(15);
 
 impl<'a> Envelope<'a> {
     /// Reads everything but the kind's body. As for clicks: in order of numbers, the rest one by
@@ -280,10 +290,10 @@ impl<'a> Envelope<'a> {
             PREVIOUS_ID => self.previous_id = optional_id(reader.bytes()?)?,
             PREVIOUS_EPOCH => self.previous_epoch = reader.varint()?,
             PREVIOUS_NEXT => self.previous_next = reader.varint()?,
-            tag @ (CLICK | TICK | HEARTBEAT | POLICY | HEADER) => {
+            tag @ (CLICK | TICK | HEARTBEAT | POLICY | HEADER | LAYOUT) => {
                 self.set_kind(tag, reader.bytes()?)?;
             }
-            tag => reader.skip(tag, |number| matches!(number, 1..=7 | 10..=14))?,
+            tag => reader.skip(tag, |number| matches!(number, 1..=7 | 10..=15))?,
         }
         Ok(())
     }

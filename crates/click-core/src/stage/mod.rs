@@ -2,6 +2,7 @@
 //! snapshot, restore. A stage knows nothing of its neighbours but the data that flows.
 
 pub mod event;
+pub mod layouts;
 mod open_rows;
 pub mod parse;
 pub mod partial;

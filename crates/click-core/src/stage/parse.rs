@@ -7,7 +7,8 @@ use crate::keys::{KeyTable, Keys, ad_key, publisher_key};
 use crate::planted::{Bug, planted};
 use crate::policy::Policy;
 use crate::record::{
-    CLICK_NUMBER, DecodeError, Envelope, Fields, Header, Kind, Previous, Record, Source, Transport,
+    CLICK_NUMBER, DecodeError, Envelope, Fields, Header, Kind, Layout, Previous, Record, Source,
+    Transport,
 };
 use crate::rules::{method, purpose};
 use crate::types::{Millis, Offset, Partition};
@@ -36,6 +37,7 @@ pub(super) enum Item {
     Heartbeat(u64),
     Policy(Box<Policy>),
     Header(Box<Header>),
+    Layout(Box<Layout>),
     Bad(DecodeError),
 }
 
@@ -94,12 +96,18 @@ pub struct Chunk {
     pub(super) owners: Vec<Owner>,
     pub(super) trackers: Vec<TrackerName>,
     pub(super) policies: u32,
+    pub(super) layouts: u32,
 }
 
 impl Chunk {
     /// How many records were parsed.
     pub fn len(&self) -> usize {
         self.records.len()
+    }
+
+    /// Whether a layout record is among them.
+    pub(crate) const fn has_layouts(&self) -> bool {
+        self.layouts > 0
     }
 
     /// Whether there are none.
@@ -114,7 +122,7 @@ impl Chunk {
         self.new_keys = Keys::default();
         self.owners.clear();
         self.trackers.clear();
-        self.policies = 0;
+        (self.policies, self.layouts) = (0, 0);
     }
 }
 
@@ -209,6 +217,10 @@ impl<'k, 'a> Parser<'k, 'a> {
                 Item::Policy(Box::new(policy))
             }
             Kind::Header(header) => Item::Header(Box::new(header)),
+            Kind::Layout(layout) => {
+                self.chunk.layouts += 1;
+                Item::Layout(Box::new(layout))
+            }
         }
     }
 

@@ -5,13 +5,14 @@
 //! beyond it waits in parsed chunks and is read again after a restore.
 
 use super::event::{Event, Facts, Posted};
+use super::layouts::{LayoutError, Layouts};
 use super::parse::{Chunk, Item, Parsed, TrackerName};
 use super::transport::Transports;
 use crate::keys::KeyTable;
 use crate::limits::SKEW_ALLOWANCE_MS;
 use crate::planted::{Bug, planted};
 use crate::policy::{Policy, PolicyError, PolicyIndex, Timeline};
-use crate::record::{DecodeError, Header};
+use crate::record::{DecodeError, Header, Layout};
 use crate::rules::validity;
 use crate::types::{Millis, Minute, Offset, Partition};
 use alloc::collections::VecDeque;
@@ -46,6 +47,8 @@ pub enum DeadReason {
     Undecodable(DecodeError),
     /// The policy is refused; the one before stays in force.
     Policy(PolicyError),
+    /// The layout is refused; the one before stays in force.
+    Layout(LayoutError),
 }
 
 impl core::fmt::Display for DeadReason {
@@ -53,6 +56,7 @@ impl core::fmt::Display for DeadReason {
         match self {
             DeadReason::Undecodable(error) => f.write_str(error.code()),
             DeadReason::Policy(error) => write!(f, "policy refused: {error}"),
+            DeadReason::Layout(error) => write!(f, "layout refused: {error}"),
         }
     }
 }
@@ -108,13 +112,19 @@ const MAX_SPARE_CHUNKS: usize = 16;
 const SWEEP_EVERY_MS: u64 = 3_600_000;
 
 impl Sequence {
-    /// At the beginning of a partition.
+    /// At the beginning of a partition that the log began with.
     pub fn new(partition: Partition) -> Sequence {
+        Sequence::begun_at(partition, Millis(0))
+    }
+
+    /// At the beginning of a partition that a layout record of this fold time adds: nothing in it
+    /// is before that.
+    pub fn begun_at(partition: Partition, fold_time: Millis) -> Sequence {
         Sequence::restore(
             partition,
             SequenceState {
                 position: Offset(0),
-                fold_time: Millis(0),
+                fold_time,
                 repeats: 0,
                 header: None,
                 transports: Transports::default(),
@@ -190,6 +200,33 @@ impl Sequence {
         }
         self.arriving += chunk.events.len() as u64;
         self.ahead.push_back(Ahead { chunk, next: 0 });
+    }
+
+    /// The layout records of the last chunk, with their fold times.
+    pub(crate) fn layouts_read(&self) -> impl Iterator<Item = (&Layout, Millis)> {
+        let last = self.ahead.back().filter(|ahead| ahead.chunk.has_layouts());
+        let records = last.into_iter().flat_map(|ahead| &ahead.chunk.records);
+        records.filter_map(|record| match &record.item {
+            Item::Layout(layout) => Some((&**layout, record.time)),
+            _ => None,
+        })
+    }
+
+    /// Brings the layout to what it is at `to`. To be called before the partition is drained to
+    /// `to`.
+    pub(crate) fn lay_out(&self, to: Millis, layouts: &mut Layouts, dead: &mut Vec<DeadLetter>) {
+        let with_layouts = self.ahead.iter().filter(|ahead| ahead.chunk.has_layouts());
+        let waiting = with_layouts.flat_map(|ahead| &ahead.chunk.records[ahead.next..]);
+        for record in waiting.take_while(|record| record.time < to) {
+            let Item::Layout(layout) = &record.item else { continue };
+            if let Err(error) = layouts.take(self.partition, layout, record.time) {
+                dead.push(DeadLetter {
+                    partition: self.partition,
+                    offset: record.offset,
+                    reason: DeadReason::Layout(error),
+                });
+            }
+        }
     }
 
     /// Adds the policies below `to` to the timeline: they bind other partitions' clicks that are
@@ -285,7 +322,7 @@ impl Sequence {
                 offset: record.offset,
                 reason: DeadReason::Undecodable(*error),
             }),
-            Item::Tick | Item::Policy(_) => {}
+            Item::Tick | Item::Policy(_) | Item::Layout(_) => {}
         }
     }
 }

@@ -171,10 +171,21 @@ impl Archiver {
         // A span that has a manifest ends where that says, when log time has come there.
         if until > self.span.from && !self.span.is_named {
             self.verdicts.retain(|verdict| verdict.fold_time < until);
+            self.note_added(until);
             let ends = self.ends_at(until)?;
             self.name_span(until, &ends)?;
         }
         Ok(Archived { until: self.span.from, manifests: self.span.number })
+    }
+
+    /// The partitions that layout records below `until` have added belong to the span.
+    fn note_added(&mut self, until: Millis) {
+        let known = self.span.ranges.len();
+        let added = self.engine.added_partitions().filter(|(Partition(number), begins)| {
+            *number as usize >= known && *begins < until
+        });
+        let added = added.map(|(partition, begins)| Range::empty(partition.0, Some(begins.0)));
+        self.span.ranges.extend(added.collect::<Vec<_>>());
     }
 
     /// Per partition the first offset that is at or beyond an instant, by the log itself.
@@ -265,6 +276,7 @@ impl Archiver {
                 return Ok(progress);
             }
         }
+        self.note_added(self.target);
         // A span that a stop has ended may end within the second that is folded already.
         let ends = if self.engine.watermark() == self.target {
             self.engine.positions().into_iter().map(|offset| offset.0).collect()

@@ -111,7 +111,7 @@ fn put_record(table: &mut Table, record: &Record<'_>, payload: &[u8], judged: Op
     // Senders may write a field in more than one way, and numbers that no row can hold.
     let as_is = fits(record) && record.to_bytes() == payload;
     table.text(Some(kind_name(&record.kind)));
-    let raw = !as_is || matches!(record.kind, Kind::Header(_));
+    let raw = !as_is || matches!(record.kind, Kind::Header(_) | Kind::Layout(_));
     table.bytes(raw.then_some(payload));
     table.int(record.sent_at.map(|time| time.0));
     let transport = record.transport;
@@ -124,7 +124,7 @@ fn put_record(table: &mut Table, record: &Record<'_>, payload: &[u8], judged: Op
     table.int(previous.and_then(|p| int(p.next_seq)));
     table.int(match record.kind {
         Kind::Heartbeat { next_seq } => int(next_seq),
-        Kind::Click(_) | Kind::Tick | Kind::Policy(_) | Kind::Header(_) => None,
+        Kind::Click(_) | Kind::Tick | Kind::Policy(_) | Kind::Header(_) | Kind::Layout(_) => None,
     });
     match &record.kind {
         Kind::Policy(policy) => put_policy(table, policy),
@@ -136,7 +136,7 @@ fn put_record(table: &mut Table, record: &Record<'_>, payload: &[u8], judged: Op
             let stateless = judged.map(|reasons| reasons.stateless().to_string());
             table.text(stateless.as_deref());
         }
-        Kind::Tick | Kind::Heartbeat { .. } | Kind::Header(_) => {}
+        Kind::Tick | Kind::Heartbeat { .. } | Kind::Header(_) | Kind::Layout(_) => {}
     }
 }
 
@@ -147,6 +147,7 @@ fn kind_name(kind: &Kind<'_>) -> &'static str {
         Kind::Heartbeat { .. } => "heartbeat",
         Kind::Policy(_) => "policy",
         Kind::Header(_) => "header",
+        Kind::Layout(_) => "layout",
     }
 }
 
@@ -160,7 +161,7 @@ fn fits(record: &Record<'_>) -> bool {
         Kind::Policy(p) => {
             vec![p.link_lifetime_ms, p.spool_limit_ms, p.double_click_ms, p.burst_clicks]
         }
-        Kind::Tick | Kind::Header(_) => Vec::new(),
+        Kind::Tick | Kind::Header(_) | Kind::Layout(_) => Vec::new(),
     };
     let transport = record.transport.map_or([0, 0], |t| [t.epoch, t.seq]);
     let previous = record.previous.map_or([0, 0], |p| [p.epoch, p.next_seq]);

@@ -46,8 +46,19 @@ pub struct Range {
     pub from: u64,
     /// Behind the last offset.
     pub to: u64,
-    /// `fold_time` of the last record of the partition so far, 0 if there is none.
+    /// `fold_time` of the last record of the partition so far; if there is none, that at which the
+    /// partition begins, else 0.
     pub fold_time: u64,
+    /// `fold_time` of the layout record that added the partition, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begins: Option<u64>,
+}
+
+impl Range {
+    /// Of a partition of which nothing is archived.
+    pub fn empty(partition: u32, begins: Option<u64>) -> Range {
+        Range { partition, from: 0, to: 0, fold_time: begins.unwrap_or(0), begins }
+    }
 }
 
 /// A file and what it has to be.

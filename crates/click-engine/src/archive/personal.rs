@@ -36,7 +36,11 @@ impl Taken<'_> {
             (Taken::Addresses, Err(_)) => Ok(Some(UNDECODABLE.to_vec())),
             (Taken::Addresses, Ok(record)) => match record.kind {
                 Kind::Click(click) => without_address(record, click).map(Some),
-                Kind::Tick | Kind::Heartbeat { .. } | Kind::Policy(_) | Kind::Header(_) => Ok(None),
+                Kind::Tick
+                | Kind::Heartbeat { .. }
+                | Kind::Policy(_)
+                | Kind::Header(_)
+                | Kind::Layout(_) => Ok(None),
             },
             (Taken::Users(positions, name), Ok(record))
                 if positions.contains(&(place.partition, place.offset)) =>

@@ -9,7 +9,7 @@ use click_core::record::Header;
 use click_core::verdict::Reasons;
 
 use super::clicks::Place;
-use super::manifest::{FOLDER, FileEntry, Manifest};
+use super::manifest::{FOLDER, FileEntry, Manifest, Range};
 use super::objects::Objects;
 use super::revision::{self, Newest, Revision};
 use super::table::Rows;
@@ -125,7 +125,9 @@ impl Archive {
 
     /// The file that a newer revision has put in the place of this one, if there is one.
     fn look_again(&self, file: &FileEntry) -> Result<Option<FileEntry>, ArchiveError> {
-        let holds = |m: &&Manifest| m.ranges[file.partition as usize].to > file.from;
+        let holds = |m: &&Manifest| {
+            m.ranges.get(file.partition as usize).is_some_and(|range| range.to > file.from)
+        };
         let Some(manifest) = self.manifests.iter().find(holds).filter(|_| is_records(file)) else {
             return Ok(None);
         };
@@ -199,8 +201,15 @@ impl Archive {
 
     /// Partitions of the log.
     pub fn partitions(&self) -> u32 {
-        let ranges = self.manifests.first().map_or(0, |manifest| manifest.ranges.len());
+        let ranges = self.manifests.last().map_or(0, |manifest| manifest.ranges.len());
         u32::try_from(ranges).unwrap_or(u32::MAX)
+    }
+
+    /// Partitions with which the log began.
+    pub fn begun_with(&self) -> u32 {
+        let ranges = self.manifests.first().map_or(&[][..], |manifest| &manifest.ranges);
+        let of_beginning = ranges.iter().filter(|range| range.begins.is_none()).count();
+        u32::try_from(of_beginning).unwrap_or(u32::MAX)
     }
 
     /// Everything with `fold_time` below it is in the archive.
@@ -216,7 +225,9 @@ impl Archive {
 
     /// The file that holds a record.
     fn file_of(&self, partition: u32, offset: u64) -> Option<&FileEntry> {
-        let ends = |manifest: &Manifest| manifest.ranges[partition as usize].to;
+        let ends = |manifest: &Manifest| {
+            manifest.ranges.get(partition as usize).map_or(0, |range| range.to)
+        };
         let at = self.manifests.partition_point(|manifest| ends(manifest) <= offset);
         self.manifests.get(at)?.files.iter().find(|file| {
             file.dataset == clicks::NAME
@@ -268,15 +279,16 @@ fn check_chain(
         let reason = "does not follow the manifest before it: one of the two was changed";
         return Err(ArchiveError::damaged(name, reason));
     }
-    let follows = match before {
-        None => manifest.from == 0 && manifest.ranges.iter().all(|range| range.from == 0),
-        Some(before) => {
-            manifest.from == before.until
-                && manifest.log_id == before.log_id
-                && manifest.ranges.len() == before.ranges.len()
-                && manifest.ranges.iter().zip(&before.ranges).all(|(r, b)| r.from == b.to)
-        }
+    let known = before.map_or(&[][..], |before| &before.ranges);
+    let begins_here = |range: &Range| match range.begins {
+        Some(begins) => (manifest.from..manifest.until).contains(&begins),
+        None => before.is_none(),
     };
+    let follows = manifest.from == before.map_or(0, |before| before.until)
+        && before.is_none_or(|before| manifest.log_id == before.log_id)
+        && manifest.ranges.len() >= known.len()
+        && manifest.ranges.iter().zip(known).all(|(r, b)| (r.from, r.begins) == (b.to, b.begins))
+        && manifest.ranges[known.len()..].iter().all(|r| r.from == 0 && begins_here(r));
     let named = |file: &FileEntry| {
         let range = manifest.ranges.get(file.partition as usize);
         range.is_some_and(|r| r.from <= file.from && file.from <= file.to && file.to <= r.to)
@@ -337,8 +349,12 @@ impl ArchiveLog {
 impl ReadOnlyLog for ArchiveLog {
     fn header(&self) -> Header {
         let generation = self.archive.manifests.first().map_or(0, |manifest| manifest.generation);
-        let (log_id, partitions) = (self.archive.log_id.0, self.archive.partitions());
+        let (log_id, partitions) = (self.archive.log_id.0, self.archive.begun_with());
         Header { log_id, generation, partitions }
+    }
+
+    fn all_partitions(&self) -> u32 {
+        self.archive.partitions()
     }
 
     fn end(&self, partition: u32) -> u64 {

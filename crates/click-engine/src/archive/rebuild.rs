@@ -19,6 +19,13 @@ pub fn restore_log(
     options: &LogOptions,
     told: &mut dyn FnMut(u64),
 ) -> Result<u64, ArchiveError> {
+    if archive.begun_with() < archive.partitions() {
+        return Err(ArchiveError::Mismatch(
+            "the archived log has moved to other partitions: a log in a data directory cannot; \
+             audit and replay read it from the archive"
+                .into(),
+        ));
+    }
     let options = LogOptions {
         log_id: Some(archive.log_id()),
         generation: archive.generation(),

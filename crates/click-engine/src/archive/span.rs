@@ -50,9 +50,9 @@ pub(super) fn open_span(
     newest: Option<u64>,
     watermark: Millis,
 ) -> Result<Open, ArchiveError> {
-    let ranges = |partition| Range { partition, from: 0, to: 0, fold_time: 0 };
     if watermark == Millis(0) {
-        let ranges = (0..log.partitions()).map(ranges).collect();
+        let ranges = (0..log.begun_with()).map(|partition| Range::empty(partition, None));
+        let ranges = ranges.collect();
         return Ok(Open {
             number: 0,
             previous: String::new(),

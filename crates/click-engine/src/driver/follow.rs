@@ -3,7 +3,7 @@
 
 use super::{Engine, EngineError, Step};
 use click_core::stage::source::Verdict;
-use click_core::types::{Millis, Offset};
+use click_core::types::{Millis, Offset, Partition};
 
 impl Engine {
     /// Reads and folds towards `ceiling`, not beyond; adds what became final to `verdicts`.
@@ -38,6 +38,12 @@ impl Engine {
     /// Per partition the first offset with `fold_time` at or above the watermark.
     pub(crate) fn positions(&self) -> Vec<Offset> {
         self.fold.positions()
+    }
+
+    /// The partitions that layout records below the watermark have added, each with the fold time at
+    /// which it begins.
+    pub(crate) fn added_partitions(&self) -> impl Iterator<Item = (Partition, Millis)> {
+        self.fold.added()
     }
 
     /// Makes the state as of the watermark durable, on this thread.

@@ -18,9 +18,22 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    pub(super) fn new(partitions: u32, step_bytes: usize) -> Intake {
-        let batches = (0..partitions).map(|_| RecordBatch::default()).collect();
-        Intake { batches, step_bytes }
+    pub(super) const fn new(step_bytes: usize) -> Intake {
+        Intake { batches: Vec::new(), step_bytes }
+    }
+
+    /// Has a batch for each partition, those included that a layout record has just added.
+    fn make_room(&mut self, log: &dyn EventLog, fold: &Fold) -> Result<(), LogError> {
+        let partitions = fold.partitions();
+        if log.partitions() < partitions
+            && let Some(layout) = fold.layout()
+        {
+            log.extend(layout)?;
+        }
+        // Those that the log cannot read yet are waited for.
+        let readable = log.partitions().min(partitions) as usize;
+        self.batches.resize_with(readable, RecordBatch::default);
+        Ok(())
     }
 
     /// Reads and parses what is due; returns how many records that were.
@@ -30,8 +43,9 @@ impl Intake {
         fold: &mut Fold,
         threads: &Threads,
     ) -> Result<usize, LogError> {
+        self.make_room(log, fold)?;
         let limit = fold.possible_watermark().plus(AHEAD_MS);
-        let bytes = (self.step_bytes / self.batches.len()).max(64 << 10);
+        let bytes = (self.step_bytes / self.batches.len().max(1)).max(64 << 10);
         let mut records = 0;
         for (number, batch) in (0..).zip(&mut self.batches) {
             batch.clear();
@@ -68,16 +82,13 @@ impl Intake {
     }
 
     /// Whether everything durable has been read.
-    pub(super) fn is_at_end(&self, log: &dyn EventLog, fold: &Fold) -> bool {
-        (0..log.partitions())
+    pub(super) fn is_at_end(log: &dyn EventLog, fold: &Fold) -> bool {
+        (0..fold.partitions())
             .all(|number| fold.read_position(Partition(number)).1.0 >= log.range(number).end)
     }
 
     /// Next offset to read, per partition.
-    pub(super) fn read_to(&self, fold: &Fold) -> Vec<Offset> {
-        (0..)
-            .zip(&self.batches)
-            .map(|(number, _)| fold.read_position(Partition(number)).1)
-            .collect()
+    pub(super) fn read_to(fold: &Fold) -> Vec<Offset> {
+        (0..fold.partitions()).map(|number| fold.read_position(Partition(number)).1).collect()
     }
 }

@@ -155,7 +155,7 @@ impl Engine {
         if due {
             self.last_publish = now;
         }
-        due || self.intake.is_at_end(&*self.log, &self.fold)
+        due || Intake::is_at_end(&*self.log, &self.fold)
     }
 
     fn tell_live(&mut self) {
@@ -234,7 +234,7 @@ impl Engine {
         let waiting = self.outbox.progress();
         let mut status = lock(&self.status);
         status.watermark = self.fold.watermark();
-        status.read_to = self.intake.read_to(&self.fold);
+        status.read_to = Intake::read_to(&self.fold);
         let behind = |(partition, read): (u32, &Offset)| {
             self.log.range(partition).end.saturating_sub(read.0)
         };

@@ -97,7 +97,7 @@ fn refold_with(
     }
     let pool =
         Threads::new(threads).map_err(|source| EngineError::Io { what: "threads", source })?;
-    let mut intake = Intake::new(log.partitions(), STEP_BYTES);
+    let mut intake = Intake::new(STEP_BYTES);
     let mut effects = Effects::default();
     while intake.read(log, &mut fold, &pool)? > 0 {
         effects.clear();

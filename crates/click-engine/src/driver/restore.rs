@@ -52,6 +52,9 @@ impl Engine {
             let own = |row: &&Row| first_wants_summaries || !is_summary_row(row);
             outbox.put_back(restored.iter().filter(own).cloned());
         }
+        if let Some(layout) = fold.layout() {
+            log.extend(layout)?;
+        }
         check_start(&*log, &fold)?;
         log.prepare(&fold.positions().iter().map(|position| position.0).collect::<Vec<_>>());
         if sink.is_some() {
@@ -62,7 +65,7 @@ impl Engine {
             .map_err(|source| EngineError::Io { what: "threads", source })?;
         *lock(&status) = EngineStatus { warnings, ..EngineStatus::default() };
         let mut engine = Engine {
-            intake: Intake::new(log.partitions(), config.step_bytes),
+            intake: Intake::new(config.step_bytes),
             saver: Saver::new(dir, checkpoint.as_ref()),
             dead_letters: DeadLetters::new(disk, &dead_letters),
             last_checkpoint: monotonic(&*clock),
@@ -101,7 +104,7 @@ impl Engine {
 
 /// What the log says of itself.
 pub(super) fn header_of(log: &dyn EventLog) -> Header {
-    Header { log_id: log.log_id().0, generation: log.generation(), partitions: log.partitions() }
+    Header { log_id: log.log_id().0, generation: log.generation(), partitions: log.begun_with() }
 }
 
 /// Appends what a new log begins with.

@@ -1,5 +1,6 @@
 //! Running an engine: threads for the fold and the store, ticks, the way down.
 
+use super::intake::Intake;
 use super::mirror::{Mirror, Problem, drain};
 use super::outbox::Outbox;
 use super::{Engine, EngineError, lock, monotonic};
@@ -81,7 +82,7 @@ impl Engine {
     }
 
     fn fold_until(&mut self, stop: &AtomicBool) -> Result<(), EngineError> {
-        let mut ticker = Ticker::new(self.log.partitions());
+        let mut ticker = Ticker::default();
         while !stop.load(Ordering::Relaxed) {
             let begun = monotonic(&*self.clock);
             let step = self.step()?;
@@ -118,7 +119,7 @@ impl Engine {
     }
 
     fn read_ends(&self) -> Vec<u64> {
-        self.intake.read_to(&self.fold).into_iter().map(|offset| offset.0).collect()
+        Intake::read_to(&self.fold).into_iter().map(|offset| offset.0).collect()
     }
 
     fn spawn_publisher(
@@ -179,20 +180,19 @@ fn publish_until_closed(
 }
 
 /// Appends ticks where nobody has appended for a while.
+#[derive(Default)]
 struct Ticker {
     ends: Vec<u64>,
     since: Vec<Duration>,
 }
 
 impl Ticker {
-    fn new(partitions: u32) -> Ticker {
-        let zero = vec![Duration::ZERO; partitions as usize];
-        Ticker { ends: vec![u64::MAX; partitions as usize], since: zero }
-    }
-
     /// Appends what is due; returns how long until the next look.
     fn tick(&mut self, engine: &Engine) -> Result<Duration, EngineError> {
         let (now, after) = (monotonic(&*engine.clock), engine.config.tick_after);
+        let partitions = engine.log.partitions() as usize;
+        self.ends.resize(partitions, u64::MAX);
+        self.since.resize(partitions, Duration::ZERO);
         let mut wait = after;
         for partition in 0..engine.log.partitions() {
             let at = partition as usize;

@@ -73,10 +73,11 @@ impl Saver {
 
     /// Per partition the offset below which no kept checkpoint needs the log.
     pub(super) fn floors(&self, partitions: u32) -> Vec<u64> {
-        match self.saved.get(1) {
-            Some(older) => older.positions.iter().map(|position| position.0).collect(),
-            None => vec![0; partitions as usize],
-        }
+        let older = self.saved.get(1).map_or(&[][..], |older| &older.positions);
+        let mut floors: Vec<u64> = older.iter().map(|position| position.0).collect();
+        // Of those that have been added since, nothing is to go.
+        floors.resize(partitions as usize, 0);
+        floors
     }
 
     fn save(

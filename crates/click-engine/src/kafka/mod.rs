@@ -10,11 +10,19 @@ mod address;
 #[cfg(feature = "kafka")]
 mod appender;
 #[cfg(feature = "kafka")]
+mod arrivals;
+#[cfg(feature = "kafka")]
 mod client;
+#[cfg(feature = "kafka")]
+mod cutover;
+#[cfg(feature = "kafka")]
+mod known;
 #[cfg(feature = "kafka")]
 mod lane;
 #[cfg(feature = "kafka")]
 mod log;
+#[cfg(feature = "kafka")]
+mod part;
 #[cfg(feature = "kafka")]
 mod remote;
 #[cfg(feature = "kafka")]
@@ -22,9 +30,13 @@ mod topics;
 
 pub use address::{KafkaAddress, KafkaSettings};
 #[cfg(feature = "kafka")]
+pub use cutover::{Cutover, Target, cutover};
+#[cfg(feature = "kafka")]
+pub use known::HeaderTopic;
+#[cfg(feature = "kafka")]
 pub use log::{KafkaLog, Patience};
 #[cfg(feature = "kafka")]
-pub use remote::KafkaRemote;
+pub use remote::{Destination, KafkaRemote};
 #[cfg(feature = "kafka")]
 pub use topics::{TopicReport, TopicSpec, check, create, header};
 

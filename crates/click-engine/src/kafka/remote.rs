@@ -21,7 +21,11 @@ use crate::log::LogError;
 
 /// Outcomes of one producer; those of one that was given up are nobody's.
 #[derive(Clone, Default)]
-struct Outcomes(Arc<Mutex<Vec<Outcome>>>);
+struct Outcomes {
+    told: Arc<Mutex<Vec<Outcome>>>,
+    /// Number in the topic of the first partition.
+    first: u32,
+}
 
 impl ClientContext for Outcomes {
     fn error(&self, _: KafkaError, _: &str) {}
@@ -37,9 +41,10 @@ impl ProducerContext for Outcomes {
             Ok(message) => (message, Ok(time_of(message.timestamp()))),
             Err((error, message)) => (message, Err(failed("not delivered", error))),
         };
-        let partition = u32::try_from(message.partition()).unwrap_or(u32::MAX);
+        let number = u32::try_from(message.partition()).unwrap_or(u32::MAX);
+        let partition = number.wrapping_sub(self.first);
         let outcome = Outcome { partition, offset: offset as u64, result };
-        lock(&self.0).push(outcome);
+        lock(&self.told).push(outcome);
     }
 }
 
@@ -52,9 +57,19 @@ enum Topic {
     Bad(LogError),
 }
 
+/// Which partitions an own log's are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// The topic.
+    pub topic: String,
+    /// Number in the topic of the first one.
+    pub first: u32,
+}
+
 /// See the module.
 pub struct KafkaRemote {
     settings: KafkaSettings,
+    to: Destination,
     producer: BaseProducer<Outcomes>,
     outcomes: Outcomes,
     topic: Arc<Mutex<Topic>>,
@@ -64,13 +79,17 @@ pub struct KafkaRemote {
 }
 
 impl KafkaRemote {
-    /// A producer of the log that `header` tells of. Nothing is sent before the topic has been
+    /// A producer of a part of the log that `header` tells of. Nothing is sent before the topic has been
     /// looked at, which is tried until the cluster answers.
     ///
     /// # Errors
     /// `Topic` if a property is not to be set, `Kafka` if the client refuses one.
-    pub fn new(settings: KafkaSettings, header: Header) -> Result<KafkaRemote, LogError> {
-        let outcomes = Outcomes::default();
+    pub fn new(
+        settings: KafkaSettings,
+        header: Header,
+        to: Destination,
+    ) -> Result<KafkaRemote, LogError> {
+        let outcomes = Outcomes { first: to.first, ..Outcomes::default() };
         let producer = producer(&settings, outcomes.clone())?;
         let unknown = Topic::Unknown(LogError::kafka("the cluster has not answered yet"));
         let topic = Arc::new(Mutex::new(unknown));
@@ -90,7 +109,7 @@ impl KafkaRemote {
                 }
             })
             .map_err(LogError::kafka)?;
-        Ok(KafkaRemote { settings, producer, outcomes, topic, is_used: false, _watch: watch })
+        Ok(KafkaRemote { settings, to, producer, outcomes, topic, is_used: false, _watch: watch })
     }
 }
 
@@ -123,10 +142,9 @@ impl Remote for KafkaRemote {
             Topic::Good => {}
             Topic::Unknown(error) | Topic::Bad(error) => return Err(error.clone()),
         }
-        let number = i32::try_from(partition).unwrap_or(i32::MAX);
+        let number = i32::try_from(self.to.first + partition).unwrap_or(i32::MAX);
         let tag = usize::try_from(offset).unwrap_or(usize::MAX);
-        let topic = &self.settings.address.topic;
-        let mut record = BaseRecord::with_opaque_to(topic, tag).partition(number);
+        let mut record = BaseRecord::with_opaque_to(&self.to.topic, tag).partition(number);
         record.payload = Some(payload);
         record.key = user_key(payload);
         self.is_used = true;
@@ -141,7 +159,7 @@ impl Remote for KafkaRemote {
         let until = Instant::now() + timeout;
         loop {
             self.producer.poll(Duration::ZERO);
-            out.append(&mut lock(&self.outcomes.0));
+            out.append(&mut lock(&self.outcomes.told));
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() || !out.is_empty() {
                 return;
@@ -155,7 +173,7 @@ impl Remote for KafkaRemote {
             // It was the topic that was refused.
             return Ok(());
         }
-        let outcomes = Outcomes::default();
+        let outcomes = Outcomes { first: self.to.first, ..Outcomes::default() };
         let fresh = producer(&self.settings, outcomes.clone())?;
         let old = std::mem::replace(&mut self.producer, fresh);
         (self.outcomes, self.is_used) = (outcomes, false);

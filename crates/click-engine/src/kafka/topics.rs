@@ -8,18 +8,17 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use click_core::policy::Policy;
-use click_core::record::{Header, Kind, Record};
+use click_core::record::{Header, Kind, Layout, Record};
 use futures_executor::block_on;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::message::Message;
-use rdkafka::{Offset, TopicPartitionList};
 
 use super::address::KafkaSettings;
 use super::appender::Appender;
 use super::client::{config, consumer_config, failed};
+use super::known::{Known, known_if_any};
 use crate::log::{LogError, MAX_PARTITIONS, MAX_PAYLOAD};
 
 /// How long a partition's leader has to say where it ends.
@@ -32,13 +31,13 @@ const MESSAGE_BYTES: u64 = MAX_PAYLOAD as u64 + 1024;
 /// How topics are made.
 #[derive(Clone, Debug)]
 pub struct TopicSpec {
-    /// Partitions of the clicks, for ever.
+    /// Partitions of the clicks.
     pub partitions: u32,
     /// Copies of each record.
     pub replication: u32,
     /// Copies without which nothing is confirmed.
     pub min_insync: u32,
-    /// How long clicks are kept, ms.
+    /// How long clicks are kept, ms; above 2^63 for ever.
     pub retention_ms: u64,
     /// SPEC §5.
     pub generation: u16,
@@ -61,6 +60,10 @@ impl Default for TopicSpec {
 pub struct TopicReport {
     /// Which log it is.
     pub header: Header,
+    /// Its newest layout, if it has moved to other partitions; trackers may not know of it yet.
+    pub layout: Option<Layout>,
+    /// Its newest layout that trackers go by.
+    pub in_force: Option<Layout>,
     /// What could lose clicks or reorder time, each with the setting and the fix.
     pub problems: Vec<String>,
 }
@@ -74,28 +77,36 @@ pub fn create(settings: &KafkaSettings, spec: &TopicSpec) -> Result<Header, LogE
     if !(1..=MAX_PARTITIONS).contains(&spec.partitions) {
         return Err(LogError::topic(format!("partitions must be 1 to {MAX_PARTITIONS}")));
     }
-    let admin = admin(settings)?;
     let address = &settings.address;
-    let (insync, kept) = (spec.min_insync.to_string(), spec.retention_ms.to_string());
-    let bytes = MESSAGE_BYTES.max(1 << 20).to_string();
-    let shared = |name, partitions: u32| {
-        let count = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
-        let replication = TopicReplication::Fixed(count(spec.replication));
-        NewTopic::new(name, count(partitions), replication)
-            .set("min.insync.replicas", &insync)
-            .set("unclean.leader.election.enable", "false")
-            .set("cleanup.policy", "delete")
-            .set("message.timestamp.type", "LogAppendTime")
-            .set("retention.bytes", "-1")
-            .set("max.message.bytes", &bytes)
-    };
     let (header_topic, dead_topic) = (address.header_topic(), address.dead_topic());
-    let topics = [
-        shared(&header_topic, 1).set("retention.ms", "-1"),
-        shared(&dead_topic, 1).set("retention.ms", &kept),
-        shared(&address.topic, spec.partitions).set("retention.ms", &kept),
-    ];
-    let made = block_on(admin.create_topics(&topics, &options(settings)));
+    let for_ever = TopicSpec { retention_ms: u64::MAX, ..spec.clone() };
+    make(settings, &header_topic, 1, &for_ever)?;
+    make(settings, &dead_topic, 1, spec)?;
+    make(settings, &address.topic, spec.partitions, spec)?;
+    settle(settings, &address.topic, spec.partitions)?;
+    ensure_header(settings, spec)
+}
+
+/// Makes a topic of so many partitions, unless it is there.
+pub(super) fn make(
+    settings: &KafkaSettings,
+    name: &str,
+    partitions: u32,
+    spec: &TopicSpec,
+) -> Result<(), LogError> {
+    let count = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
+    let kept = i64::try_from(spec.retention_ms).unwrap_or(-1).to_string();
+    let (insync, bytes) = (spec.min_insync.to_string(), MESSAGE_BYTES.max(1 << 20).to_string());
+    let replication = TopicReplication::Fixed(count(spec.replication));
+    let topic = NewTopic::new(name, count(partitions), replication)
+        .set("min.insync.replicas", &insync)
+        .set("unclean.leader.election.enable", "false")
+        .set("cleanup.policy", "delete")
+        .set("message.timestamp.type", "LogAppendTime")
+        .set("retention.bytes", "-1")
+        .set("max.message.bytes", &bytes)
+        .set("retention.ms", &kept);
+    let made = block_on(admin(settings)?.create_topics(&[topic], &options(settings)));
     for result in made.map_err(|error| failed("cannot create topics", &error))? {
         match result {
             Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
@@ -104,15 +115,18 @@ pub fn create(settings: &KafkaSettings, spec: &TopicSpec) -> Result<Header, LogE
             }
         }
     }
-    settle(settings, spec)?;
-    ensure_header(settings, spec)
+    Ok(())
 }
 
 /// Waits until every partition has its leader and its copies.
-fn settle(settings: &KafkaSettings, spec: &TopicSpec) -> Result<(), LogError> {
+pub(super) fn settle(
+    settings: &KafkaSettings,
+    topic: &str,
+    count: u32,
+) -> Result<(), LogError> {
     let until = Instant::now() + SETTLING;
     while Instant::now() < until {
-        if partitions(settings).is_ok_and(|found| found.len() >= spec.partitions as usize) {
+        if partitions(settings, topic).is_ok_and(|found| found.len() >= count as usize) {
             return Ok(());
         }
         std::thread::sleep(Duration::from_millis(100));
@@ -123,7 +137,7 @@ fn settle(settings: &KafkaSettings, spec: &TopicSpec) -> Result<(), LogError> {
 /// The first header counts, whoever wrote it; partition 0 begins with it.
 fn ensure_header(settings: &KafkaSettings, spec: &TopicSpec) -> Result<Header, LogError> {
     let address = &settings.address;
-    if read_header(settings)?.is_none() {
+    if known_if_any(settings)?.is_none() {
         let mut log_id = [0; 16];
         getrandom::fill(&mut log_id).map_err(LogError::kafka)?;
         let header = Header { log_id, generation: spec.generation, partitions: spec.partitions };
@@ -150,42 +164,17 @@ fn payload(header: Header) -> Vec<u8> {
 /// # Errors
 /// `Kafka` if the cluster does not answer, `Topic` if it has no such log.
 pub fn header(settings: &KafkaSettings) -> Result<Header, LogError> {
+    Ok(known(settings)?.header)
+}
+
+/// What the header topic says.
+pub(super) fn known(settings: &KafkaSettings) -> Result<Known, LogError> {
     let name = &settings.address.topic;
     let none = || {
         let reason = format!("topic {name} has no header; run `clickledger topics create`");
         LogError::topic(reason)
     };
-    read_header(settings)?.ok_or_else(none)
-}
-
-fn read_header(settings: &KafkaSettings) -> Result<Option<Header>, LogError> {
-    let topic = settings.address.header_topic();
-    if !exists(settings, &topic)? {
-        return Ok(None);
-    }
-    let consumer = consumer(settings)?;
-    let (low, high) = watermarks(&consumer, &topic, 0)?;
-    if low == high {
-        return Ok(None);
-    }
-    let mut from = TopicPartitionList::new();
-    let begin = from.add_partition_offset(&topic, 0, Offset::Offset(low));
-    begin.and_then(|()| consumer.assign(&from)).map_err(|error| failed("header", &error))?;
-    let until = Instant::now() + settings.patience;
-    while Instant::now() < until {
-        // There may be complaints on the way to a broker that answers.
-        if let Some(Ok(message)) = consumer.poll(Duration::from_millis(200)) {
-            return decode(message.payload().unwrap_or_default()).map(Some);
-        }
-    }
-    Err(LogError::kafka(format!("{topic} does not answer")))
-}
-
-fn decode(payload: &[u8]) -> Result<Header, LogError> {
-    match Record::decode(payload).map(|record| record.kind) {
-        Ok(Kind::Header(header)) => Ok(header),
-        _ => Err(LogError::topic("the header topic holds something else than a header")),
-    }
+    known_if_any(settings)?.ok_or_else(none)
 }
 
 /// Looks at everything about the topic on which exactness rests.
@@ -193,16 +182,47 @@ fn decode(payload: &[u8]) -> Result<Header, LogError> {
 /// # Errors
 /// `Kafka` if the cluster does not answer, `Topic` if it has no such log.
 pub fn check(settings: &KafkaSettings) -> Result<TopicReport, LogError> {
-    let header = header(settings)?;
-    let partitions = partitions(settings)?;
-    let values = describe(settings)?;
+    let known = known(settings)?;
     let mut problems = Vec::new();
-    if partitions.len() != header.partitions as usize {
+    for (topic, count) in known.topics(&settings.address.topic) {
+        let found = problems_of(settings, &topic, count)?;
+        problems.extend(found.into_iter().map(|problem| format!("topic {topic}: {problem}")));
+    }
+    let (header, layout, in_force) = (known.header, known.newest().cloned(), known.in_force());
+    Ok(TopicReport { header, layout, in_force: in_force.cloned(), problems })
+}
+
+/// Refuses a topic of the log that has fewer partitions than these, or could lose clicks.
+pub(super) fn look_at(settings: &KafkaSettings, topic: &str, least: u32) -> Result<(), LogError> {
+    let found = partitions(settings, topic)?.len();
+    let count = u32::try_from(found).unwrap_or(u32::MAX).max(least);
+    let problems = problems_of(settings, topic, count)?;
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(LogError::topic(format!("topic {topic}: {}", problems.join("; "))))
+}
+
+/// What about a topic, of which the log has so many partitions, could lose clicks or reorder time.
+pub(super) fn problems_of(
+    settings: &KafkaSettings,
+    topic: &str,
+    known: u32,
+) -> Result<Vec<String>, LogError> {
+    let partitions = partitions(settings, topic)?;
+    let values = describe(settings, topic)?;
+    let mut problems = Vec::new();
+    let found = partitions.len();
+    if found > known as usize {
         problems.push(format!(
-            "it has {} partitions and was made with {}: users have moved between partitions, and \
-             duplicates would not be seen; a grown topic cannot shrink, so make a new topic",
-            partitions.len(),
-            header.partitions
+            "it has grown to {found} partitions, of which the log has {known}: run `clickledger \
+             log cutover`, by which the log moves to the new ones without losing or repeating a \
+             click"
+        ));
+    } else if found < known as usize {
+        problems.push(format!(
+            "it has {found} partitions, and the log has {known} there: it is not the topic that it \
+             was; bring that one back"
         ));
     }
     let single = settings.allow_single_replica;
@@ -215,7 +235,7 @@ pub fn check(settings: &KafkaSettings) -> Result<TopicReport, LogError> {
     }
     let rules = RULES.iter().filter(|rule| !(single && rule.0 == "min.insync.replicas"));
     problems.extend(rules.filter_map(|rule| broken(rule, &values)));
-    Ok(TopicReport { header, problems })
+    Ok(problems)
 }
 
 type Rule = (&'static str, fn(&str) -> bool, &'static str);
@@ -266,8 +286,10 @@ fn broken((key, is_good, why): &Rule, values: &BTreeMap<String, String>) -> Opti
 }
 
 /// Replicas of each partition.
-fn partitions(settings: &KafkaSettings) -> Result<Vec<usize>, LogError> {
-    let topic = &settings.address.topic;
+pub(super) fn partitions(
+    settings: &KafkaSettings,
+    topic: &str,
+) -> Result<Vec<usize>, LogError> {
     let consumer = consumer(settings)?;
     let metadata = consumer.fetch_metadata(Some(topic), settings.patience);
     let metadata = metadata.map_err(|error| failed("no answer", &error))?;
@@ -279,14 +301,17 @@ fn partitions(settings: &KafkaSettings) -> Result<Vec<usize>, LogError> {
     Ok(found.partitions().iter().map(|partition| partition.replicas().len()).collect())
 }
 
-fn exists(settings: &KafkaSettings, topic: &str) -> Result<bool, LogError> {
+pub(super) fn exists(settings: &KafkaSettings, topic: &str) -> Result<bool, LogError> {
     let metadata = consumer(settings)?.fetch_metadata(None, settings.patience);
     let metadata = metadata.map_err(|error| failed("no answer", &error))?;
     Ok(metadata.topics().iter().any(|found| found.name() == topic))
 }
 
-fn describe(settings: &KafkaSettings) -> Result<BTreeMap<String, String>, LogError> {
-    let topic = ResourceSpecifier::Topic(&settings.address.topic);
+pub(super) fn describe(
+    settings: &KafkaSettings,
+    topic: &str,
+) -> Result<BTreeMap<String, String>, LogError> {
+    let topic = ResourceSpecifier::Topic(topic);
     let found = block_on(admin(settings)?.describe_configs([&topic], &options(settings)));
     let found = found.map_err(|error| failed("cannot read the topic's settings", &error))?;
     let mut values = BTreeMap::new();

@@ -7,6 +7,8 @@ use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use click_core::record::Layout;
+
 use super::queue::{frames_size, given_time};
 use super::{
     AppendClock, Clock, Commit, CommitGroup, EventLog, LogError, LogHealth, LogId, Position,
@@ -17,6 +19,7 @@ use super::{
 pub struct MemLog {
     id: LogId,
     generation: u16,
+    begun_with: u32,
     clock: Arc<dyn Clock>,
     settled: Arc<CommitGroup>,
     inner: Mutex<Inner>,
@@ -48,7 +51,7 @@ impl MemLog {
         let settled = CommitGroup::new();
         settled.settle(Vec::new());
         let (inner, moved) = (Mutex::new(inner), Condvar::new());
-        MemLog { id, generation, clock, settled, inner, moved }
+        MemLog { id, generation, begun_with: partitions, clock, settled, inner, moved }
     }
 
     fn append_all(
@@ -97,6 +100,19 @@ impl EventLog for MemLog {
 
     fn partitions(&self) -> u32 {
         u32::try_from(self.lock().parts.len()).unwrap_or(u32::MAX)
+    }
+
+    fn begun_with(&self) -> u32 {
+        self.begun_with
+    }
+
+    fn extend(&self, layout: &Layout) -> Result<(), LogError> {
+        let wanted = layout.partitions() as usize;
+        let mut inner = self.lock();
+        if inner.parts.len() < wanted {
+            inner.parts.resize_with(wanted, Part::default);
+        }
+        Ok(())
     }
 
     fn append(&self, partition: u32, payload: &[u8]) -> Result<Commit, LogError> {

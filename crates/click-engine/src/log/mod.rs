@@ -24,6 +24,8 @@ mod writer;
 use std::ops::Range;
 use std::time::Duration;
 
+use click_core::record::Layout;
+
 pub use batch::{RecordBatch, Records};
 pub use clock::{AppendClock, Clock, ManualClock, SystemClock};
 pub use commit::{Commit, CommitGroup};
@@ -88,7 +90,25 @@ pub trait EventLog: Send + Sync {
     fn log_id(&self) -> LogId;
     /// SPEC §5: raised for a new log or a change of rules.
     fn generation(&self) -> u16;
+    /// How many partitions can be read and appended to.
     fn partitions(&self) -> u32;
+
+    /// How many partitions the log began with: layout records add others.
+    fn begun_with(&self) -> u32 {
+        self.partitions()
+    }
+
+    /// Makes the partitions readable that a layout record of the log names. Those of a cluster that
+    /// does not answer may come later, by another call.
+    ///
+    /// # Errors
+    /// `Options` or `Topic` if there are no such partitions, or they could lose clicks.
+    fn extend(&self, layout: &Layout) -> Result<(), LogError> {
+        match layout.partitions() <= self.partitions() {
+            true => Ok(()),
+            false => Err(LogError::options("this log cannot have more partitions")),
+        }
+    }
 
     /// Queues a payload (1 to [`MAX_PAYLOAD`] bytes) for durable append and returns at once. The
     /// commit resolves once the record is durable, or failed.

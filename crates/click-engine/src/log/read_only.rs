@@ -10,8 +10,13 @@ use super::{Commit, EventLog, LogError, LogHealth, LogId, RecordBatch, Retention
 
 /// A log that has its records from offset 0 on, and takes none.
 pub trait ReadOnlyLog: Send + Sync {
-    /// Which log it is.
+    /// Which log it is, and with how many partitions it began.
     fn header(&self) -> Header;
+
+    /// All its partitions, those of layout records included.
+    fn all_partitions(&self) -> u32 {
+        self.header().partitions
+    }
 
     /// Behind the last record of a partition; 0 for an unknown one.
     fn end(&self, partition: u32) -> u64;
@@ -39,6 +44,10 @@ impl<T: ReadOnlyLog> EventLog for T {
     }
 
     fn partitions(&self) -> u32 {
+        self.all_partitions()
+    }
+
+    fn begun_with(&self) -> u32 {
         self.header().partitions
     }
 

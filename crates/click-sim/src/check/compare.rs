@@ -53,7 +53,7 @@ impl Run<'_> {
     fn look_at_positions(&self) {
         let (w, history) = (self.fold.watermark().0, &self.world.history);
         let positions = self.fold.positions();
-        assert_eq!(positions.len(), self.world.log.len());
+        assert_eq!(positions.len(), history.reference.partitions(w), "partitions as of {w}");
         for (partition, position) in (0..).zip(positions) {
             let of_partition = history.fold_times.range((partition, 0)..(partition + 1, 0));
             let below = of_partition.filter(|(_, time)| **time < w).count() as u64;

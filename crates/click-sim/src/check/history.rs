@@ -42,6 +42,7 @@ impl History {
         let mut dead_letters: BTreeSet<Position> =
             reference.dead_letters(u64::MAX).into_iter().collect();
         dead_letters.extend(reference.refused_policies(u64::MAX));
+        dead_letters.extend(reference.refused_layouts(u64::MAX));
         dead_letters.extend(records.iter().filter(|r| is_misplaced(r)).map(PlainRecord::position));
         let repeats = reference.repeats(u64::MAX).into_iter().collect();
         let least_horizon_ms = least_horizon(records);
@@ -115,7 +116,8 @@ fn least_horizon(records: &[PlainRecord]) -> u64 {
         | PlainPayload::Click(_)
         | PlainPayload::Tick { .. }
         | PlainPayload::Heartbeat(_)
-        | PlainPayload::Header(_) => None,
+        | PlainPayload::Header(_)
+        | PlainPayload::Layout(_) => None,
     });
     named.chain([crate::reference::PlainPolicy::default().horizon_ms]).min().unwrap_or(0)
 }

@@ -25,6 +25,7 @@ use click_core::record::Header;
 /// A log as the core reads it, and what it must make of it.
 pub struct World {
     pub header: Header,
+    /// Those that the log begins with.
     pub partitions: u32,
     /// By partition: `append_time` and payload, in offset order.
     pub log: Vec<Vec<(u64, Vec<u8>)>>,
@@ -35,9 +36,10 @@ impl World {
     /// `records` of one partition stand in offset order.
     #[must_use]
     pub fn new(records: &[PlainRecord], partitions: u32) -> Self {
-        let log = bridge::log(records, partitions);
-        let header = bridge::header(records, partitions);
-        Self { header, partitions, log, history: History::new(records, partitions) }
+        let history = History::new(records, partitions);
+        let mut log = bridge::log(records, partitions);
+        log.resize(history.reference.partitions(u64::MAX), Vec::new());
+        Self { header: bridge::header(records, partitions), partitions, log, history }
     }
 
     /// Folds the log in the way that `style` and `seed` choose.

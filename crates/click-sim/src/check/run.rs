@@ -187,7 +187,7 @@ impl<'w> Run<'w> {
 
     fn is_all_read(&self) -> bool {
         let read = |partition: u32| self.fold.read_position(Partition(partition)).1.0;
-        (0..self.world.partitions).all(|p| read(p) == self.world.log[p as usize].len() as u64)
+        (0..self.fold.partitions()).all(|p| read(p) == self.world.log[p as usize].len() as u64)
     }
 
     fn read(&mut self) {
@@ -211,7 +211,8 @@ impl<'w> Run<'w> {
 
     fn is_left(&self, number: usize) -> bool {
         let partition = Partition(u32::try_from(number).unwrap_or(0));
-        self.fold.read_position(partition).1.0 < self.world.log[number].len() as u64
+        partition.0 < self.fold.partitions()
+            && self.fold.read_position(partition).1.0 < self.world.log[number].len() as u64
     }
 
     /// Some watermark up to the possible one, often about an instant of the grid.

@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 
 use super::GeneratorConfig;
+use super::clicks::home_partition;
 use super::random::Random;
 use crate::reference::{
-    PlainClick, PlainHeartbeat, PlainIdentity, PlainPayload, PlainPrevious, PlainRecord, SKEW_MS,
+    PlainClick, PlainHeartbeat, PlainIdentity, PlainLayout, PlainPayload, PlainPrevious,
+    PlainRecord, SKEW_MS,
 };
 
 /// Something that will be appended.
@@ -43,6 +45,8 @@ pub(super) struct LogWriter {
     closing: bool,
     pub(super) records: Vec<PlainRecord>,
     next_offset: BTreeMap<u32, u64>,
+    /// Partitions of each part of the log.
+    parts: Vec<u32>,
 }
 
 impl LogWriter {
@@ -54,6 +58,7 @@ impl LogWriter {
             next_seq: BTreeMap::new(),
             previous: None,
         };
+        let parts = vec![config.partitions];
         Self {
             config,
             agenda: BTreeMap::new(),
@@ -64,6 +69,7 @@ impl LogWriter {
             closing: false,
             records: Vec::new(),
             next_offset: BTreeMap::new(),
+            parts,
         }
     }
 
@@ -91,7 +97,7 @@ impl LogWriter {
         if self.config.close {
             let greatest = self.records.iter().map(|r| r.append_time).max().unwrap_or(0);
             let end = (greatest + 1_000).next_multiple_of(1_000);
-            for partition in 0..self.config.partitions {
+            for partition in 0..self.partitions() {
                 self.append(partition, end, PlainPayload::Tick { sent_at: None });
             }
         }
@@ -139,8 +145,34 @@ impl LogWriter {
     }
 
     pub(super) fn partition(&self, random: &mut Random) -> u32 {
-        let index = random.below(u64::from(self.config.partitions));
+        let index = random.below(u64::from(self.partitions()));
         u32::try_from(index).unwrap_or(0)
+    }
+
+    /// All partitions so far.
+    pub(super) fn partitions(&self) -> u32 {
+        self.parts.iter().sum()
+    }
+
+    /// Where a tracker sends a click of this user key: to the newest part, if it knows of it.
+    pub(super) fn home(&self, random: &mut Random, key: &str) -> u32 {
+        let mut part = self.parts.len() - 1;
+        while part > 0 && random.percent(20) {
+            part -= 1;
+        }
+        self.parts[..part].iter().sum::<u32>() + home_partition(key, self.parts[part])
+    }
+
+    /// Adds a part; the layout that says so.
+    pub(super) fn add_part(&mut self, partitions: u32) -> PlainLayout {
+        self.parts.push(partitions);
+        let named = |(number, count): (usize, &u32)| (format!("topic{number}"), *count);
+        PlainLayout {
+            sent_at: None,
+            log_id: [9; 16],
+            number: u32::try_from(self.parts.len() - 1).unwrap_or(0),
+            parts: self.parts.iter().enumerate().map(named).collect(),
+        }
     }
 
     fn tracker(&self, random: &mut Random) -> usize {
@@ -265,5 +297,6 @@ fn set_sent_at(payload: &mut PlainPayload, stamp: Option<u64>) {
         PlainPayload::Heartbeat(heartbeat) => heartbeat.sent_at = stamp,
         PlainPayload::Policy(policy) => policy.sent_at = stamp,
         PlainPayload::Header(header) => header.sent_at = stamp,
+        PlainPayload::Layout(layout) => layout.sent_at = stamp,
     }
 }

@@ -18,7 +18,7 @@ use scenes::Director;
 /// What kind of log to make.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GeneratorConfig {
-    /// P, at least 1.
+    /// P at the log's beginning, at least 1.
     pub partitions: u32,
     /// About so many records; what is still on its way then is added.
     pub records: usize,
@@ -30,6 +30,8 @@ pub struct GeneratorConfig {
     pub leaps_per_mille: u64,
     /// Whether the log ends with a tick on every partition that makes all clicks final.
     pub close: bool,
+    /// Parts that are added, each after so many records and with so many partitions.
+    pub cutovers: Vec<(usize, u32)>,
 }
 
 impl GeneratorConfig {
@@ -46,7 +48,21 @@ impl GeneratorConfig {
             sources: random.between(1, 6),
             leaps_per_mille: random.pick(&[0, 0, 4]),
             close: true,
+            cutovers: Vec::new(),
         }
+    }
+
+    /// The same, moved once or twice to other partitions, anywhere in the log.
+    #[must_use]
+    pub fn with_cutovers(self, seed: u64) -> Self {
+        let mut random = Random::new(seed ^ 0xc07);
+        let mut cutover = |_| {
+            let after = random.below(self.records as u64 + 1);
+            (usize::try_from(after).unwrap_or(0), random.pick(&[1, 1, 2, 3, 5]))
+        };
+        let mut cutovers: Vec<_> = (0..1 + seed % 2).map(&mut cutover).collect();
+        cutovers.sort_unstable();
+        Self { cutovers, ..self }
     }
 }
 

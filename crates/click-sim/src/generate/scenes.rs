@@ -4,12 +4,12 @@
 //! Must never append a record itself, but for the header; `log` does that when it is due.
 
 use super::GeneratorConfig;
-use super::clicks::{ClickMaker, disturb, home_partition, set_source};
+use super::clicks::{ClickMaker, disturb, set_source};
 use super::log::{LogWriter, Planned};
 use super::random::Random;
 use crate::reference::{
-    DOUBLE_CLICK_MEMORY_MS, MINUTE_MS, PlainClick, PlainHeader, PlainPayload, PlainPolicy,
-    PlainRecord, SKEW_MS,
+    DOUBLE_CLICK_MEMORY_MS, MINUTE_MS, PlainClick, PlainHeader, PlainLayout, PlainPayload,
+    PlainPolicy, PlainRecord, SKEW_MS,
 };
 
 const HOUR_MS: u64 = 3_600_000;
@@ -39,11 +39,59 @@ impl Director {
         let header = PlainHeader { sent_at: None, log_id: [9; 16], generation };
         self.log.append(0, self.now, PlainPayload::Header(header));
         while self.log.records.len() < self.config.records {
+            self.cutovers();
             self.scene();
             self.now += self.pause();
             self.log.run_until(&mut self.random, self.now);
         }
         self.log.finish(&mut self.random)
+    }
+
+    fn cutovers(&mut self) {
+        let written = self.log.records.len();
+        while self.config.cutovers.first().is_some_and(|(after, _)| *after <= written) {
+            let (_, partitions) = self.config.cutovers.remove(0);
+            self.cutover(partitions);
+        }
+    }
+
+    /// The log moves to other partitions; about then clicks are sent to old and new ones.
+    fn cutover(&mut self, partitions: u32) {
+        let before = self.log.partitions();
+        let layout = self.log.add_part(partitions);
+        let exact = self.random.percent(50);
+        let mut said = vec![(0, layout.clone())];
+        for _ in 0..self.random.below(3) {
+            said.push(self.odd_layout(&layout));
+        }
+        for (partition, layout) in said {
+            let payload = PlainPayload::Layout(layout);
+            self.log.plan(self.now, Planned::Other { partition, payload, exact });
+        }
+        for _ in 0..self.random.between(0, 8) {
+            let time = self.random.around(self.now);
+            let click = self.clicks.plain(&mut self.random, &self.config, time);
+            let (click, exact) = (Box::new(click), self.random.percent(50));
+            let added = self.random.below(u64::from(partitions));
+            let old = self.log.partition(&mut self.random);
+            let new = before + u32::try_from(added).unwrap_or(0);
+            let partition = self.random.pick(&[old, new, new]);
+            self.log.plan(time, Planned::Fresh { partition, click, exact });
+        }
+    }
+
+    /// A layout record that changes nothing: the same again, or one that does not follow.
+    fn odd_layout(&mut self, layout: &PlainLayout) -> (u32, PlainLayout) {
+        let (mut odd, mut partition) = (layout.clone(), 0);
+        match self.random.below(6) {
+            0 => {}
+            1 => partition = self.log.partition(&mut self.random),
+            2 => odd.log_id = [8; 16],
+            3 => odd.number += self.random.pick(&[1, 2]),
+            4 => odd.parts.push(("rival".to_owned(), 1)),
+            _ => odd.parts[0].1 += 1,
+        }
+        (partition, odd)
     }
 
     fn scene(&mut self) {
@@ -246,7 +294,7 @@ impl Director {
     fn ticks(&mut self) {
         let all = self.random.percent(50);
         let one = self.log.partition(&mut self.random);
-        for partition in (0..self.config.partitions).filter(|p| all || *p == one) {
+        for partition in (0..self.log.partitions()).filter(|p| all || *p == one) {
             let payload = PlainPayload::Tick { sent_at: None };
             self.log.plan(self.now, Planned::Other { partition, payload, exact: false });
         }
@@ -324,7 +372,7 @@ impl Director {
             self.log.partition(&mut self.random)
         } else {
             let key = if click.user_id.is_empty() { &click.click_id } else { &click.user_id };
-            home_partition(key, self.config.partitions)
+            self.log.home(&mut self.random, key)
         };
         let click = Box::new(click);
         self.log.plan(time, Planned::Fresh { partition, click, exact });

@@ -25,12 +25,20 @@ impl Folded {
     }
 }
 
-/// All records by `(fold_time, partition, offset)`.
-pub(super) fn in_fold_order(records: Vec<PlainRecord>) -> Vec<Folded> {
+/// All records by `(fold_time, partition, offset)`. Nothing in a partition is before the instant at
+/// which it `begins`.
+///
+/// # Panics
+/// If a record is in a partition that never begins.
+pub(super) fn in_fold_order(
+    records: Vec<PlainRecord>,
+    begins: impl Fn(u32) -> Option<u64>,
+) -> Vec<Folded> {
     let mut last: BTreeMap<u32, u64> = BTreeMap::new();
     let mut folded = Vec::new();
     for record in records {
-        let before = last.get(&record.partition).copied().unwrap_or(0);
+        let before = last.get(&record.partition).copied().or(begins(record.partition));
+        let before = before.expect("a partition that the log has");
         let fold_time = before.max(capped(&record));
         last.insert(record.partition, fold_time);
         folded.push(Folded { fold_time, record });

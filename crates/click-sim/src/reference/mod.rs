@@ -7,6 +7,7 @@
 
 mod fold_time;
 mod gaps;
+mod layout;
 mod policy;
 mod record;
 mod rows;
@@ -18,12 +19,13 @@ use std::collections::BTreeMap;
 pub use gaps::TrackerKey;
 pub use record::{
     MAX_MICROS, MAX_TIME_MS, PlainClick, PlainHeader, PlainHeartbeat, PlainIdentity, PlainIp,
-    PlainPayload, PlainPolicy, PlainPrevious, PlainRecord, Position,
+    PlainLayout, PlainPayload, PlainPolicy, PlainPrevious, PlainRecord, Position,
 };
 pub use rows::{AdKey, PlainRow, PublisherKey};
 pub use verdict::{CLASSES, Verdict};
 
 use fold_time::Folded;
+use layout::Layouts;
 use policy::Policies;
 use verdict::Judged;
 
@@ -42,7 +44,7 @@ pub const MINUTE_MS: u64 = 60_000;
 
 /// The whole ledger of one log, computed at once from all its records.
 pub struct Reference {
-    partitions: u32,
+    layouts: Layouts,
     generation: u16,
     /// All records in fold order (SPEC §3).
     folded: Vec<Folded>,
@@ -54,19 +56,21 @@ pub struct Reference {
 
 impl Reference {
     /// `records` of one partition stand in offset order; partitions may be interleaved in any
-    /// way. `partitions` is the log's P (SPEC §1).
+    /// way. `partitions` is the log's P (SPEC §1) at its beginning: layout records add to it
+    /// (decision 18).
     ///
     /// # Panics
-    /// If a record names a partition at or above `partitions`.
+    /// If a record is in a partition that the log never has.
     #[must_use]
     pub fn new(records: Vec<PlainRecord>, partitions: u32) -> Self {
-        assert!(records.iter().all(|r| r.partition < partitions), "partition beyond the log's P");
-        let folded = fold_time::in_fold_order(records);
+        let first = fold_time::in_fold_order(records.clone(), |_| Some(0));
+        let layouts = Layouts::read(&first, partitions);
+        let folded = fold_time::in_fold_order(records, |partition| layouts.begin(partition));
         let policies = Policies::read(&folded);
         let repeats = gaps::repeats(&folded, &policies);
         let clicks = verdict::judge(&folded, &repeats, &policies);
         let generation = generation(&folded);
-        Self { partitions, generation, folded, policies, repeats, clicks }
+        Self { layouts, generation, folded, policies, repeats, clicks }
     }
 
     /// The generation that the header states; 0 without a header (SPEC §5).
@@ -75,14 +79,21 @@ impl Reference {
         self.generation
     }
 
-    /// W: the least of the partitions' last `fold_time`s; 0 while a partition is empty (SPEC §3).
+    /// W: the least of the partitions' last `fold_time`s; while a partition is empty, the instant at
+    /// which it begins (SPEC §3).
     #[must_use]
     pub fn watermark(&self) -> u64 {
-        let last = |partition| {
+        let last = |(partition, begin)| {
             let of_partition = self.folded.iter().filter(|f| f.record.partition == partition);
-            of_partition.map(|f| f.fold_time).max().unwrap_or(0)
+            of_partition.map(|f| f.fold_time).max().unwrap_or(begin)
         };
-        (0..self.partitions).map(last).min().unwrap_or(0)
+        self.layouts.begins().map(last).min().unwrap_or(0)
+    }
+
+    /// How many partitions the log has as of `w`: those that begin before it.
+    #[must_use]
+    pub fn partitions(&self, w: u64) -> usize {
+        self.layouts.begins().filter(|(_, begin)| *begin == 0 || *begin < w).count()
     }
 
     /// The last grid instant at or below W: what `show` tells of.
@@ -173,6 +184,12 @@ impl Reference {
         let click_id = |c: &Judged| (c.position, c.click.click_id.clone());
         let click_ids = self.clicks.iter().map(click_id).collect();
         show::verdicts(&self.verdicts(self.last_grid_instant()), &click_ids)
+    }
+
+    /// Layout records that do not follow what is in force, as of `w`, by position.
+    #[must_use]
+    pub fn refused_layouts(&self, w: u64) -> Vec<Position> {
+        self.positions(w, |f| self.layouts.refused.contains(&f.position()))
     }
 
     fn positions(&self, w: u64, wanted: impl Fn(&&Folded) -> bool) -> Vec<Position> {

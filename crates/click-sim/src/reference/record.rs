@@ -37,6 +37,7 @@ pub enum PlainPayload {
     Heartbeat(PlainHeartbeat),
     Policy(PlainPolicy),
     Header(PlainHeader),
+    Layout(PlainLayout),
 }
 
 impl PlainPayload {
@@ -53,6 +54,7 @@ impl PlainPayload {
             Self::Heartbeat(heartbeat) => heartbeat.sent_at,
             Self::Policy(policy) => policy.sent_at,
             Self::Header(header) => header.sent_at,
+            Self::Layout(layout) => layout.sent_at,
         }
     }
 
@@ -66,6 +68,7 @@ impl PlainPayload {
             Self::Heartbeat(h) => h.sent_at.is_some_and(|t| t > MAX_TIME_MS),
             Self::Policy(p) => p.sent_at.max(Some(p.effective_from)) > Some(MAX_TIME_MS),
             Self::Header(h) => h.sent_at.is_some_and(|t| t > MAX_TIME_MS),
+            Self::Layout(l) => l.sent_at.is_some_and(|t| t > MAX_TIME_MS),
         }
     }
 }
@@ -197,4 +200,14 @@ pub struct PlainHeader {
     pub sent_at: Option<u64>,
     pub log_id: [u8; 16],
     pub generation: u16,
+}
+
+/// The parts of a log from a record of partition 0 on (decision 18).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlainLayout {
+    pub sent_at: Option<u64>,
+    pub log_id: [u8; 16],
+    pub number: u32,
+    /// Topic and number of partitions; at least two parts.
+    pub parts: Vec<(String, u32)>,
 }

@@ -19,6 +19,12 @@ fn world(seed: u64) -> World {
     World::new(&generate(&config, seed), config.partitions)
 }
 
+/// A log that moves to other partitions.
+fn moving_world(seed: u64) -> World {
+    let config = GeneratorConfig::from_seed(seed).with_cutovers(seed);
+    World::new(&generate(&config, seed), config.partitions)
+}
+
 /// Runs `test` with every `step`th seed, on all cores, and names the one that fails.
 fn for_seeds(step: usize, test: impl Fn(u64) + Sync) {
     let seeds = match number("CLICKTEST_SEED") {
@@ -56,6 +62,17 @@ fn any_way_to_fold_gives_the_reference() {
 }
 
 #[test]
+fn any_way_to_fold_a_log_that_moves_gives_the_reference() {
+    for_seeds(3, |seed| {
+        let world = moving_world(seed);
+        let mut dice = Dice::new(seed ^ 0xc07e);
+        let style = Style::any(&mut dice);
+        world.check(&style, dice.number());
+        world.check(&Style::plain(), seed);
+    });
+}
+
+#[test]
 fn all_at_once_gives_the_reference() {
     for_seeds(4, |seed| {
         world(seed).check(&Style::plain(), seed);
@@ -74,7 +91,7 @@ fn stages_on_many_machines_give_the_reference() {
 #[test]
 fn state_is_a_function_of_the_log() {
     for_seeds(5, |seed| {
-        let world = world(seed);
+        let world = if seed % 2 == 0 { world(seed) } else { moving_world(seed) };
         let mut dice = Dice::new(seed ^ 0x57a7e);
         let any = || Style { publish_percent: 100, ..Style::plain() };
         let careful =

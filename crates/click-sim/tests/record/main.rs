@@ -5,7 +5,9 @@ mod schema;
 use std::collections::BTreeMap;
 
 use click_core::policy::Policy;
-use click_core::record::{Capture, Click, Header, Kind, Previous, Record, SourceCode, Transport};
+use click_core::record::{
+    Capture, Click, Header, Kind, Layout, Part, Previous, Record, SourceCode, Transport,
+};
 use click_core::types::{Micros, Millis};
 use click_sim::check::Dice;
 use prost::Message as _;
@@ -78,7 +80,7 @@ fn record<'a>(dice: &mut Dice, bytes: &'a [u8; 32]) -> Record<'a> {
     let transport = Transport { tracker_id: "t", epoch: number(dice), seq: number(dice) };
     let previous = Previous { tracker_id: "p", epoch: number(dice), next_seq: number(dice) };
     let mut numbered = dice.percent(50);
-    let kind = match dice.below(8) {
+    let kind = match dice.below(9) {
         0 => Kind::Tick,
         1 => {
             numbered = true;
@@ -88,6 +90,13 @@ fn record<'a>(dice: &mut Dice, bytes: &'a [u8; 32]) -> Record<'a> {
         3 => {
             let log_id = *bytes.first_chunk().expect("32 bytes");
             Kind::Header(Header { log_id, generation: dice.pick(&[0, 7]), partitions: 64 })
+        }
+        4 => {
+            let log_id = *bytes.first_chunk().expect("32 bytes");
+            let part = |topic: &str| Part { topic: topic.to_owned(), partitions: 64 };
+            let parts = dice.pick(&[&["a", "b"][..], &["a", "a", "é"]]);
+            let parts = parts.iter().map(|topic| part(topic)).collect();
+            Kind::Layout(Layout { log_id, number: dice.pick(&[1, 2, u32::MAX]), parts })
         }
         _ => Kind::Click(click(dice, bytes)),
     };

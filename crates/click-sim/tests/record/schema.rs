@@ -18,7 +18,7 @@ pub struct Record {
     pub previous_epoch: u64,
     #[prost(uint64, tag = "7")]
     pub previous_next_seq: u64,
-    #[prost(oneof = "Kind", tags = "10, 11, 12, 13, 14")]
+    #[prost(oneof = "Kind", tags = "10, 11, 12, 13, 14, 15")]
     pub kind: Option<Kind>,
 }
 
@@ -34,6 +34,8 @@ pub enum Kind {
     Policy(Policy),
     #[prost(message, tag = "14")]
     Header(Header),
+    #[prost(message, tag = "15")]
+    Layout(Layout),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -138,5 +140,23 @@ pub struct Header {
     #[prost(uint64, tag = "2")]
     pub generation: u64,
     #[prost(uint64, tag = "3")]
+    pub partitions: u64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct Layout {
+    #[prost(bytes = "vec", tag = "1")]
+    pub log_id: Vec<u8>,
+    #[prost(uint64, tag = "2")]
+    pub number: u64,
+    #[prost(message, repeated, tag = "3")]
+    pub parts: Vec<Part>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct Part {
+    #[prost(string, tag = "1")]
+    pub topic: String,
+    #[prost(uint64, tag = "2")]
     pub partitions: u64,
 }

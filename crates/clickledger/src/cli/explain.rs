@@ -93,7 +93,13 @@ impl Own {
     fn click(&self) -> Click<'_> {
         match Record::decode(&self.payload).map(|record| record.kind) {
             Ok(Kind::Click(click)) => click,
-            Ok(Kind::Tick | Kind::Heartbeat { .. } | Kind::Policy(_) | Kind::Header(_))
+            Ok(
+                Kind::Tick
+                | Kind::Heartbeat { .. }
+                | Kind::Policy(_)
+                | Kind::Header(_)
+                | Kind::Layout(_),
+            )
             | Err(_) => Click::default(),
         }
     }
