@@ -8,7 +8,7 @@ use anyhow::Result;
 use click_core::record::{partition_of, user_key};
 use click_engine::disk::RealDisk;
 use click_engine::forward::{ForwardConfig, Forwarder};
-use click_engine::kafka::{KafkaLog, KafkaRemote, KafkaSettings, Patience, header};
+use click_engine::kafka::{Destination, KafkaLog, KafkaRemote, KafkaSettings, Patience, header};
 use click_engine::log::{
     Clock, Commit, DiskLog, EventLog, LogError, LogOptions, Retention, SystemClock,
 };
@@ -72,7 +72,8 @@ pub fn forward(args: &SpoolArgs) -> Result<Value> {
     // Left by the run before, if there was one.
     let _ = std::fs::remove_file(args.dir.join("forwarded.json"));
     let settings = settings(&args.url)?;
-    let remote = Box::new(KafkaRemote::new(settings.clone(), header(&settings)?)?);
+    let to = Destination { topic: settings.address.topic.clone(), first: 0 };
+    let remote = Box::new(KafkaRemote::new(settings.clone(), header(&settings)?, to)?);
     let config = ForwardConfig {
         spool_after: Duration::from_millis(300),
         retention: Retention::default(),

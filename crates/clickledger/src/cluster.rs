@@ -27,10 +27,12 @@ pub fn settings(config: &Config) -> Result<Option<KafkaSettings>> {
 
 #[cfg(feature = "kafka")]
 mod with {
+    use std::time::Duration;
+
     use super::{Arc, DiskLock, EventLog, KafkaSettings, Result};
-    use click_core::record::Header;
+    use click_core::record::{Header, Layout};
     use click_engine::forward::Remote;
-    use click_engine::kafka::{self, KafkaLog, KafkaRemote, Patience};
+    use click_engine::kafka::{self, Destination, HeaderTopic, KafkaLog, KafkaRemote, Patience};
     use click_engine::log::LogError;
 
     /// The topic for reading; `whole` waits for everything that is there.
@@ -46,28 +48,49 @@ mod with {
         Ok(Arc::new(KafkaLog::open(settings, patience, lock)?))
     }
 
-    /// The topic for sending.
+    /// A part of the log for sending: partitions of `topic` from its `first` on.
     ///
     /// # Errors
     /// As [`KafkaRemote::new`].
-    pub fn remote(settings: KafkaSettings, header: Header) -> Result<Box<dyn Remote>, LogError> {
-        Ok(Box::new(KafkaRemote::new(settings, header)?))
+    pub fn remote(
+        settings: KafkaSettings,
+        header: Header,
+        topic: String,
+        first: u32,
+    ) -> Result<Box<dyn Remote>, LogError> {
+        Ok(Box::new(KafkaRemote::new(settings, header, Destination { topic, first })?))
     }
 
-    /// Which log the topic is, and what about it could lose clicks or reorder time.
+    /// Which log the topic is, its layout in force, and what about it could lose clicks or reorder
+    /// time.
     ///
     /// # Errors
     /// As [`kafka::check`].
-    pub fn check(settings: &KafkaSettings) -> Result<(Header, Vec<String>), LogError> {
+    pub fn check(
+        settings: &KafkaSettings,
+    ) -> Result<(Header, Option<Layout>, Vec<String>), LogError> {
         let report = kafka::check(settings)?;
-        Ok((report.header, report.problems))
+        Ok((report.header, report.in_force, report.problems))
+    }
+
+    /// Tells of each layout that comes into force, until `told` says that this is enough. Blocks.
+    ///
+    /// # Errors
+    /// If the cluster does not answer, or the header topic is none.
+    pub fn follow_layouts(
+        settings: &KafkaSettings,
+        told: &mut dyn FnMut(Option<&Layout>) -> bool,
+    ) -> Result<(), LogError> {
+        let mut topic = HeaderTopic::open(settings)?;
+        while told(topic.layout_in_force(Duration::from_millis(200))?) {}
+        Ok(())
     }
 }
 
 #[cfg(not(feature = "kafka"))]
 mod with {
     use super::{Arc, DiskLock, EventLog, KafkaSettings};
-    use click_core::record::Header;
+    use click_core::record::{Header, Layout};
     use click_engine::forward::Remote;
     use click_engine::log::LogError;
 
@@ -91,7 +114,12 @@ mod with {
     ///
     /// # Errors
     /// Always.
-    pub fn remote(_: KafkaSettings, _: Header) -> Result<Box<dyn Remote>, LogError> {
+    pub fn remote(
+        _: KafkaSettings,
+        _: Header,
+        _: String,
+        _: u32,
+    ) -> Result<Box<dyn Remote>, LogError> {
         missing()
     }
 
@@ -99,9 +127,20 @@ mod with {
     ///
     /// # Errors
     /// Always.
-    pub fn check(_: &KafkaSettings) -> Result<(Header, Vec<String>), LogError> {
+    pub fn check(_: &KafkaSettings) -> Result<(Header, Option<Layout>, Vec<String>), LogError> {
+        missing()
+    }
+
+    /// Not in this build.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn follow_layouts(
+        _: &KafkaSettings,
+        _: &mut dyn FnMut(Option<&Layout>) -> bool,
+    ) -> Result<(), LogError> {
         missing()
     }
 }
 
-pub use with::{check, open, remote};
+pub use with::{check, follow_layouts, open, remote};

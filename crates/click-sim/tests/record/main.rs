@@ -166,7 +166,7 @@ fn the_schema_file_says_the_same() {
     let proto = fields_of_proto(include_str!("../../../click-core/proto/click.proto"));
     let mirror = fields_of_mirror(include_str!("schema.rs"));
     assert_eq!(proto, mirror);
-    assert_eq!(proto.len(), 12 + 31 + 1 + 8 + 3);
+    assert_eq!(proto.len(), 13 + 31 + 1 + 8 + 3 + 3 + 2);
 }
 
 /// `(message, field)` to number and type; enums are `int32`, messages `message`.
@@ -183,7 +183,8 @@ fn fields_of_proto(text: &str) -> Fields {
             ["enum", ..] => message.clear(),
             [.., kind, name, "=", number] if !message.is_empty() && kind != "=" => {
                 let optional = words[0] == "optional";
-                let messages = ["Click", "Tick", "Heartbeat", "Policy", "Header"];
+                let messages =
+                    ["Click", "Tick", "Heartbeat", "Policy", "Header", "Layout", "Part"];
                 let kind = match kind {
                     _ if messages.contains(&kind) => "message".to_owned(),
                     _ if scalars.contains(&kind) => kind.to_owned(),

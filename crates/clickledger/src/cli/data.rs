@@ -46,9 +46,17 @@ impl DataDir {
         self.root.join("log")
     }
 
-    /// What a tracker keeps of its own in front of a log in Kafka.
-    pub fn spool(&self) -> PathBuf {
-        self.root.join("spool")
+    /// What a tracker keeps of its own in front of a part of a log in Kafka, from 0 on.
+    pub fn spool(&self, part: usize) -> PathBuf {
+        match part {
+            0 => self.root.join("spool"),
+            part => self.root.join(format!("spool-{part}")),
+        }
+    }
+
+    /// What a tracker knows of its log's parts.
+    pub fn layout(&self) -> PathBuf {
+        self.root.join("layout.json")
     }
 
     pub fn checkpoints(&self) -> PathBuf {

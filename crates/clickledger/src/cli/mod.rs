@@ -7,7 +7,10 @@ pub mod data;
 mod explain;
 mod import;
 mod key;
+pub mod layout;
 pub mod link;
+#[cfg(feature = "kafka")]
+mod log;
 mod policy;
 mod privacy;
 mod progress;
@@ -61,6 +64,8 @@ enum Command {
     Resend(resend::ResendArgs),
     Tick(tick::TickArgs),
     #[cfg(feature = "kafka")]
+    Log(log::LogArgs),
+    #[cfg(feature = "kafka")]
     Topics(topics::TopicsArgs),
 }
 
@@ -91,6 +96,8 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Archive(args) => archive::run(args)?,
         Command::Audit(args) => return audit::run(args),
         Command::Reconcile(args) => return reconcile::run(args),
+        #[cfg(feature = "kafka")]
+        Command::Log(args) => log::run(args)?,
         #[cfg(feature = "kafka")]
         Command::Topics(args) => return topics::run(args),
         Command::Resend(args) => resend::run(args)?,

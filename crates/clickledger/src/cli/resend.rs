@@ -1,5 +1,6 @@
 //! `clickledger resend`: what a cluster lost, sent again from the spool of the tracker that had it.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::PathBuf;
 
@@ -10,6 +11,7 @@ use click_engine::forward::{Hole, request};
 use serde::Deserialize;
 
 use super::data::DataDir;
+use super::layout;
 use crate::out;
 
 /// Send records again that a cluster has lost, from a tracker's spool.
@@ -35,7 +37,7 @@ struct Gaps {
 /// Runs the command.
 pub fn run(args: &ResendArgs) -> Result<()> {
     let data = DataDir::new(&args.data);
-    if !data.spool().is_dir() {
+    if !data.spool(0).is_dir() {
         bail!("{} has no spool: name the data directory of a tracker", args.data.display());
     }
     let name = args.gaps.display().to_string();
@@ -48,7 +50,9 @@ pub fn run(args: &ResendArgs) -> Result<()> {
     };
     let found: Gaps =
         serde_json::from_str(&text).with_context(|| format!("{name} is no answer of /v1/gaps"))?;
-    request(&RealDisk, &data.spool(), &found.gaps)?;
+    for (part, holes) in by_part(&data, &found.gaps)? {
+        request(&RealDisk, &data.spool(part), &holes)?;
+    }
     let count: u64 = found.gaps.iter().map(|hole| hole.to.saturating_sub(hole.from)).sum();
     out::line(format_args!(
         "asked for {count} records in {} gaps: a running tracker sends them within a second, \
@@ -56,4 +60,18 @@ pub fn run(args: &ResendArgs) -> Result<()> {
         found.gaps.len()
     ));
     Ok(())
+}
+
+/// The holes by part of the log, in the part's own numbers of partitions.
+fn by_part(data: &DataDir, holes: &[Hole]) -> Result<BTreeMap<usize, Vec<Hole>>> {
+    let layout = layout::read(data)?;
+    let parts = layout.as_ref().map_or(0, |layout| layout.parts.len());
+    let mut found: BTreeMap<usize, Vec<Hole>> = BTreeMap::new();
+    for hole in holes {
+        let begin = |part: usize| layout.as_ref().map_or(0, |layout| layout.begins(part).0);
+        let part = (0..parts).rfind(|part| begin(*part) <= hole.partition).unwrap_or(0);
+        let own = Hole { partition: hole.partition - begin(part), ..hole.clone() };
+        found.entry(part).or_default().push(own);
+    }
+    Ok(found)
 }

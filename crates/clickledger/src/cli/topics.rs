@@ -20,7 +20,8 @@ pub struct TopicsArgs {
 enum Action {
     /// Make the topics, with settings that lose no click, and the log's header.
     ///
-    /// What is there already is left as it is. The number of partitions is for ever.
+    /// What is there already is left as it is. `clickledger log cutover` moves a log to other
+    /// partitions later.
     Create {
         #[command(flatten)]
         place: Place,
@@ -98,6 +99,12 @@ fn report(settings: &KafkaSettings) -> Result<ExitCode> {
         "topic {}: log {id}, generation {}, {} partitions",
         settings.address.topic, report.header.generation, report.header.partitions
     ));
+    if let Some(layout) = &report.layout {
+        if report.in_force.as_ref() != Some(layout) {
+            out::line("a cutover is not finished: run `clickledger log cutover` again");
+        }
+        super::log::print(layout);
+    }
     for problem in &report.problems {
         out::line(format_args!("PROBLEM  {problem}"));
     }

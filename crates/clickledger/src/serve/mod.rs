@@ -9,6 +9,7 @@ mod engine;
 mod parts;
 mod source;
 mod spool;
+mod spools;
 mod truncating;
 
 use std::process::ExitCode;

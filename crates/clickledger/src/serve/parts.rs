@@ -9,11 +9,11 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use axum::Router;
 use click_engine::live::EngineStatus;
-use click_engine::log::{EventLog, LogHealth};
+use click_engine::log::LogHealth;
 
 use super::engine::EnginePart;
 use super::source::Source;
-use super::spool::Spool;
+use super::spools::Spools;
 use crate::cli::data::{DataDir, threads};
 use crate::config::{Config, Role};
 use crate::http::api::access::AccessRule;
@@ -21,15 +21,14 @@ use crate::http::api::{self, ApiState, Hooks, SelfCheck};
 use crate::http::track::{
     self, Fallback, ServeConfig, Server, TlsFiles, Tracker, TrackerConfig, router_fallback,
 };
-use crate::keys::{FirstKeys, KeyStore};
+use crate::keys::{FirstKeys, KeyRing, KeyStore};
 
 /// A server in this process.
 pub struct Running {
     server: Server,
     admin: Option<Server>,
-    /// What the tracker appends to, if there is one.
-    log: Option<Arc<dyn EventLog>>,
-    spool: Option<Spool>,
+    tracker: Option<Arc<Tracker>>,
+    spool: Option<Spools>,
     engine: Option<EnginePart>,
 }
 
@@ -44,18 +43,18 @@ impl Running {
         let source = Source::of(config, &data)?;
         let engine = config.is(Role::Engine).then(|| EnginePart::start(config, &data, &source));
         let engine = engine.transpose()?;
-        let (mut spool, mut log, mut tracker, mut first) = (None, None, None, None);
+        let (mut spool, mut tracker, mut first) = (None, None, None);
         if config.is(Role::Tracker) {
             let (keys, new) = KeyStore::open(data.root())?;
-            let own = match &source {
-                Source::Here(log) => Arc::clone(log),
-                Source::Kafka(settings, header) => {
-                    spool.insert(Spool::start(config, &data, settings, *header)?).log()
+            let mut spools = match &source {
+                Source::Here(_) => None,
+                Source::Kafka(settings, header, layout) => {
+                    Some(Spools::start(config, &data, settings, *header, layout.as_ref())?)
                 }
             };
             let settings = tracker_config(config, &data, keys.clone())?;
-            tracker = Some(Arc::new(Tracker::new(settings, Arc::clone(&own), keys.ring()?)?));
-            (log, first) = (Some(own), new);
+            let made = make_tracker(settings, &source, spools.as_mut(), keys.ring()?)?;
+            (tracker, spool, first) = (Some(made), spools, new);
         }
         let hooks = hooks(tracker.as_ref(), spool.as_ref(), self_check);
         let page = match &engine {
@@ -63,7 +62,7 @@ impl Running {
             None => router_fallback(api::tracker_router(hooks, access(config))),
         };
         let (server, admin) = listen(config, tracker.as_ref(), page)?;
-        Ok((Running { server, admin, log, spool, engine }, first))
+        Ok((Running { server, admin, tracker, spool, engine }, first))
     }
 
     /// Where the tracker listens.
@@ -78,7 +77,7 @@ impl Running {
 
     /// Whether the log takes clicks.
     pub fn log_health(&self) -> LogHealth {
-        self.log.as_ref().map_or(LogHealth::Ok, |log| log.health())
+        self.tracker.as_ref().map_or(LogHealth::Ok, |tracker| tracker.log_health())
     }
 
     /// How the engine is doing.
@@ -102,10 +101,31 @@ impl Running {
         if let Some(admin) = self.admin {
             admin.shutdown();
         }
-        let handed_on = self.spool.map_or(Ok(()), Spool::stop);
+        let handed_on = self.spool.map_or(Ok(()), Spools::stop);
         let folded = self.engine.map_or(Ok(()), EnginePart::stop);
         handed_on.and(folded)
     }
+}
+
+/// On the log here, or on the spools of all parts; it hears of new ones.
+fn make_tracker(
+    settings: TrackerConfig,
+    source: &Source,
+    spools: Option<&mut Spools>,
+    keys: KeyRing,
+) -> Result<Arc<Tracker>> {
+    let logs = match (source, &spools) {
+        (Source::Here(log), _) => vec![Arc::clone(log)],
+        (Source::Kafka(..), spools) => spools.as_ref().map(|it| it.logs()).unwrap_or_default(),
+    };
+    let mut logs = logs.into_iter();
+    let first = logs.next().context("a tracker has a log")?;
+    let tracker = Arc::new(Tracker::new(settings, first, keys)?);
+    logs.for_each(|log| tracker.add_part(log));
+    if let Some(spools) = spools {
+        spools.watch(Arc::clone(&tracker))?;
+    }
+    Ok(tracker)
 }
 
 fn access(config: &Config) -> AccessRule {
@@ -149,7 +169,7 @@ fn tracker_config(config: &Config, data: &DataDir, keys: KeyStore) -> Result<Tra
 
 fn hooks(
     tracker: Option<&Arc<Tracker>>,
-    spool: Option<&Spool>,
+    spool: Option<&Spools>,
     self_check: Option<&Path>,
 ) -> Hooks {
     let mut hooks = tracker.map_or_else(Hooks::default, Hooks::of_tracker);

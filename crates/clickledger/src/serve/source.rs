@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use click_core::record::Header;
+use click_core::record::{Header, Layout};
 use click_engine::kafka::KafkaSettings;
 use click_engine::log::{DiskLog, EventLog, LogError, LogId, LogOptions};
 
 use crate::cli::data::DataDir;
+use crate::cli::layout;
 use crate::cluster;
 use crate::config::Config;
 use crate::out;
@@ -25,8 +26,8 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 pub(super) enum Source {
     /// In the data directory, open in this process.
     Here(Arc<dyn EventLog>),
-    /// A topic, of which this is the header.
-    Kafka(KafkaSettings, Header),
+    /// In a cluster, with its header and its layout in force.
+    Kafka(KafkaSettings, Header, Option<Layout>),
 }
 
 impl Source {
@@ -35,15 +36,15 @@ impl Source {
         match cluster::settings(config)? {
             None => Ok(Source::Here(Arc::new(embedded(config, data)?))),
             Some(settings) => {
-                let header = header(&settings, data)?;
-                Ok(Source::Kafka(settings, header))
+                let (header, layout) = known(&settings, data)?;
+                Ok(Source::Kafka(settings, header, layout))
             }
         }
     }
 
     pub(super) fn header(&self) -> Header {
         match self {
-            Source::Kafka(_, header) => *header,
+            Source::Kafka(_, header, _) => *header,
             Source::Here(log) => Header {
                 log_id: log.log_id().0,
                 generation: log.generation(),
@@ -56,7 +57,7 @@ impl Source {
     pub(super) fn open(&self, whole: bool) -> Result<Arc<dyn EventLog>, LogError> {
         match self {
             Source::Here(log) => Ok(Arc::clone(log)),
-            Source::Kafka(settings, _) => cluster::open(settings.clone(), whole, None),
+            Source::Kafka(settings, ..) => cluster::open(settings.clone(), whole, None),
         }
     }
 }
@@ -71,21 +72,22 @@ fn embedded(config: &Config, data: &DataDir) -> Result<DiskLog> {
 }
 
 /// What the cluster says; while it does not answer, what the spool was made for.
-fn header(settings: &KafkaSettings, data: &DataDir) -> Result<Header> {
+fn known(settings: &KafkaSettings, data: &DataDir) -> Result<(Header, Option<Layout>)> {
     let (begun, spool) = (Instant::now(), of_spool(data));
+    let spooled = layout::read(data)?;
     // Clicks need not wait for a cluster that is away.
     let patience = if spool.is_some() { SHORT } else { settings.patience };
     let settings = KafkaSettings { patience, ..settings.clone() };
     loop {
         match cluster::check(&settings) {
-            Ok((header, problems)) if problems.is_empty() => return Ok(header),
-            Ok((_, problems)) => {
-                bail!("topic {}: {}", settings.address.topic, problems.join("; "))
+            Ok((header, layout, problems)) if problems.is_empty() => {
+                return Ok((header, layout));
             }
+            Ok((_, _, problems)) => bail!(problems.join("; ")),
             Err(error @ LogError::Kafka { .. }) => {
                 if let Some(header) = spool {
                     out::note(format_args!("{error}: clicks are kept in the spool meanwhile"));
-                    return Ok(header);
+                    return Ok((header, spooled));
                 }
                 if begun.elapsed() > PATIENCE {
                     return Err(error).context("a first start needs the cluster");
@@ -99,7 +101,7 @@ fn header(settings: &KafkaSettings, data: &DataDir) -> Result<Header> {
 }
 
 fn of_spool(data: &DataDir) -> Option<Header> {
-    let log = DiskLog::open_readonly(&data.spool(), &LogOptions::default()).ok()?;
+    let log = DiskLog::open_readonly(&data.spool(0), &LogOptions::default()).ok()?;
     let LogId(log_id) = log.log_id();
     Some(Header { log_id, generation: log.generation(), partitions: log.partitions() })
 }

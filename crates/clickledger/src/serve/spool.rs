@@ -1,4 +1,5 @@
-//! The tracker's own log in front of a cluster, and the thread that hands its records on.
+//! The tracker's own log in front of one part of a log in a cluster, and the thread that hands its
+//! records on: those to the partitions that they were made for, whatever parts come later.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Result;
-use click_core::record::Header;
+use click_core::record::{Header, Layout};
 use click_engine::disk::RealDisk;
 use click_engine::forward::{ForwardConfig, ForwardStatus, ForwardedLog, Forwarder, Forwarding};
 use click_engine::kafka::KafkaSettings;
@@ -18,6 +19,31 @@ use crate::config::Config;
 
 /// How long a stop goes on handing records to a cluster; the next start does the rest.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// Partitions of a topic that a spool is in front of.
+pub(super) struct SpoolPlace {
+    /// Number of the part, from 0 on.
+    number: usize,
+    topic: String,
+    /// Number in the topic of the first partition.
+    first: u32,
+    partitions: u32,
+}
+
+impl SpoolPlace {
+    /// The part with which the log began.
+    pub(super) fn beginning(settings: &KafkaSettings, header: Header) -> SpoolPlace {
+        let (topic, partitions) = (settings.address.topic.clone(), header.partitions);
+        SpoolPlace { number: 0, topic, first: 0, partitions }
+    }
+
+    /// A part of a layout.
+    pub(super) fn of(layout: &Layout, number: usize) -> Option<SpoolPlace> {
+        let part = layout.parts.get(number)?;
+        let (_, first) = layout.begins(number);
+        Some(SpoolPlace { number, topic: part.topic.clone(), first, partitions: part.partitions })
+    }
+}
 
 /// A running spool.
 pub(super) struct Spool {
@@ -34,19 +60,21 @@ impl Spool {
         data: &DataDir,
         settings: &KafkaSettings,
         header: Header,
+        place: SpoolPlace,
     ) -> Result<Spool> {
+        let dir = data.spool(place.number);
         let options = LogOptions {
-            partitions: header.partitions,
+            partitions: place.partitions,
             generation: header.generation,
             log_id: Some(LogId(header.log_id)),
             segment_bytes: config.log.segment_bytes,
             ..LogOptions::default()
         };
-        let own = DiskLog::open_or_create(&data.spool(), &options)?;
+        let own = DiskLog::open_or_create(&dir, &options)?;
         if own.log_id() != LogId(header.log_id) || own.generation() != header.generation {
             anyhow::bail!(
                 "{} is the spool of another log: move it away, or use the topic it was made for",
-                data.spool().display()
+                dir.display()
             );
         }
         let own: Arc<dyn EventLog> = Arc::new(own);
@@ -56,9 +84,9 @@ impl Spool {
                 max_age_ms: Some(config.spool.keep_hours.saturating_mul(3_600_000)),
                 max_bytes: None,
             },
-            dir: data.spool(),
+            dir,
         };
-        let remote = cluster::remote(settings.clone(), header)?;
+        let remote = cluster::remote(settings.clone(), header, place.topic, place.first)?;
         let (disk, clock) = (Arc::new(RealDisk), Arc::new(SystemClock));
         let forwarder = Forwarder::open(Arc::clone(&own), remote, disk, clock, forward)?;
         let forwarding = forwarder.shared();
@@ -80,10 +108,14 @@ impl Spool {
         Arc::new(ForwardedLog::new(own, forwarding, Arc::new(SystemClock)))
     }
 
-    /// Says how it is doing, whenever asked.
-    pub(super) fn facts(&self) -> Arc<dyn Fn() -> ForwardStatus + Send + Sync> {
-        let (own, forwarding) = (Arc::clone(&self.own), Arc::clone(&self.forwarding));
-        Arc::new(move || forwarding.status(&*own))
+    /// How it is doing.
+    pub(super) fn status(&self) -> ForwardStatus {
+        self.forwarding.status(&*self.own)
+    }
+
+    /// Has it begin to stop, without waiting.
+    pub(super) fn begin_stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
     }
 
     /// Hands on what it can soon. To be called when nothing is appended any more.

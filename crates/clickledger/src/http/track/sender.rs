@@ -3,6 +3,9 @@
 //! The tracker id has 128 fresh random bits at each start; `seq` is gapless per partition in log
 //! order, because numbering and appending happen under one lock. Heartbeats and the name of the
 //! previous instance make a lost tail visible as a gap.
+//!
+//! A log may have several parts, each with a log of its own here; partitions are numbered through
+//! all of them. New clicks go to the newest part, heartbeats to every partition written to.
 
 use super::waiting;
 use crate::keys::file::replace;
@@ -12,13 +15,13 @@ use click_core::record::{
     Click, Kind, Previous, Record, SOURCE_KEY_BYTES, SourceKeys, Transport, partition_of,
 };
 use click_core::types::Millis;
-use click_engine::log::{Commit, EventLog, LogError};
+use click_engine::log::{Commit, EventLog, LogError, LogHealth};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
 const EPOCH: u64 = 0;
@@ -48,6 +51,8 @@ struct Lane {
 #[derive(Default)]
 struct LaneState {
     next_seq: u64,
+    /// The previous instance has been named without a click.
+    has_named: bool,
     sent_at: u64,
     out: Vec<u8>,
     scratch: Vec<u8>,
@@ -63,15 +68,43 @@ pub struct Pending {
     next_seq: u64,
 }
 
+/// A part of the log: where its records are appended, and its partitions.
+struct Part {
+    /// Number of its first partition.
+    begin: usize,
+    log: Arc<dyn EventLog>,
+    lanes: Vec<Lane>,
+}
+
 /// Appends this tracker's records.
 pub struct Sender {
-    log: Arc<dyn EventLog>,
+    /// In order of their numbers; there is always one.
+    parts: RwLock<Vec<Arc<Part>>>,
     tracker_id: String,
     source_keys: SourceKeys,
-    lanes: Vec<Lane>,
+    /// What the last instance has left of partitions that no part has yet.
+    tails: Mutex<BTreeMap<u32, Tail>>,
     state_path: Option<PathBuf>,
     written_state: Mutex<Vec<u64>>,
     clock_difference_ms: AtomicI64,
+}
+
+impl Part {
+    /// Behind the parts that have the partitions below `begin`.
+    fn new(begin: usize, log: Arc<dyn EventLog>, tails: &mut BTreeMap<u32, Tail>) -> Part {
+        let lane = |at: u32| Lane {
+            state: Mutex::default(),
+            durable: AtomicU64::new(0),
+            previous: tails.remove(&(number(begin) + at)),
+        };
+        let lanes = (0..log.partitions()).map(lane).collect();
+        Part { begin, log, lanes }
+    }
+
+    /// Behind its last partition.
+    fn end(&self) -> usize {
+        self.begin + self.lanes.len()
+    }
 }
 
 impl Sender {
@@ -83,28 +116,35 @@ impl Sender {
     pub fn new(log: Arc<dyn EventLog>, label: &str, dir: Option<&Path>) -> io::Result<Sender> {
         let tracker_id = format!("{}-{}", clean(label), hex(&random::<16>()));
         let state_path = dir.map(|dir| dir.join(STATE_FILE));
-        let mut tails = state_path.as_deref().map(read_state).transpose()?.unwrap_or_default();
+        let state = state_path.as_deref().map(read_state).transpose()?.unwrap_or_default();
+        let mut tails = state.partitions;
         let source_keys = match dir {
             Some(dir) => source_keys(dir)?,
             None => SourceKeys::new(&random()),
         };
-        let lane = |partition| Lane {
-            state: Mutex::default(),
-            durable: AtomicU64::new(0),
-            previous: tails.partitions.remove(&partition),
-        };
-        let lanes: Vec<Lane> = (0..log.partitions()).map(lane).collect();
-        let written_state = Mutex::new(vec![0; lanes.len()]);
-        let clock_difference_ms = AtomicI64::new(0);
+        let part = Part::new(0, log, &mut tails);
         Ok(Sender {
-            log,
+            parts: RwLock::new(vec![Arc::new(part)]),
             tracker_id,
             source_keys,
-            lanes,
+            tails: Mutex::new(tails),
             state_path,
-            written_state,
-            clock_difference_ms,
+            written_state: Mutex::default(),
+            clock_difference_ms: AtomicI64::new(0),
         })
+    }
+
+    /// Adds a part behind those that there are: from now on new clicks go there.
+    pub fn add_part(&self, log: Arc<dyn EventLog>) {
+        let mut parts = self.parts.write().unwrap_or_else(PoisonError::into_inner);
+        let begin = parts.last().map_or(0, |part| part.end());
+        parts.push(Arc::new(Part::new(begin, log, &mut lock(&self.tails))));
+    }
+
+    /// Whether all parts take records; why not, if one does not.
+    pub fn health(&self) -> LogHealth {
+        let health = |part: &Arc<Part>| Some(part.log.health()).filter(|it| *it != LogHealth::Ok);
+        self.parts().iter().find_map(health).unwrap_or(LogHealth::Ok)
     }
 
     /// Queues one click.
@@ -112,16 +152,16 @@ impl Sender {
     /// # Errors
     /// Those of [`EventLog::append`]; no seq is used then.
     pub fn append(&self, click: &Click<'_>) -> Result<Pending, LogError> {
-        let partition = self.partition(click);
-        let (lane, key) = (self.lane(partition), self.source_keys.of(click.ip));
+        let part = self.newest();
+        let at = place(&part, click);
+        let (lane, key) = (&part.lanes[at], self.source_keys.of(click.ip));
         let mut state = lock(&lane.state);
         state.begin();
         self.encode(lane, &mut state, 0, Kind::Click(with_key(click, key.as_ref())));
-        let number = u32::try_from(partition).unwrap_or(u32::MAX);
-        let commit = self.log.append(number, &state.out)?;
+        let commit = part.log.append(number(at), &state.out)?;
         state.next_seq += 1;
         self.note_clock(&commit, state.sent_at);
-        Ok(Pending { commit, partition, next_seq: state.next_seq })
+        Ok(Pending { commit, partition: part.begin + at, next_seq: state.next_seq })
     }
 
     /// Queues the clicks, those of each partition in one piece. One `Pending` per partition.
@@ -129,15 +169,21 @@ impl Sender {
     /// # Errors
     /// That of the first partition that refused; clicks of partitions before it are queued.
     pub fn append_all(&self, clicks: &[Click<'_>]) -> Result<Vec<Pending>, LogError> {
-        let mut by_partition: BTreeMap<usize, Vec<&Click<'_>>> = BTreeMap::new();
+        let part = self.newest();
+        let mut by_place: BTreeMap<usize, Vec<&Click<'_>>> = BTreeMap::new();
         for click in clicks {
-            by_partition.entry(self.partition(click)).or_default().push(click);
+            by_place.entry(place(&part, click)).or_default().push(click);
         }
-        by_partition.into_iter().map(|(at, clicks)| self.append_some(at, &clicks)).collect()
+        by_place.into_iter().map(|(at, clicks)| self.append_some(&part, at, &clicks)).collect()
     }
 
-    fn append_some(&self, partition: usize, clicks: &[&Click<'_>]) -> Result<Pending, LogError> {
-        let lane = self.lane(partition);
+    fn append_some(
+        &self,
+        part: &Part,
+        at: usize,
+        clicks: &[&Click<'_>],
+    ) -> Result<Pending, LogError> {
+        let lane = &part.lanes[at];
         // Nobody waits for the hashing.
         let keys: Vec<_> = clicks.iter().map(|click| self.source_keys.of(click.ip)).collect();
         let mut state = lock(&lane.state);
@@ -150,38 +196,46 @@ impl Sender {
         let mut start = 0;
         let payload = |&end: &usize| &state.out[std::mem::replace(&mut start, end)..end];
         let payloads: Vec<&[u8]> = state.ends.iter().map(payload).collect();
-        let number = u32::try_from(partition).unwrap_or(u32::MAX);
-        let commit = self.log.append_batch(number, &payloads)?;
+        let commit = part.log.append_batch(number(at), &payloads)?;
         state.next_seq += clicks.len() as u64;
         self.note_clock(&commit, state.sent_at);
-        Ok(Pending { commit, partition, next_seq: state.next_seq })
+        Ok(Pending { commit, partition: part.begin + at, next_seq: state.next_seq })
     }
 
-    /// Tells every written partition what comes next there.
+    /// Tells every written partition what comes next there; and once each one that takes no new
+    /// clicks, where an instance before this one ended.
     ///
     /// # Errors
     /// The first refusal of the log.
     pub fn heartbeat(&self) -> Result<Vec<Pending>, LogError> {
         let mut sent = Vec::new();
-        for (partition, lane) in self.lanes.iter().enumerate() {
+        let parts = self.parts();
+        let end = parts.last().map_or(0, |part| part.end());
+        let lanes = parts.iter().flat_map(|part| (0..).zip(&part.lanes).map(move |it| (part, it)));
+        for (part, (at, lane)) in lanes {
             let mut state = lock(&lane.state);
             let next_seq = state.next_seq;
-            if next_seq == 0 {
+            let is_left = part.end() < end && lane.previous.is_some() && !state.has_named;
+            if next_seq == 0 && !is_left {
                 continue;
             }
             state.begin();
             self.encode(lane, &mut state, 0, Kind::Heartbeat { next_seq });
-            let number = u32::try_from(partition).unwrap_or(u32::MAX);
-            let commit = self.log.append(number, &state.out)?;
+            let commit = part.log.append(number(at), &state.out)?;
+            state.has_named = true;
             self.note_clock(&commit, state.sent_at);
-            sent.push(Pending { commit, partition, next_seq });
+            sent.push(Pending { commit, partition: part.begin + at, next_seq });
         }
         Ok(sent)
     }
 
     /// Notes that the commit of `(partition, next_seq)` has resolved well.
     pub fn confirm(&self, partition: usize, next_seq: u64) {
-        self.lane(partition).durable.fetch_max(next_seq, Ordering::Relaxed);
+        let parts = self.parts.read().unwrap_or_else(PoisonError::into_inner);
+        let part = parts.iter().rfind(|part| part.begin <= partition);
+        if let Some(lane) = part.and_then(|part| part.lanes.get(partition - part.begin)) {
+            lane.durable.fetch_max(next_seq, Ordering::Relaxed);
+        }
     }
 
     /// Writes the state file if something became durable since the last time.
@@ -191,17 +245,21 @@ impl Sender {
     pub fn save(&self) -> io::Result<()> {
         let Some(path) = &self.state_path else { return Ok(()) };
         let mut written = self.written_state.lock().unwrap_or_else(PoisonError::into_inner);
-        let durable: Vec<u64> =
-            self.lanes.iter().map(|lane| lane.durable.load(Ordering::Relaxed)).collect();
-        if *written == durable {
+        let parts = self.parts();
+        let lanes = || parts.iter().flat_map(|part| &part.lanes);
+        let durable: Vec<u64> = lanes().map(|lane| lane.durable.load(Ordering::Relaxed)).collect();
+        let is_known = written.iter().chain(std::iter::repeat(&0)).zip(&durable);
+        if is_known.into_iter().all(|(written, durable)| written == durable) {
             return Ok(());
         }
         let tail = |(lane, &next_seq): (&Lane, &u64)| match next_seq {
             0 => lane.previous.clone(),
             _ => Some(Tail { tracker_id: self.tracker_id.clone(), epoch: EPOCH, next_seq }),
         };
-        let tails = (0u32..).zip(self.lanes.iter().zip(&durable).map(tail));
-        let partitions = tails.filter_map(|(at, tail)| Some((at, tail?))).collect();
+        let tails = (0u32..).zip(lanes().zip(&durable).map(tail));
+        let others = lock(&self.tails).clone();
+        let tails = tails.filter_map(|(at, tail)| Some((at, tail?)));
+        let partitions = tails.chain(others).collect();
         let bytes = serde_json::to_vec_pretty(&State { partitions })?;
         replace(path.parent().unwrap_or(Path::new(".")), path, &bytes)?;
         *written = durable;
@@ -218,17 +276,14 @@ impl Sender {
         &self.tracker_id
     }
 
-    pub(super) fn log(&self) -> &dyn EventLog {
-        &*self.log
+    fn parts(&self) -> Vec<Arc<Part>> {
+        self.parts.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn partition(&self, click: &Click<'_>) -> usize {
-        let count = u32::try_from(self.lanes.len()).unwrap_or(1).max(1);
-        partition_of(click.user_key(), count).0 as usize
-    }
-
-    fn lane(&self, partition: usize) -> &Lane {
-        &self.lanes[partition]
+    /// The part that takes new clicks.
+    fn newest(&self) -> Arc<Part> {
+        let parts = self.parts.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&parts[parts.len() - 1])
     }
 
     fn encode(&self, lane: &Lane, state: &mut LaneState, ahead: u64, kind: Kind<'_>) {
@@ -250,6 +305,15 @@ impl Sender {
         let ours = i64::try_from(sent_at).unwrap_or(i64::MAX);
         self.clock_difference_ms.store(log.saturating_sub(ours), Ordering::Relaxed);
     }
+}
+
+/// Which of the part's partitions is the click's.
+fn place(part: &Part, click: &Click<'_>) -> usize {
+    partition_of(click.user_key(), number(part.lanes.len().max(1))).0 as usize
+}
+
+fn number(partition: usize) -> u32 {
+    u32::try_from(partition).unwrap_or(u32::MAX)
 }
 
 /// With the key of its source, whatever the caller says of one.

@@ -146,6 +146,16 @@ impl Tracker {
         })
     }
 
+    /// Adds a part of the log: from now on new clicks go there.
+    pub fn add_part(&self, log: Arc<dyn EventLog>) {
+        self.sender.add_part(log);
+    }
+
+    /// Whether the log takes clicks.
+    pub fn log_health(&self) -> LogHealth {
+        self.sender.health()
+    }
+
     /// The keys in force.
     pub fn keys(&self) -> Arc<KeyRing> {
         Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
@@ -183,7 +193,7 @@ impl Tracker {
     /// Whether clicks can be taken and made durable.
     pub fn readiness(&self) -> Readiness {
         let mut readiness = Readiness::default();
-        match self.sender.log().health() {
+        match self.sender.health() {
             LogHealth::Ok => {}
             LogHealth::Poisoned { reason } | LogHealth::Full { reason } => {
                 readiness.problems.push(format!("the log takes no clicks: {reason}"));
