@@ -159,6 +159,19 @@ impl Kafka {
         }
     }
 
+    /// Lets a topic grow to so many partitions, and waits until each has a leader.
+    ///
+    /// # Panics
+    /// If the cluster does not do it.
+    pub fn grow_topic(&self, topic: &str, partitions: i32) {
+        let site = self.nodes.iter().find(|node| node.answers()).expect("a broker runs").site();
+        let grown = wire::grow_topic(&site.broker(), topic, partitions);
+        grown.unwrap_or_else(|error| panic!("topic {topic} does not grow: {error}"));
+        for partition in 0..partitions {
+            self.leader(topic, partition);
+        }
+    }
+
     /// The broker that leads a partition, once there is one. For a second or two after the end of
     /// a leader it is still that one.
     ///

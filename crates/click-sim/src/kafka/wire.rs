@@ -16,6 +16,7 @@ const TO_CREATE_MS: i32 = 30_000;
 /// Numbers of requests, and versions of them that Kafka 4 takes: the newest of the plain form.
 const METADATA: (i16, i16) = (3, 7);
 const CREATE_TOPICS: (i16, i16) = (19, 4);
+const CREATE_PARTITIONS: (i16, i16) = (37, 0);
 
 /// A partition, as a broker sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +83,28 @@ pub(super) fn create_topic(
         request.text(name);
         request.text(value);
     }
+    request.i32(TO_CREATE_MS);
+    // In earnest.
+    request.bytes(&[0]);
+    let answer = request.ask(broker, PATIENCE)?;
+    let mut answer = Answer(&answer);
+    answer.i32()?;
+    answer.i32()?;
+    answer.text()?;
+    match (answer.i16()?, answer.text()?) {
+        (0, _) => Ok(()),
+        (code, said) => Err(io::Error::other(format!("error {code}: {said}"))),
+    }
+}
+
+/// Lets a topic grow to so many partitions.
+pub(super) fn grow_topic(broker: &str, topic: &str, partitions: i32) -> io::Result<()> {
+    let mut request = Request::new(CREATE_PARTITIONS);
+    request.i32(1);
+    request.text(topic);
+    request.i32(partitions);
+    // No assignments: Kafka spreads the copies.
+    request.i32(-1);
     request.i32(TO_CREATE_MS);
     // In earnest.
     request.bytes(&[0]);

@@ -20,18 +20,39 @@ pub struct Ledger {
 impl Ledger {
     /// Makes the topic of this name; data directories lie in `root`.
     pub fn new(root: &Path, kafka: &Kafka, topic: &str) -> Ledger {
+        Ledger::with_partitions(root, kafka, topic, 4)
+    }
+
+    /// The same, of so many partitions.
+    pub fn with_partitions(root: &Path, kafka: &Kafka, topic: &str, partitions: u32) -> Ledger {
         let single = kafka.pids().len() == 1;
         let url = format!("kafka://{}/{topic}", kafka.bootstrap());
         let (replicas, insync) = if single { ("1", "1") } else { ("3", "2") };
         let mut create = Command::new(BIN);
-        create.args(["topics", "create", "--partitions", "4", "--replication", replicas]);
-        create.args(["--min-insync", insync, "--log", &url]);
+        create.args(["topics", "create", "--partitions", &partitions.to_string()]);
+        create.args(["--replication", replicas, "--min-insync", insync, "--log", &url]);
         if single {
             create.arg("--single-replica");
         }
         let made = create.output().unwrap();
         assert!(made.status.success(), "{}", said(&made));
         Ledger { root: root.join(topic), url, single }
+    }
+
+    /// `clickledger log cutover` with these arguments.
+    pub fn cutover(&self, args: &[&str]) -> Output {
+        let mut args = [&["log", "cutover", "--log", &self.url][..], args].concat();
+        if self.single {
+            args.push("--single-replica");
+        }
+        run(&args)
+    }
+
+    /// What `clickledger topics check` says.
+    pub fn check(&self) -> String {
+        let single = self.single.then_some("--single-replica");
+        let args = ["topics", "check", "--log", &self.url].into_iter().chain(single);
+        said(&run(&args.collect::<Vec<_>>()))
     }
 
     /// A data directory of this name, for these roles.

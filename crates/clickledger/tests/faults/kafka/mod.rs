@@ -4,6 +4,7 @@
 //! `CLICKTEST_KAFKA_LONG=1` plays every fault as long as operators would see it (minutes).
 
 mod brokers;
+mod cutover;
 mod engines;
 mod ledger;
 mod networks;

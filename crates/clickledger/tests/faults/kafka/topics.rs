@@ -74,7 +74,8 @@ fn a_topic_that_could_lose_clicks_is_refused_and_the_setting_is_named() {
     // As after somebody has added partitions.
     kafka.create_topic("grown", 3, &GOOD);
     let grown = said(&create("grown", "2"));
-    assert!(grown.contains("it has 3 partitions and was made with 2"), "{grown}");
+    assert!(grown.contains("it has grown to 3 partitions, of which the log has 2"), "{grown}");
+    assert!(grown.contains("run `clickledger log cutover`"), "{grown}");
 
     let none = said(&run(&["topics", "check", "--log", &url("none")]));
     assert!(none.contains("topics create"), "{none}");
