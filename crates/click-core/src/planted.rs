@@ -45,6 +45,7 @@ bugs! {
     IdentityForgottenEarly: "a sequence number is forgotten at exactly its horizon",
     PredecessorForgotten: "what a tracker says of the instance before it is ignored",
     HeartbeatForgotten: "what a heartbeat says was sent is ignored",
+    SpooledToNewestPart: "a spool sends what waited in it to the newest partitions",
     PartFromTheBeginning: "a partition that is added begins at fold time 0",
     SnapshotBeyondWatermark: "a checkpoint's positions are those read, not those folded",
     SnapshotForgetsWaiting: "clicks that wait for their verdict are left out of checkpoints",

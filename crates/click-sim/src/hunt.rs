@@ -129,7 +129,10 @@ mod planted {
     /// The fold alone, on a generated log, in any way to fold it.
     fn fold_fails(seed: u64) -> bool {
         let fold = || {
-            let config = GeneratorConfig::from_seed(seed);
+            let mut config = GeneratorConfig::from_seed(seed);
+            if seed % 4 == 3 {
+                config = config.with_cutovers(seed);
+            }
             let world = World::new(&generate(&config, seed), config.partitions);
             let mut dice = Dice::new(seed ^ 0xf01d);
             let style = Style::any(&mut dice);

@@ -41,6 +41,7 @@ pub(crate) enum Fault {
     KafkaStopped,
     KafkaTrackerKilled,
     KafkaSentAgain,
+    KafkaCutover,
     KafkaEngineFrozen,
     KafkaSiteKilled,
     KafkaSiteCut,
@@ -48,7 +49,7 @@ pub(crate) enum Fault {
 
 impl Fault {
     /// All, by the name that the tests say.
-    pub(crate) const ALL: [(Fault, &str); 16] = [
+    pub(crate) const ALL: [(Fault, &str); 17] = [
         (Fault::FullDisk, "full-disk"),
         (Fault::FailingDevice, "failing-device"),
         (Fault::SlowDisk, "slow-disk"),
@@ -62,6 +63,7 @@ impl Fault {
         (Fault::KafkaStopped, "kafka-stopped"),
         (Fault::KafkaTrackerKilled, "kafka-tracker-killed"),
         (Fault::KafkaSentAgain, "kafka-sent-again"),
+        (Fault::KafkaCutover, "kafka-cutover"),
         (Fault::KafkaEngineFrozen, "kafka-engine-frozen"),
         (Fault::KafkaSiteKilled, "kafka-site-killed"),
         (Fault::KafkaSiteCut, "kafka-site-cut"),

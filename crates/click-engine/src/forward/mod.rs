@@ -242,7 +242,9 @@ impl Forwarder {
         for (offset, _, payload) in self.batch.iter().take(WINDOW - lane.under_way()) {
             self.stamped.clear();
             restamp(payload, now, &mut self.stamped);
-            let to = if planted(Bug::ResentElsewhere) && self.shared.has_restarted() {
+            let to = if planted(Bug::SpooledToNewestPart) && self.shared.has_restarted() {
+                self.own.partitions() - 1
+            } else if planted(Bug::ResentElsewhere) && self.shared.has_restarted() {
                 (partition + 1) % self.own.partitions()
             } else {
                 partition

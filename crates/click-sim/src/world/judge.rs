@@ -17,17 +17,23 @@ use crate::reference::{PlainPayload, PlainRecord, PlainRow};
 /// If any differs.
 pub(super) fn judge(stage: &Stage, engine: &Engine) {
     promises_are_kept(stage);
-    ledger_is_true(&stage.seen, &stage.store, engine);
+    let partitions = u32::try_from(stage.seen.len()).expect("few");
+    ledger_is_true(&stage.seen, partitions, &stage.store, engine);
 }
 
 /// Compares store and engine with the reference's ledger of a log, which is given by partition as
-/// `append_time` and payload.
+/// `append_time` and payload; it began with `partitions`.
 ///
 /// # Panics
 /// If any differs.
-pub(super) fn ledger_is_true(log: &[Vec<(u64, Vec<u8>)>], store: &TroubledStore, engine: &Engine) {
+pub(super) fn ledger_is_true(
+    log: &[Vec<(u64, Vec<u8>)>],
+    partitions: u32,
+    store: &TroubledStore,
+    engine: &Engine,
+) {
     let records = records(log);
-    let history = History::new(&records, u32::try_from(log.len()).expect("few"));
+    let history = History::new(&records, partitions);
     let w = history.reference.watermark();
     assert_eq!(engine.watermark().0, w, "the watermark");
     let rows = rows_are_the_reference(store, &history);

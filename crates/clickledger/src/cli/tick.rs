@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Args;
-use click_core::record::Record;
+use click_core::record::{Kind, Record};
 use click_core::types::Millis;
 use click_engine::log::{Clock, EventLog, LogError, RecordBatch, SystemClock};
 
@@ -62,9 +62,14 @@ impl Tails {
     }
 
     fn look(&mut self, log: &dyn EventLog) -> Result<(), LogError> {
+        self.ends.resize(log.partitions() as usize, 0);
+        self.since.resize(self.ends.len(), Instant::now());
         for (partition, end) in (0..).zip(&mut self.ends) {
             self.batch.clear();
             log.read(partition, *end, READ_BYTES, &mut self.batch)?;
+            if partition == 0 {
+                extend(log, &self.batch)?;
+            }
             if let Some((offset, ..)) = self.batch.last() {
                 *end = offset + 1;
                 self.since[partition as usize] = Instant::now();
@@ -86,4 +91,14 @@ impl Tails {
         }
         Ok(())
     }
+}
+
+/// Partition 0 says which partitions there are more of.
+fn extend(log: &dyn EventLog, batch: &RecordBatch) -> Result<(), LogError> {
+    for (.., payload) in batch.iter() {
+        if let Ok(Kind::Layout(layout)) = Record::decode(payload).map(|record| record.kind) {
+            log.extend(&layout)?;
+        }
+    }
+    Ok(())
 }

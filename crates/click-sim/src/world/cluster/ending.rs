@@ -67,7 +67,7 @@ impl Stage {
                     home_partition(Facts::of(*seed).click(0).user_key(), partitions) == partition
                 };
                 let seed = (number * 10_000..).find(is_there);
-                site.click(seed.expect("users of every partition"));
+                site.click_in(partition, seed.expect("users of every partition"));
             }
             site.heartbeat();
         }
@@ -115,7 +115,7 @@ impl Stage {
         let Some([first, second]) = &self.engines else { panic!("the engines are at work") };
         judge::engines_agree(first, second);
         let records = self.topic.records();
-        judge::ledger_is_true(&records, &self.store, first);
+        judge::ledger_is_true(&records, self.topic.begun_with(), &self.store, first);
         self.acknowledged_is_there();
         self.nothing_was_made_up(&records);
         judge::fingerprint(&records, &self.store)

@@ -42,6 +42,10 @@ pub enum ClusterAction {
     Away { away: bool },
     /// The cluster confirms so many records and loses them.
     Loses { partition: usize, count: u64 },
+    /// The log moves to the plan's other partitions.
+    Cutover,
+    /// A tracker comes to know of it, if it has happened.
+    Learn { site: usize },
     /// An operator asks every tracker for what the engine misses.
     Ask,
     /// Ticks, as where nobody clicks.
@@ -86,8 +90,10 @@ impl Manners {
 pub struct ClusterPlan {
     /// Seed of everything that the actions leave open.
     pub seed: u64,
-    /// Partitions of the log.
+    /// Partitions that the log begins with.
     pub partitions: u32,
+    /// Partitions to which it moves, if it does.
+    pub added: u32,
     /// Trackers, each with a machine.
     pub sites: usize,
     /// See `ForwardConfig`.
@@ -156,9 +162,11 @@ impl ClusterPlan {
         while actions.len() < length {
             any(&mut dice, &trouble, places, &mut actions);
         }
+        let added = cutover(&mut Dice::new(seed ^ 0xc07), sites, &mut actions);
         ClusterPlan {
             seed,
             partitions,
+            added,
             sites,
             spool_after_ms: dice.pick(&[0, 200, 200, 2_000]),
             keep_ms: (theme == Theme::LittleIsKept).then(|| dice.pick(&[0, 1_000, 10_000])),
@@ -204,6 +212,24 @@ fn any(
         usual(dice, site)
     };
     actions.push(action);
+}
+
+/// In some stories the log moves, and trackers come to know of it one by one, or never; to how many
+/// other partitions.
+fn cutover(dice: &mut Dice, sites: usize, actions: &mut Vec<ClusterAction>) -> u32 {
+    if !dice.percent(40) {
+        return 0;
+    }
+    let at = sites + 1 + dice.below(actions.len() - sites);
+    actions.insert(at, ClusterAction::Cutover);
+    for site in 0..sites {
+        if dice.percent(15) {
+            continue;
+        }
+        let later = at + 1 + dice.below(actions.len() - at);
+        actions.insert(later, ClusterAction::Learn { site });
+    }
+    dice.pick(&[1, 2, 3])
 }
 
 /// The cluster is away for seconds to hours, while clicks come.

@@ -2,6 +2,7 @@
 //! Must never take a click for acknowledged that no commit has resolved for.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,7 +56,10 @@ pub(super) struct Site {
     pub(super) clock: Arc<ManualClock>,
     topic: Topic,
     config: ForwardConfig,
+    /// Of the own log: of all parts that there will be.
     partitions: u32,
+    /// Those that new clicks are sent to, as far as this tracker knows.
+    newest: Range<u32>,
     large: bool,
     process: Option<Process>,
     starts: u64,
@@ -77,7 +81,7 @@ pub(super) struct Site {
 
 impl Site {
     pub(super) fn new(number: usize, plan: &ClusterPlan, topic: &Topic, now: u64) -> Site {
-        let partitions = plan.partitions as usize;
+        let partitions = (plan.partitions + plan.added) as usize;
         Site {
             number,
             disk: MemDisk::new(plan.seed ^ (number as u64 + 1)),
@@ -88,7 +92,8 @@ impl Site {
                 retention: Retention { max_age_ms: plan.keep_ms, max_bytes: None },
                 dir: DIR.into(),
             },
-            partitions: plan.partitions,
+            partitions: plan.partitions + plan.added,
+            newest: 0..plan.partitions,
             large: plan.large,
             process: None,
             starts: 0,
@@ -114,9 +119,20 @@ impl Site {
 
     /// A visitor clicks.
     pub(super) fn click(&mut self, seed: u64) {
+        let (facts, newest) = (Facts::of(seed), self.newest.clone());
+        let home = home_partition(facts.click(0).user_key(), newest.end - newest.start);
+        self.click_in(newest.start + home, seed);
+    }
+
+    /// It comes to know to which partitions new clicks go.
+    pub(super) fn learn(&mut self) {
+        self.newest = self.topic.newest_part();
+    }
+
+    /// A visitor clicks, and the click is for this partition.
+    pub(super) fn click_in(&mut self, partition: u32, seed: u64) {
         let facts = Facts::of(seed);
         let click = facts.click(self.now().saturating_sub(facts.age()));
-        let partition = home_partition(click.user_key(), self.partitions);
         let text = format!("{seed:016x}").repeat(256);
         let (referrer, consent) = if self.large { (&*text, &*text) } else { ("", "") };
         self.append(partition, 1, Kind::Click(Click { referrer, consent, ..click }));

@@ -98,6 +98,8 @@ impl Stage {
             ClusterAction::NewLeader { partition } => self.new_leader(partition),
             ClusterAction::Away { away } => self.topic.inner().is_away = away,
             ClusterAction::Loses { partition, count } => self.topic.loses(partition, count),
+            ClusterAction::Cutover => self.topic.cutover(self.now()),
+            ClusterAction::Learn { site } => self.sites[site].learn(),
             ClusterAction::Ask => {
                 self.ask();
             }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use click_core::record::{Header, Kind, Record, restamp};
+use click_core::record::{Header, Kind, Layout, Part, Record, restamp};
 use click_core::types::Millis;
 use click_engine::log::{
     Clock, Commit, CommitGroup, EventLog, LogError, LogHealth, LogId, ManualClock, Position,
@@ -39,6 +39,9 @@ struct Partition {
 /// The cluster itself.
 pub(super) struct Inner {
     partitions: Vec<Partition>,
+    /// Those that it began with, and those to which it moves.
+    begun_with: u32,
+    added: u32,
     /// The true time.
     clock: Arc<ManualClock>,
     pub(super) dice: Dice,
@@ -62,6 +65,8 @@ impl Topic {
     pub(super) fn new(plan: &ClusterPlan, clock: Arc<ManualClock>) -> Topic {
         let mut inner = Inner {
             partitions: (0..plan.partitions).map(|_| Partition::default()).collect(),
+            begun_with: plan.partitions,
+            added: plan.added,
             clock,
             dice: Dice::new(plan.seed ^ 0x70_91c),
             manners: plan.manners,
@@ -77,6 +82,27 @@ impl Topic {
 
     pub(super) fn inner(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The log has more partitions from now on.
+    pub(super) fn cutover(&self, now: u64) {
+        let mut inner = self.inner();
+        let (begun_with, added) = (inner.begun_with, inner.added);
+        inner.partitions.extend((0..added).map(|_| Partition::default()));
+        let part = |(topic, partitions): (&str, u32)| Part { topic: topic.into(), partitions };
+        let parts = [("clicks", begun_with), ("more", added)].map(part).into();
+        let kind = Kind::Layout(Layout { log_id: LOG_ID.0, number: 1, parts });
+        let sent_at = Some(Millis(now));
+        let record = Record { sent_at, transport: None, previous: None, kind };
+        inner.append(0, &record.to_bytes());
+    }
+
+    /// Partitions that take new clicks.
+    pub(super) fn newest_part(&self) -> Range<u32> {
+        match (self.partitions(), self.begun_with()) {
+            (all, begun_with) if all > begun_with => begun_with..all,
+            (all, _) => 0..all,
+        }
     }
 
     /// By partition: `append_time` and payload of all that is there.
@@ -158,6 +184,10 @@ impl EventLog for Topic {
 
     fn partitions(&self) -> u32 {
         u32::try_from(self.inner().partitions.len()).unwrap_or(u32::MAX)
+    }
+
+    fn begun_with(&self) -> u32 {
+        self.inner().begun_with
     }
 
     /// A tick: it is there at once, or refused.
