@@ -38,8 +38,7 @@ QUALIFY f.dataset = 'verdicts' OR revision = max(revision) OVER (PARTITION BY nu
 SET VARIABLE click_files = (SELECT list(path ORDER BY path) FROM files WHERE dataset = 'clicks');
 SET VARIABLE verdict_files = (SELECT list(path ORDER BY path) FROM files WHERE dataset <> 'clicks');
 
--- SPEC 1: the log's partitions, how many records of each are archived, and, where a layout record
--- has added the partition (decision 18), the fold_time at which it begins.
+-- SPEC 1: the log's partitions, their archived records, and when one begins that was added.
 CREATE OR REPLACE TEMP TABLE partitions AS
 SELECT r."partition", r."to" AS records, r.begins
 FROM (SELECT unnest(ranges) AS r FROM manifests
@@ -85,14 +84,12 @@ SELECT ip, CASE
 FROM taken_apart;
 
 -- SPEC 3: the fold_time of each record, the greatest so far in its partition of
--- min(append_time, sent_at + 5 min), without the cap where sent_at is unknown. Every record counts.
--- Nothing in a partition is before the fold_time at which that begins.
+-- min(append_time, sent_at + 5 min), uncapped where sent_at is unknown, and of its beginning.
 CREATE OR REPLACE TEMP TABLE records AS
 SELECT
     "partition", "offset", kind, append_time, sent_at,
-    greatest(max(CASE WHEN sent_at IS NULL THEN append_time
-        ELSE least(append_time, sent_at + 300000) END)
-        OVER (PARTITION BY "partition" ORDER BY "offset"), coalesce(begins, 0)) AS fold_time,
+    max(greatest(least(append_time, coalesce(sent_at + 300000, append_time)), coalesce(begins, 0)))
+        OVER (PARTITION BY "partition" ORDER BY "offset") AS fold_time,
     tracker_id, epoch, seq,
     policy_id, effective_from, link_lifetime_ms, spool_limit_ms, horizon_ms, seal_after_ms,
     double_click_ms, burst_clicks,
@@ -110,12 +107,11 @@ SELECT
     stateless AS archived_stateless
 FROM archived_records r LEFT JOIN addresses USING (ip) LEFT JOIN partitions USING ("partition");
 
--- SPEC 3: the log's W, the least of its partitions' last fold_times (while one is empty, that at
--- which it begins).
+-- SPEC 3: the log's W, the least of its partitions' last fold_times (if empty, of its beginning).
 SET VARIABLE archive_w = (
     SELECT min(coalesce(last, begins, 0))
-    FROM partitions LEFT JOIN
-        (SELECT "partition", max(fold_time) AS last FROM records GROUP BY "partition")
+    FROM partitions
+    LEFT JOIN (SELECT "partition", max(fold_time) AS last FROM records GROUP BY ALL)
         USING ("partition"));
 
 -- SPEC 3: W, as of which the ledger is told; what lies beyond the archive's own is not known.
@@ -409,9 +405,8 @@ FROM manifest_hashes m LEFT JOIN manifest_hashes before ON
 WHERE archived <> computed
 UNION ALL
 SELECT 'file', path, sha256, sha256(b.content)
-FROM files LEFT JOIN
-    read_blob(list_concat(getvariable('click_files'), getvariable('verdict_files'))) b
-    ON b.filename = path
+FROM files LEFT JOIN read_blob(
+    list_concat(getvariable('click_files'), getvariable('verdict_files'))) b ON b.filename = path
 WHERE sha256(b.content) IS DISTINCT FROM sha256
 UNION ALL
 -- SPEC 1 and 7: every record from the log's first on, each once.
@@ -421,11 +416,9 @@ FROM partitions p LEFT JOIN (
     SELECT "partition", count(*) AS records, count(DISTINCT "offset") AS offsets,
         min("offset") AS first, max("offset") AS last
     FROM records GROUP BY "partition") r USING ("partition")
-WHERE p.records > 0
-    AND (r.records, r.offsets, r.first, r.last)
-        IS DISTINCT FROM (p.records, p.records, 0, p.records - 1)
-UNION ALL
--- Decision 18: a partition that was added begins at the fold_time of a layout record.
+WHERE p.records > 0 AND (r.records, r.offsets, r.first, r.last)
+    IS DISTINCT FROM (p.records, p.records, 0, p.records - 1)
+UNION ALL -- A partition that was added begins at the fold_time of a layout record.
 SELECT 'beginning of partition', "partition"::VARCHAR, begins::VARCHAR, 'no layout record'
 FROM partitions
 WHERE begins NOT IN (SELECT fold_time FROM records WHERE kind = 'layout' AND "partition" = 0);
@@ -492,10 +485,8 @@ SELECT
     getvariable('w')::BIGINT AS as_of,
     (SELECT count(*) FROM manifests WHERE revision = 0) AS manifests,
     (SELECT hash FROM manifest_hashes ORDER BY number DESC LIMIT 1) AS newest_manifest,
-    (SELECT count(*) FROM files) AS files,
-    (SELECT count(*) FROM records) AS records,
-    (SELECT count(*) FROM repeats) AS repeats,
-    (SELECT count(*) FROM measured) AS clicks,
+    (SELECT count(*) FROM files) AS files, (SELECT count(*) FROM records) AS records,
+    (SELECT count(*) FROM repeats) AS repeats, (SELECT count(*) FROM measured) AS clicks,
     (SELECT count(*) FROM verdicts) AS verdicts,
     (SELECT count(*) FROM counted WHERE NOT is_final) AS pending,
     (SELECT count(*) FROM rows_by_ad) AS rows_by_ad,

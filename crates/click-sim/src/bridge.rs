@@ -13,7 +13,8 @@ use click_core::types::{Micros, Millis};
 
 use crate::reference::{
     AdKey, PlainClick, PlainHeader, PlainHeartbeat, PlainIdentity, PlainIp, PlainLayout,
-    PlainPayload, PlainPolicy, PlainPrevious, PlainRecord, PlainRow, Position, PublisherKey, Verdict,
+    PlainPayload, PlainPolicy, PlainPrevious, PlainRecord, PlainRow, Position, PublisherKey,
+    Verdict,
 };
 
 /// The key of a row in either view.

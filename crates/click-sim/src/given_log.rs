@@ -16,7 +16,7 @@ pub struct GivenLog {
 }
 
 impl GivenLog {
-    /// As many partitions as `records` has entries.
+    /// As many partitions as `records` has entries; it began with those of the header.
     #[must_use]
     pub fn new(header: Header, records: Vec<Vec<(u64, Vec<u8>)>>) -> GivenLog {
         GivenLog { header, records, percent: AtomicUsize::new(100) }
@@ -37,6 +37,10 @@ impl GivenLog {
 impl ReadOnlyLog for GivenLog {
     fn header(&self) -> Header {
         self.header
+    }
+
+    fn all_partitions(&self) -> u32 {
+        u32::try_from(self.records.len()).unwrap_or(u32::MAX)
     }
 
     fn end(&self, partition: u32) -> u64 {

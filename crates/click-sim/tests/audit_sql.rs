@@ -200,7 +200,7 @@ fn sql_comes_to_the_same() {
     let root = tempfile::tempdir().unwrap();
     let (mut archives, mut input) = (Vec::new(), String::new());
     for seed in SEEDS {
-        let config = GeneratorConfig::from_seed(seed);
+        let config = GeneratorConfig::moving_or_not(seed);
         let dir = root.path().join(seed.to_string());
         let mut records = generate(&config, seed);
         let truncated = seed % 2 == 0;

@@ -4,8 +4,8 @@
 use super::shard::shard_of;
 use super::{Fold, Totals};
 use crate::codec::{
-    put_clicks, put_journal, put_layouts, put_rows, put_sequence, put_timeline, take_clicks, take_journal,
-    take_layouts, take_rows, take_sequence, take_timeline,
+    put_clicks, put_journal, put_layouts, put_rows, put_sequence, put_timeline, take_clicks,
+    take_journal, take_layouts, take_rows, take_sequence, take_timeline,
 };
 use crate::limits::KEY_GROUPS;
 use crate::planted::{Bug, planted};

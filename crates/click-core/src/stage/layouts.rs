@@ -74,8 +74,8 @@ impl Layouts {
         &self.times
     }
 
-    /// Takes a layout record of this fold time; the partitions that it adds. The layout in force, said again, adds
-    /// none.
+    /// Takes a layout record of this fold time; the partitions that it adds. The layout in force,
+    /// said again, adds none.
     pub fn take(
         &mut self,
         partition: Partition,

@@ -206,9 +206,9 @@ impl Sequence {
     pub(crate) fn layouts_read(&self) -> impl Iterator<Item = (&Layout, Millis)> {
         let last = self.ahead.back().filter(|ahead| ahead.chunk.has_layouts());
         let records = last.into_iter().flat_map(|ahead| &ahead.chunk.records);
-        records.filter_map(|record| match &record.item {
-            Item::Layout(layout) => Some((&**layout, record.time)),
-            _ => None,
+        records.filter_map(|record| {
+            let Item::Layout(layout) = &record.item else { return None };
+            Some((&**layout, record.time))
         })
     }
 

@@ -181,9 +181,10 @@ impl Archiver {
     /// The partitions that layout records below `until` have added belong to the span.
     fn note_added(&mut self, until: Millis) {
         let known = self.span.ranges.len();
-        let added = self.engine.added_partitions().filter(|(Partition(number), begins)| {
-            *number as usize >= known && *begins < until
-        });
+        let added = self
+            .engine
+            .added_partitions()
+            .filter(|(Partition(number), begins)| *number as usize >= known && *begins < until);
         let added = added.map(|(partition, begins)| Range::empty(partition.0, Some(begins.0)));
         self.span.ranges.extend(added.collect::<Vec<_>>());
     }

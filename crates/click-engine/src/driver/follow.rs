@@ -40,8 +40,8 @@ impl Engine {
         self.fold.positions()
     }
 
-    /// The partitions that layout records below the watermark have added, each with the fold time at
-    /// which it begins.
+    /// The partitions that layout records below the watermark have added, each with the fold time
+    /// at which it begins.
     pub(crate) fn added_partitions(&self) -> impl Iterator<Item = (Partition, Millis)> {
         self.fold.added()
     }

@@ -32,11 +32,7 @@ impl Engine {
             parts;
         let header = ensure_header(&*log)?;
         let dir = Arc::new(checkpoint_dir(disk.clone(), &checkpoints)?);
-        let mark = match store.as_mut().map(|store| store.mark()) {
-            Some(Ok(mark)) => Some(mark),
-            None | Some(Err(StoreError::Unavailable(_))) => None,
-            Some(Err(error)) => return Err(error.into()),
-        };
+        let mark = mark_of(store.as_mut())?;
         let (checkpoint, warnings) = usable(&dir, &*log, mark)?;
         let mut fold = Fold::new(&header, config.threads);
         let left_at = checkpoint.as_ref().map(|checkpoint| checkpoint.store_mark);
@@ -99,6 +95,15 @@ impl Engine {
     /// Says of the engine that it has failed.
     pub(super) fn note_failure(&self, error: &EngineError) {
         lock(&self.status).failed = Some(error.to_string());
+    }
+}
+
+/// The store's mark, if there is a store that answers.
+fn mark_of(store: Option<&mut Box<dyn LedgerStore>>) -> Result<Option<Millis>, EngineError> {
+    match store.map(|store| store.mark()) {
+        Some(Ok(mark)) => Ok(Some(mark)),
+        None | Some(Err(StoreError::Unavailable(_))) => Ok(None),
+        Some(Err(error)) => Err(error.into()),
     }
 }
 

@@ -48,10 +48,10 @@ fn click_ids(log: &dyn EventLog) -> Vec<(u64, String)> {
     let id = |(_, time, payload): &Seen| match Record::decode(payload).unwrap().kind {
         Kind::Click(click) => Some((*time, click.click_id.to_owned())),
         Kind::Tick
-            | Kind::Heartbeat { .. }
-            | Kind::Policy(_)
-            | Kind::Header(_)
-            | Kind::Layout(_) => None,
+        | Kind::Heartbeat { .. }
+        | Kind::Policy(_)
+        | Kind::Header(_)
+        | Kind::Layout(_) => None,
     };
     records(log).iter().filter_map(id).collect()
 }

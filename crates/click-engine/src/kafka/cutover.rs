@@ -199,10 +199,8 @@ fn next(
     topic: &str,
     count: u32,
 ) -> Result<Layout, LogError> {
-    let first = || Part {
-        topic: settings.address.topic.clone(),
-        partitions: known.header.partitions,
-    };
+    let first =
+        || Part { topic: settings.address.topic.clone(), partitions: known.header.partitions };
     let mut parts = known.newest().map_or_else(|| vec![first()], |layout| layout.parts.clone());
     parts.push(Part { topic: topic.to_owned(), partitions: count });
     let number = known.newest().map_or(0, |layout| layout.number) + 1;

@@ -1,5 +1,5 @@
-//! What the header topic says of a log, which keeps it for ever: its header, and the layouts by which
-//! it has moved to other partitions.
+//! What the header topic says of a log, which keeps it for ever: its header, and the layouts by
+//! which it has moved to other partitions.
 //!
 //! A layout is *decided* by the first record that proposes one which follows the layout before it:
 //! that is what makes commands that race agree. It is *in force* for trackers once a second record

@@ -14,8 +14,8 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::address::KafkaSettings;
 use super::appender::Appender;
-use super::client::{Watch, consumer_config, failed};
 use super::arrivals::Arrivals;
+use super::client::{Watch, consumer_config, failed};
 use super::lane::{HOLE_TIME, Lane, is_gone, offset_of, time_of};
 use super::log::Patience;
 use super::topics::{consumer, watermarks};
@@ -309,7 +309,8 @@ impl Part {
     }
 
     fn gone(&self, partition: u32, from: u64) -> LogError {
-        let start = watermarks(&*self.consumer, self.topic(), self.in_topic(partition)).map(|(low, _)| low);
+        let start =
+            watermarks(&*self.consumer, self.topic(), self.in_topic(partition)).map(|(low, _)| low);
         let start = start.map_or_else(|_| self.known(partition).start, offset_of);
         match from < start {
             true => LogError::BelowStart { partition, from, start },

@@ -79,8 +79,8 @@ pub struct KafkaRemote {
 }
 
 impl KafkaRemote {
-    /// A producer of a part of the log that `header` tells of. Nothing is sent before the topic has been
-    /// looked at, which is tried until the cluster answers.
+    /// A producer of a part of the log that `header` tells of. Nothing is sent before the log's
+    /// topics have been looked at, which is tried until the cluster answers.
     ///
     /// # Errors
     /// `Topic` if a property is not to be set, `Kafka` if the client refuses one.

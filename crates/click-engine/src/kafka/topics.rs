@@ -119,11 +119,7 @@ pub(super) fn make(
 }
 
 /// Waits until every partition has its leader and its copies.
-pub(super) fn settle(
-    settings: &KafkaSettings,
-    topic: &str,
-    count: u32,
-) -> Result<(), LogError> {
+pub(super) fn settle(settings: &KafkaSettings, topic: &str, count: u32) -> Result<(), LogError> {
     let until = Instant::now() + SETTLING;
     while Instant::now() < until {
         if partitions(settings, topic).is_ok_and(|found| found.len() >= count as usize) {
@@ -286,10 +282,7 @@ fn broken((key, is_good, why): &Rule, values: &BTreeMap<String, String>) -> Opti
 }
 
 /// Replicas of each partition.
-pub(super) fn partitions(
-    settings: &KafkaSettings,
-    topic: &str,
-) -> Result<Vec<usize>, LogError> {
+pub(super) fn partitions(settings: &KafkaSettings, topic: &str) -> Result<Vec<usize>, LogError> {
     let consumer = consumer(settings)?;
     let metadata = consumer.fetch_metadata(Some(topic), settings.patience);
     let metadata = metadata.map_err(|error| failed("no answer", &error))?;

@@ -52,6 +52,13 @@ impl GeneratorConfig {
         }
     }
 
+    /// [`from_seed`](Self::from_seed); every other log moves to other partitions.
+    #[must_use]
+    pub fn moving_or_not(seed: u64) -> Self {
+        let config = Self::from_seed(seed);
+        if seed % 2 == 1 { config.with_cutovers(seed) } else { config }
+    }
+
     /// The same, moved once or twice to other partitions, anywhere in the log.
     #[must_use]
     pub fn with_cutovers(self, seed: u64) -> Self {

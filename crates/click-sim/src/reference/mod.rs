@@ -79,8 +79,8 @@ impl Reference {
         self.generation
     }
 
-    /// W: the least of the partitions' last `fold_time`s; while a partition is empty, the instant at
-    /// which it begins (SPEC §3).
+    /// W: the least of the partitions' last `fold_time`s; while a partition is empty, the instant
+    /// at which it begins (SPEC §3).
     #[must_use]
     pub fn watermark(&self) -> u64 {
         let last = |(partition, begin)| {

@@ -183,8 +183,7 @@ fn fields_of_proto(text: &str) -> Fields {
             ["enum", ..] => message.clear(),
             [.., kind, name, "=", number] if !message.is_empty() && kind != "=" => {
                 let optional = words[0] == "optional";
-                let messages =
-                    ["Click", "Tick", "Heartbeat", "Policy", "Header", "Layout", "Part"];
+                let messages = ["Click", "Tick", "Heartbeat", "Policy", "Header", "Layout", "Part"];
                 let kind = match kind {
                     _ if messages.contains(&kind) => "message".to_owned(),
                     _ if scalars.contains(&kind) => kind.to_owned(),

@@ -65,8 +65,6 @@ pub fn write(data: &DataDir, layout: &Layout) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use super::*;
 
     #[test]

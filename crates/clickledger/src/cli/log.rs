@@ -19,9 +19,9 @@ pub struct LogArgs {
 enum Action {
     /// Move the log to more (or other) partitions, while everything runs.
     ///
-    /// New clicks go to partitions of a new topic, or to those by which a topic of the log has grown.
-    /// No click is lost or counted twice, whatever waits in spools: it goes to the partition that it
-    /// was made for. The topics before stay part of the log: keep them, with their retention. All
+    /// New clicks go to partitions of a new topic, or to those by which a topic of the log has
+    /// grown. No click is lost or counted twice, whatever waits in spools: it goes to the partition
+    /// that it was made for. The topics before stay part of the log: keep them. All
     /// trackers and engines have to be of a version that has this command. What has been begun by a
     /// command that died goes on when it is run again; two at once do no harm.
     Cutover {

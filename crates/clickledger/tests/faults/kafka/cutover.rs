@@ -1,5 +1,5 @@
-//! A log moves to other partitions while clicks come in: to a new topic, then to partitions by which
-//! that has grown; what a tracker had in its spool goes to the partitions that it was made for.
+//! A log moves to other partitions while clicks come in: to a new topic, then to partitions by
+//! which that has grown; what waits in a spool goes to the partitions that it was made for.
 
 use std::path::Path;
 use std::process::Command;
@@ -50,7 +50,10 @@ fn a_log_that_moves_loses_and_repeats_nothing() {
     away.stop();
 
     let refused = said(&ledger.cutover(&[]));
-    assert!(refused.contains("all 2 partitions of topic clicks are the log's already"), "{refused}");
+    assert!(
+        refused.contains("all 2 partitions of topic clicks are the log's already"),
+        "{refused}"
+    );
     let refused = said(&ledger.cutover(&["--to", "more"]));
     assert!(refused.contains("there is no topic more: say by --partitions"), "{refused}");
     let moved = ledger.cutover(&["--to", "more", "--partitions", "5"]);
@@ -74,7 +77,11 @@ fn a_log_that_moves_loses_and_repeats_nothing() {
     visitors.mint(&tracker, 4.0);
     let loading = visitors.begin(&taking, 4.0);
     let moved = ledger.cutover(&["--to", "more"]);
-    assert!(said(&moved).contains("partitions 7-7: topic more, 5-5  takes new"), "{}", said(&moved));
+    assert!(
+        said(&moved).contains("partitions 7-7: topic more, 5-5  takes new"),
+        "{}",
+        said(&moved)
+    );
     wait_until("the tracker knows the new part", || uses(&tracker, 2));
     visitors.end(loading);
     click(&mut visitors, &tracker, &taking, 0.5);
