@@ -28,7 +28,7 @@ struct Stage {
 
 impl Stage {
     fn new(seed: u64) -> Stage {
-        let config = GeneratorConfig::moving_or_not(seed);
+        let config = GeneratorConfig::from_seed(seed);
         let world = World::new(&generate(&config, seed), config.partitions);
         let log = GivenLog::new(world.header, world.log.clone());
         let disk = MemDisk::new(seed);
