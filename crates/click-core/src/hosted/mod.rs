@@ -53,6 +53,8 @@ pub enum HostError {
     OutOfTurn,
     /// Snapshots of different watermarks.
     OtherWatermark,
+    /// The first record of a partition that was never read is not the log's first.
+    NoBeginning,
     /// Counts that cannot follow those before them: more decided than known, or beyond all bounds.
     Contradiction,
 }
@@ -66,6 +68,9 @@ impl core::fmt::Display for HostError {
             HostError::OutOfTurn => "announce each watermark once before advancing to it",
             HostError::OtherWatermark => {
                 "snapshots of one stage were taken at different watermarks"
+            }
+            HostError::NoBeginning => {
+                "the log's beginning is gone: open from a snapshot, or with a log that has it"
             }
             HostError::Contradiction => "counts that cannot follow those taken before",
         })

@@ -18,6 +18,8 @@ mod log;
 #[cfg(feature = "kafka")]
 mod remote;
 #[cfg(feature = "kafka")]
+mod rows;
+#[cfg(feature = "kafka")]
 mod topics;
 
 pub use address::{KafkaAddress, KafkaSettings};
@@ -25,6 +27,8 @@ pub use address::{KafkaAddress, KafkaSettings};
 pub use log::{KafkaLog, Patience};
 #[cfg(feature = "kafka")]
 pub use remote::KafkaRemote;
+#[cfg(feature = "kafka")]
+pub use rows::{RowTopic, RowsRead};
 #[cfg(feature = "kafka")]
 pub use topics::{TopicReport, TopicSpec, check, create, header};
 

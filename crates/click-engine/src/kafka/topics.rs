@@ -2,7 +2,8 @@
 //!
 //! Beside the topic of the clicks there are two: `TOPIC.header` has the header for ever, since
 //! retention takes the first record of partition 0 some day, and `TOPIC.dead` shows records that no
-//! click came of.
+//! click came of. A host like Flink writes `TOPIC.rows`, from which compaction takes older versions
+//! of a row, and `TOPIC.verdicts`.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -42,6 +43,8 @@ pub struct TopicSpec {
     pub retention_ms: u64,
     /// SPEC §5.
     pub generation: u16,
+    /// Partitions of the rows and verdicts of a host that is not this program; none without one.
+    pub outputs: Option<u32>,
 }
 
 impl Default for TopicSpec {
@@ -52,6 +55,7 @@ impl Default for TopicSpec {
             min_insync: 2,
             retention_ms: 7 * 24 * 3_600_000,
             generation: 1,
+            outputs: None,
         }
     }
 }
@@ -84,17 +88,24 @@ pub fn create(settings: &KafkaSettings, spec: &TopicSpec) -> Result<Header, LogE
         NewTopic::new(name, count(partitions), replication)
             .set("min.insync.replicas", &insync)
             .set("unclean.leader.election.enable", "false")
-            .set("cleanup.policy", "delete")
             .set("message.timestamp.type", "LogAppendTime")
             .set("retention.bytes", "-1")
             .set("max.message.bytes", &bytes)
     };
     let (header_topic, dead_topic) = (address.header_topic(), address.dead_topic());
-    let topics = [
-        shared(&header_topic, 1).set("retention.ms", "-1"),
-        shared(&dead_topic, 1).set("retention.ms", &kept),
-        shared(&address.topic, spec.partitions).set("retention.ms", &kept),
+    let keeping = |name, partitions, time| {
+        shared(name, partitions).set("cleanup.policy", "delete").set("retention.ms", time)
+    };
+    let (rows, verdicts) = (address.rows_topic(), address.verdicts_topic());
+    let mut topics = vec![
+        keeping(&header_topic, 1, "-1"),
+        keeping(&dead_topic, 1, &kept),
+        keeping(&address.topic, spec.partitions, &kept),
     ];
+    if let Some(partitions) = spec.outputs {
+        topics.push(shared(&rows, partitions).set("cleanup.policy", "compact"));
+        topics.push(keeping(&verdicts, partitions, &kept));
+    }
     let made = block_on(admin.create_topics(&topics, &options(settings)));
     for result in made.map_err(|error| failed("cannot create topics", &error))? {
         match result {
@@ -112,7 +123,7 @@ pub fn create(settings: &KafkaSettings, spec: &TopicSpec) -> Result<Header, LogE
 fn settle(settings: &KafkaSettings, spec: &TopicSpec) -> Result<(), LogError> {
     let until = Instant::now() + SETTLING;
     while Instant::now() < until {
-        if partitions(settings).is_ok_and(|found| found.len() >= spec.partitions as usize) {
+        if partitions(settings, &settings.address.topic).is_ok_and(|found| found.len() >= spec.partitions as usize) {
             return Ok(());
         }
         std::thread::sleep(Duration::from_millis(100));
@@ -194,7 +205,7 @@ fn decode(payload: &[u8]) -> Result<Header, LogError> {
 /// `Kafka` if the cluster does not answer, `Topic` if it has no such log.
 pub fn check(settings: &KafkaSettings) -> Result<TopicReport, LogError> {
     let header = header(settings)?;
-    let partitions = partitions(settings)?;
+    let partitions = partitions(settings, &settings.address.topic)?;
     let values = describe(settings)?;
     let mut problems = Vec::new();
     if partitions.len() != header.partitions as usize {
@@ -266,8 +277,7 @@ fn broken((key, is_good, why): &Rule, values: &BTreeMap<String, String>) -> Opti
 }
 
 /// Replicas of each partition.
-fn partitions(settings: &KafkaSettings) -> Result<Vec<usize>, LogError> {
-    let topic = &settings.address.topic;
+pub(super) fn partitions(settings: &KafkaSettings, topic: &str) -> Result<Vec<usize>, LogError> {
     let consumer = consumer(settings)?;
     let metadata = consumer.fetch_metadata(Some(topic), settings.patience);
     let metadata = metadata.map_err(|error| failed("no answer", &error))?;
@@ -279,7 +289,7 @@ fn partitions(settings: &KafkaSettings) -> Result<Vec<usize>, LogError> {
     Ok(found.partitions().iter().map(|partition| partition.replicas().len()).collect())
 }
 
-fn exists(settings: &KafkaSettings, topic: &str) -> Result<bool, LogError> {
+pub(super) fn exists(settings: &KafkaSettings, topic: &str) -> Result<bool, LogError> {
     let metadata = consumer(settings)?.fetch_metadata(None, settings.patience);
     let metadata = metadata.map_err(|error| failed("no answer", &error))?;
     Ok(metadata.topics().iter().any(|found| found.name() == topic))

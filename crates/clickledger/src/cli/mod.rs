@@ -9,6 +9,8 @@ mod import;
 mod key;
 pub mod link;
 mod policy;
+#[cfg(feature = "kafka")]
+mod post;
 mod privacy;
 mod progress;
 mod reconcile;
@@ -61,6 +63,8 @@ enum Command {
     Resend(resend::ResendArgs),
     Tick(tick::TickArgs),
     #[cfg(feature = "kafka")]
+    Post(post::PostArgs),
+    #[cfg(feature = "kafka")]
     Topics(topics::TopicsArgs),
 }
 
@@ -95,6 +99,8 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Topics(args) => return topics::run(args),
         Command::Resend(args) => resend::run(args)?,
         Command::Tick(args) => tick::run(args)?,
+        #[cfg(feature = "kafka")]
+        Command::Post(args) => post::run(args)?,
         Command::Explain(args) => explain::run(args)?,
         Command::Replay(args) => replay::run(args)?,
         Command::Privacy(args) => privacy::run(args)?,

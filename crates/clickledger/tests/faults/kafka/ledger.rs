@@ -34,6 +34,24 @@ impl Ledger {
         Ledger { root: root.join(topic), url, single }
     }
 
+    /// Makes the topics of a job in Flink, of so many partitions.
+    pub fn make_outputs(&self, partitions: u32) {
+        let count = partitions.to_string();
+        let single = self.single.then_some("--single-replica");
+        let made = Command::new(BIN)
+            .args(["topics", "create", "--partitions", "4", "--log", &self.url])
+            .args(["--replication", "1", "--min-insync", "1", "--outputs", &count])
+            .args(single)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", said(&made));
+    }
+
+    /// Where the log is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// A data directory of this name, for these roles.
     pub fn data(&self, name: &str, roles: &[&str], more: &str) -> PathBuf {
         let data = self.root.join(name);

@@ -5,6 +5,7 @@
 
 mod brokers;
 mod engines;
+mod flink;
 mod ledger;
 mod networks;
 mod others;
