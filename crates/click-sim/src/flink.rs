@@ -136,15 +136,23 @@ impl Flink {
     /// If it does not come to run.
     #[must_use]
     pub fn run(&self, parallelism: usize, from: Option<&str>, arguments: &[&str]) -> String {
-        self.run_jar(&self.jars.job, parallelism, from, arguments)
+        let id = self.submit(&self.jars.job, parallelism, from, arguments);
+        self.wait_running(&id);
+        id
     }
 
-    /// The same with the job of another jar.
+    /// The job of `jvm/flink`.
+    #[must_use]
+    pub fn job(&self) -> &Path {
+        &self.jars.job
+    }
+
+    /// Hands a job to the cluster; its id.
     ///
     /// # Panics
-    /// If it does not come to run.
+    /// If the cluster does not take it.
     #[must_use]
-    pub fn run_jar(
+    pub fn submit(
         &self,
         jar: &Path,
         parallelism: usize,
@@ -159,9 +167,18 @@ impl Flink {
         let done = client.stdout(Stdio::piped()).output().expect("java starts");
         let said = String::from_utf8_lossy(&done.stdout);
         let id = said.lines().find_map(|line| line.split("with JobID ").nth(1));
-        let id = id.unwrap_or_else(|| panic!("no job: {said}\n{}", self.tail())).trim().to_owned();
-        self.wait_running(&id);
-        id
+        id.unwrap_or_else(|| panic!("no job: {said}\n{}", self.tail())).trim().to_owned()
+    }
+
+    /// Whether a job has ended by itself.
+    ///
+    /// # Panics
+    /// If it has failed.
+    #[must_use]
+    pub fn has_finished(&self, job: &str) -> bool {
+        let told = self.ask("GET", &format!("/jobs/{job}"), "");
+        assert!(!told.contains("\"state\":\"FAILED\""), "{job} failed:\n{}", self.tail());
+        told.contains("\"state\":\"FINISHED\"")
     }
 
     /// Waits until every task of a job runs.
@@ -315,7 +332,8 @@ fn java(libs: &Path, jars: &Jars, dir: &Path, name: &str, options: &[&str]) -> C
         }
     }
     let mut java = Command::new("java");
-    java.args(options).args(OPENS.map(|part| format!("--add-opens=java.base/java.{part}=ALL-UNNAMED")));
+    java.args(options)
+        .args(OPENS.map(|part| format!("--add-opens=java.base/java.{part}=ALL-UNNAMED")));
     java.arg(format!("-Dlog4j.configurationFile={}/conf/log4j.properties", dir.display()));
     java.args(["-XX:+PerfDisableSharedMem", "-cp", &class_path.join(":")]);
     java.stdin(Stdio::null()).stdout(log).stderr(errors);

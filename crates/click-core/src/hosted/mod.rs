@@ -20,8 +20,8 @@ mod user;
 mod window;
 
 pub use effects::{
-    HostedDeadLetter, RowBytes, decode_dead_letters, decode_published, decode_verdicts,
-    split_published,
+    HostedDeadLetter, RowBytes, VERDICT_BYTES, decode_dead_letters, decode_published,
+    decode_verdicts, split_published,
 };
 pub use route::Routed;
 pub use sequence::{Announced, SequenceHost, Sequenced, put_record};

@@ -87,10 +87,11 @@ impl RowTopic {
         }
         let found = self.consumer.committed_offsets(list, PATIENCE);
         let found = found.map_err(|error| failed("what was confirmed", &error))?;
-        let offset = |partition| match found.find_partition(&self.topic, number(partition))?.offset() {
-            Offset::Offset(offset) => Some(offset),
-            _ => None,
-        };
+        let offset =
+            |partition| match found.find_partition(&self.topic, number(partition))?.offset() {
+                Offset::Offset(offset) => Some(offset),
+                _ => None,
+            };
         Ok((0..count).map(offset).collect())
     }
 

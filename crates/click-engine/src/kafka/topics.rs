@@ -123,7 +123,9 @@ pub fn create(settings: &KafkaSettings, spec: &TopicSpec) -> Result<Header, LogE
 fn settle(settings: &KafkaSettings, spec: &TopicSpec) -> Result<(), LogError> {
     let until = Instant::now() + SETTLING;
     while Instant::now() < until {
-        if partitions(settings, &settings.address.topic).is_ok_and(|found| found.len() >= spec.partitions as usize) {
+        if partitions(settings, &settings.address.topic)
+            .is_ok_and(|found| found.len() >= spec.partitions as usize)
+        {
             return Ok(());
         }
         std::thread::sleep(Duration::from_millis(100));

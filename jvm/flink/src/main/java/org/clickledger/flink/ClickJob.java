@@ -8,6 +8,7 @@ import org.apache.flink.connector.base.DeliveryGuarantee;
 import org.apache.flink.connector.kafka.sink.KafkaRecordSerializationSchema;
 import org.apache.flink.connector.kafka.sink.KafkaSink;
 import org.apache.flink.connector.kafka.source.KafkaSource;
+import org.apache.flink.connector.kafka.source.KafkaSourceBuilder;
 import org.apache.flink.connector.kafka.source.enumerator.initializer.OffsetsInitializer;
 import org.apache.flink.connector.kafka.source.split.KafkaPartitionSplit;
 import org.apache.flink.streaming.api.datastream.DataStream;
@@ -23,7 +24,8 @@ import org.apache.kafka.common.TopicPartition;
  * higher wins and equal ones are equal; a verdict is final and names its click's place.
  *
  * <p>Arguments: {@code --bootstrap HOST:PORT,... --topic TOPIC}; {@code --kafka.NAME VALUE} for
- * each further property of Kafka's clients, such as those of TLS.
+ * each further property of Kafka's clients, such as those of TLS; {@code --bounded true} to end
+ * where the topic ended at the start.
  */
 public final class ClickJob {
     /** How often the sequence stages tell how far they are. */
@@ -33,8 +35,10 @@ public final class ClickJob {
 
     private final Properties client = new Properties();
     private final String topic;
+    private final boolean bounded;
 
     private ClickJob(ParameterTool given) {
+        bounded = given.getBoolean("bounded", false);
         topic = given.getRequired("topic");
         for (Map.Entry<String, String> entry : given.toMap().entrySet()) {
             if (entry.getKey().startsWith(KAFKA)) {
@@ -80,7 +84,11 @@ public final class ClickJob {
             beginning.put(
                     new TopicPartition(topic, partition), KafkaPartitionSplit.EARLIEST_OFFSET);
         }
-        return KafkaSource.<byte[]>builder()
+        KafkaSourceBuilder<byte[]> source = KafkaSource.<byte[]>builder();
+        if (bounded) {
+            source.setBounded(OffsetsInitializer.latest());
+        }
+        return source
                 .setProperties(client)
                 .setTopics(topic)
                 // Without a way out where records are gone that were not read.
