@@ -1,8 +1,8 @@
-//! The hosted stages in an Apache Flink cluster beside an ordinary Flink job of the same rules, with
-//! its state on the heap and in RocksDB: the same topic, the same rows, checkpoints every 10 s.
+//! The hosted stages in an Apache Flink cluster beside an ordinary Flink job of the same rules,
+//! with its state on the heap and in RocksDB: same topic, same rows, checkpoints every 10 s.
 //!
-//! Each round is two runs in one TaskManager that has run both before, over a short topic and over a
-//! long one; the difference is what the further clicks took, start and warm-up taken out.
+//! Each round is two runs in one TaskManager, over a short topic and over a long one; the
+//! difference is what the further clicks took, start and warm-up taken out.
 
 use crate::Settings;
 use crate::contend::{Contender, compete};
@@ -153,6 +153,7 @@ impl Bench {
         let job = match backend {
             None => self.flink.submit(self.flink.job(), PARALLELISM, None, &given),
             Some(_) => {
+                self.kafka.create_topic(&out, 2, &[]);
                 let arguments = [&given[..], &more].concat();
                 self.flink.submit(&self.stock, PARALLELISM, None, &arguments)
             }

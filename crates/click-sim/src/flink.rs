@@ -409,12 +409,13 @@ fn package(library: &Path) -> Jars {
         .output()
         .expect("mvn starts");
     let said = String::from_utf8_lossy(&done.stdout).into_owned();
-    assert!(done.status.success(), "mvn package: {said}");
+    assert!(done.status.success(), "mvn package (`cargo xtask setup` gets what it needs): {said}");
     let version = env!("CARGO_PKG_VERSION");
     let jar = |name: &str| root.join(format!("{name}/target/clickledger-{name}-{version}.jar"));
     Jars { bridge: jar("bridge"), job: jar("flink") }
 }
 
+#[expect(clippy::print_stdout, reason = "a test says why it skips")]
 fn libs() -> Option<PathBuf> {
     let own = std::env::current_exe().ok()?;
     let below = |dir: &Path| dir.join("bench-data/flink/libs");

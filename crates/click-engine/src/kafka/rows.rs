@@ -87,11 +87,10 @@ impl RowTopic {
         }
         let found = self.consumer.committed_offsets(list, PATIENCE);
         let found = found.map_err(|error| failed("what was confirmed", &error))?;
-        let offset =
-            |partition| match found.find_partition(&self.topic, number(partition))?.offset() {
-                Offset::Offset(offset) => Some(offset),
-                _ => None,
-            };
+        let offset = |partition| {
+            let found = found.find_partition(&self.topic, number(partition))?;
+            if let Offset::Offset(offset) = found.offset() { Some(offset) } else { None }
+        };
         Ok((0..count).map(offset).collect())
     }
 

@@ -113,7 +113,11 @@ impl Posting {
                     self.mark = Millis(0);
                     return Ok(self.rows.rewind()?);
                 }
-                error => return Err(error).context("the store takes nothing more"),
+                StoreError::Conflict { .. }
+                | StoreError::OtherLog { .. }
+                | StoreError::Refused(_) => {
+                    return Err(error).context("the store takes nothing more");
+                }
             }
             if stop.load(Ordering::Relaxed) {
                 // Not confirmed: read again at the next start.

@@ -9,7 +9,7 @@ import org.apache.flink.util.Collector;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.clickledger.bridge.Frame;
 
-/** Shows dead letters one by one, as {@code PARTITION:OFFSET:REASON}; what they are is in the log. */
+/** Shows dead letters one by one, as {@code PARTITION:OFFSET:REASON}; they are in the log. */
 final class DeadLetters implements FlatMapFunction<byte[], byte[]> {
     private static final long serialVersionUID = 1;
 

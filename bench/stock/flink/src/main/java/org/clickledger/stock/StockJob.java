@@ -82,11 +82,25 @@ public final class StockJob {
                 .setTransactionalIdPrefix("stock-" + topic)
                 .setDeliveryGuarantee(exactlyOnce
                         ? DeliveryGuarantee.EXACTLY_ONCE : DeliveryGuarantee.AT_LEAST_ONCE)
-                .setRecordSerializer((KafkaRecordSerializationSchema<byte[]>) (row, context, at) -> {
-                    int length = ByteBuffer.wrap(row).getShort();
-                    byte[] key = Arrays.copyOfRange(row, 2, 2 + length);
-                    return new ProducerRecord<>(topic, key, row);
-                })
+                .setRecordSerializer(new RowWriter(topic))
                 .build();
+    }
+
+    /** Writes rows by their keys. */
+    private static final class RowWriter implements KafkaRecordSerializationSchema<byte[]> {
+        private static final long serialVersionUID = 1;
+
+        private final String topic;
+
+        RowWriter(String topic) {
+            this.topic = topic;
+        }
+
+        @Override
+        public ProducerRecord<byte[], byte[]> serialize(
+                byte[] row, KafkaSinkContext context, Long at) {
+            int length = ByteBuffer.wrap(row).getShort();
+            return new ProducerRecord<>(topic, Arrays.copyOfRange(row, 2, 2 + length), row);
+        }
     }
 }

@@ -9,7 +9,7 @@ import org.apache.flink.api.common.state.ValueStateDescriptor;
 import org.apache.flink.streaming.api.functions.KeyedProcessFunction;
 import org.apache.flink.util.Collector;
 
-/** Duplicates and double clicks: all clicks of a user are in one partition, so they are in order. */
+/** Duplicates and double clicks: a user's clicks are in one partition, so they are in order. */
 final class UserStage extends KeyedProcessFunction<Bytes, Click, Click> {
     private static final long serialVersionUID = 1;
     private static final long HORIZON = 86_400_000L + 3 * 86_400_000L + 300_000;
