@@ -35,8 +35,7 @@ pub struct PostArgs {
     /// The topic of the clicks, kafka://HOST:PORT,HOST:PORT/TOPIC; its rows are in TOPIC.rows.
     #[arg(long, value_name = "URL")]
     log: Option<String>,
-    /// The store: sqlite:FILE, redis://..., redis-cluster://... or cassandra://... [default: the
-    /// one of `store.url`].
+    /// The store, sqlite:FILE [default: the one of `store.url`].
     #[arg(long, value_name = "URL")]
     store: Option<StoreAddress>,
     /// Name by which Kafka keeps how far the store is [default: made of the store's address].
@@ -56,8 +55,13 @@ pub fn run(args: &PostArgs) -> Result<()> {
     let group = args.group.clone().unwrap_or_else(|| format!("clickledger-post {name}"));
     let header = header(&settings)?;
     let log_id = LogId(header.log_id).to_string();
+    let store = LateStore::new(&address, Path::new(""), &log_id, header.generation)?;
+    if store.wants_summaries() {
+        // They have to be made of complete instants, which rows in any order are not.
+        bail!("{name} wants sums by advertiser, which this cannot make yet: use sqlite:FILE");
+    }
     let mut posting = Posting {
-        store: LateStore::new(&address, Path::new(""), &log_id, header.generation)?,
+        store,
         rows: RowTopic::open(&settings, &group)?,
         stop: false,
         mark: Millis(0),
