@@ -135,7 +135,7 @@ impl Layers {
 fn shown(key: &str, value: &Value) -> String {
     let hidden = "\"(hidden)\"".to_owned();
     match (key, value) {
-        ("access_token", Value::String(token)) if !token.is_empty() => hidden,
+        ("access_token" | "spool.copy_token", Value::String(token)) if !token.is_empty() => hidden,
         ("kafka.properties", value) if value.to_string().contains("password") => hidden,
         ("store.url", Value::String(list)) => Value::String(without_logins(list)).to_string(),
         _ => value.to_string(),
