@@ -195,8 +195,6 @@ fn what_the_cluster_is_late_with_is_at_the_second_site_and_comes_to_the_cluster_
     assert_eq!(tracker.at_risk(), (4, 1));
     site.start(dir.path(), &cluster, LONG);
     tracker.later();
-    tracker.settle_with_problem(&mut copier, "ask first");
-    tracker.later();
     tracker.settle(&mut copier);
     assert_eq!((tracker.at_risk(), tracker.problem()), ((4, 0), None));
     // The tracker is lost; the cluster is back.
