@@ -96,8 +96,8 @@ pub(super) fn misconfigured(error: &KafkaError) -> LogError {
     let fix = if said.contains("OpenSSL not available") {
         "; TLS needs a build with --features kafka-tls"
     } else if said.contains("Unsupported SASL mechanism") {
-        "; known are PLAIN and, in a build with --features kafka-tls, SCRAM-SHA-256, \
-         SCRAM-SHA-512 and OAUTHBEARER"
+        "; known are PLAIN and, in a build with --features kafka-tls, SCRAM-SHA-256 and \
+         SCRAM-SHA-512"
     } else {
         ""
     };

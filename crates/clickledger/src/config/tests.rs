@@ -110,6 +110,21 @@ fn printed_configuration_hides_secrets_and_is_readable() {
 }
 
 #[test]
+fn secrets_among_properties_are_hidden() {
+    for (property, is_shown) in [
+        ("sasl.password=s3cret", false),
+        ("ssl.key.password=s3cret", false),
+        ("ssl.key.pem=s3cret", false),
+        ("sasl.oauthbearer.client.secret=s3cret", false),
+        ("ssl.ca.location=s3cret", true),
+    ] {
+        let mut layers = Layers::defaults().unwrap();
+        layers.set_text("kafka.properties", property, "flag").unwrap();
+        assert_eq!(layers.print().contains("s3cret"), is_shown, "{property}");
+    }
+}
+
+#[test]
 fn the_reference_is_up_to_date() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
     if std::env::var_os("UPDATE_DOCS").is_some() {

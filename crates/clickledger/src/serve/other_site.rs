@@ -25,6 +25,8 @@ use crate::http::copies::PATH;
 
 /// Largest answer, bytes.
 const MAX_ANSWER: usize = 1 << 20;
+/// Time for a message, and the connection before it. Clicks do not wait as long.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 type Connection = SendRequest<Full<Bytes>>;
 
@@ -34,7 +36,6 @@ pub(super) struct HttpSite {
     site: OtherSite,
     tls: Option<(TlsConnector, ServerName<'static>)>,
     bearer: String,
-    patience: Duration,
     connection: Option<Connection>,
     is_failing: bool,
 }
@@ -53,7 +54,6 @@ impl HttpSite {
             site,
             tls,
             bearer: format!("Bearer {}", config.copy_token),
-            patience: Duration::from_millis(config.copy_after_ms),
             connection: None,
             is_failing: false,
         }))
@@ -80,11 +80,10 @@ fn tls(site: &OtherSite, authorities: &Path) -> Result<(TlsConnector, ServerName
 
 impl Peer for HttpSite {
     fn hand(&mut self, message: &[u8]) -> Result<Held, LogError> {
-        let HttpSite { runtime, site, tls, bearer, patience, connection, .. } = self;
+        let HttpSite { runtime, site, tls, bearer, connection, .. } = self;
         let asking = exchange(connection, site, tls.as_ref(), bearer, message);
-        let answer = runtime.block_on(async { tokio::time::timeout(*patience, asking).await });
-        let answer =
-            answer.unwrap_or_else(|_| bail!("no answer within {} ms", patience.as_millis()));
+        let answer = runtime.block_on(async { tokio::time::timeout(PATIENCE, asking).await });
+        let answer = answer.unwrap_or_else(|_| bail!("no answer within {} s", PATIENCE.as_secs()));
         if answer.is_err() {
             // Its answer may still come.
             self.connection = None;
@@ -157,3 +156,6 @@ fn understood((status, body): (StatusCode, Bytes)) -> Result<Held> {
         _ => bail!("it answers {}: {said}", status.as_u16()),
     }
 }
+
+#[cfg(all(test, feature = "kafka"))]
+mod tests;

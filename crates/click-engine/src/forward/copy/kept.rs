@@ -163,6 +163,10 @@ impl Kept {
     }
 
     fn mark_at(&self, partition: u32, offset: u64) -> Result<String, LogError> {
+        if offset < self.log.range(partition).start {
+            // The cluster has it.
+            return Ok(String::new());
+        }
         let mut batch = RecordBatch::new();
         self.log.read(partition, offset, 1, &mut batch)?;
         Ok(batch.get(0).map(|(_, _, payload)| mark_of(payload)).unwrap_or_default())

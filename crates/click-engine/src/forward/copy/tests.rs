@@ -1,6 +1,8 @@
 //! An own log, its copier, and a second site that keeps copies on a real disk, in front of a
 //! cluster that takes everything, or nothing.
 
+mod story;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -103,6 +105,10 @@ impl Site {
     }
 }
 
+fn create_spool(disk: &MemDisk) {
+    crate::disk::create_dir_durable(disk, Path::new("/spool")).unwrap();
+}
+
 /// A tracker whose cluster is late from the first record on.
 struct Tracker {
     own: Arc<MemLog>,
@@ -119,7 +125,7 @@ impl Tracker {
         let copying = Copying { missing: Missing::Refuse, patience: AFTER };
         let shared = Forwarding::new(&[(0, 1000), (0, 1000)], AFTER, Some(copying));
         let disk = Arc::new(MemDisk::new(1));
-        crate::disk::create_dir_durable(&*disk, Path::new("/spool")).unwrap();
+        create_spool(&disk);
         Tracker { own, shared: Arc::new(shared), clock, disk, site: site.clone() }
     }
 
@@ -294,7 +300,7 @@ fn an_own_log_that_was_put_back_begins_a_copy_of_its_own() {
     let (handed, again) = (site.handed.lock().unwrap().len(), Tracker::new(&site));
     again.append(0, &["a"]);
     let same = Tracker { disk: Arc::new(MemDisk::new(2)), ..again };
-    crate::disk::create_dir_durable(&*same.disk, Path::new("/spool")).unwrap();
+    create_spool(&same.disk);
     same.settle(&mut same.copier());
     assert_eq!(site.handed.lock().unwrap().len(), handed + 2, "a question and the record");
     let logs = site.status().logs;

@@ -36,13 +36,15 @@ fn a_site_that_burns_down_while_the_cluster_is_away_loses_nothing() {
     let tracker = |name: &str, more: &str| ledger.data(name, &["tracker"], more);
     let burning = tracker("burning", &copying(keeper, TOKEN, "refuse"));
     let strange = tracker("strange", &copying(keeper, "a-token-of-nobody", "refuse"));
+    let living = tracker("living", &copying(keeper, TOKEN, "refuse"));
     let lonely = tracker("lonely", &copying(nowhere, TOKEN, "accept"));
     let other = tracker("other", &format!("[spool]\ncopy_token = \"{TOKEN}\"\n"));
     prepend(&other, &keeping);
     let engine = ledger.engine();
 
     let counting = start(&engine);
-    let [taking, stranger, alone] = [&burning, &strange, &lonely].map(|data| start(data));
+    let [taking, alive] = [&burning, &living].map(|data| start(data));
+    let [stranger, alone] = [&strange, &lonely].map(|data| start(data));
     let mut there = start_at(&other, keeper);
     let mut visitors = Visitors::new();
     visitors.rate = 500;
@@ -54,10 +56,10 @@ fn a_site_that_burns_down_while_the_cluster_is_away_loses_nothing() {
     let before = visitors.acknowledged;
     let mut harm = Some(there);
     let mut back = None;
-    begin(&mut visitors, &taking, &burning, 6.0, |_| {
-        std::thread::sleep(Duration::from_millis(1500));
-        harm.take().unwrap().kill();
+    begin(&mut visitors, &taking, &burning, 4.5, |_| {
         std::thread::sleep(Duration::from_millis(1000));
+        harm.take().unwrap().kill();
+        std::thread::sleep(Duration::from_millis(300));
         back = Some(start_at(&other, keeper));
     });
     there = back.unwrap();
@@ -73,10 +75,14 @@ fn a_site_that_burns_down_while_the_cluster_is_away_loses_nothing() {
     assert_eq!(acknowledged, 0, "a wrong token, and `refuse`");
     assert!(unlogged(&stranger) > 0.0);
     assert_eq!(metric(&stranger, "clickledger_spool_copy_failing"), 1.0);
-    let acknowledged = begin(&mut visitors, &alone, &lonely, 1.5, |_| {});
+    let acknowledged = begin(&mut visitors, &alone, &lonely, 1.0, |_| {});
     assert!(acknowledged > 0, "nobody there, and `accept`");
     assert!(metric(&alone, "clickledger_spool_at_risk_records") > 0.0);
     assert_eq!(metric(&alone, "clickledger_spool_copied_records"), 0.0);
+
+    // One that comes to the cluster from both sites.
+    let acknowledged = begin(&mut visitors, &alive, &living, 0.7, |_| {});
+    assert!(acknowledged > 0 && unlogged(&alive).is_nan(), "{acknowledged}");
 
     let kept = metric(&there, "clickledger_spool_copies_kept_records");
     // Heartbeats since then, too.
@@ -88,12 +94,13 @@ fn a_site_that_burns_down_while_the_cluster_is_away_loses_nothing() {
     wait_until("the copies are handed on", || {
         metric(&there, "clickledger_spool_copies_kept_records") == 0.0
     });
-    wait_drained(&stranger);
-    wait_drained(&alone);
+    [&alive, &stranger, &alone].into_iter().for_each(|server| {
+        wait_drained(server);
+    });
     assert_eq!(count(&counting, "clickledger_records_missing"), "0");
-    for server in [stranger, alone, there, counting] {
-        server.stop();
-    }
+    println!("{} repeated", metric(&counting, "clickledger_records_repeated_total"));
+    [alive, stranger, alone, there].into_iter().for_each(Server::kill);
+    counting.stop();
     visitors.verify_trial(TRIAL, &engine);
 }
 
