@@ -319,7 +319,8 @@ fn roles(config: &Config) -> Result<()> {
 fn copies(config: &Config) -> Result<()> {
     let spool = &config.spool;
     let is_spooling = config.is(Role::Tracker) && !config.log.url.is_empty();
-    if !is_spooling && !(spool.copy_to.is_empty() && spool.copy_token.is_empty()) {
+    let has_any = !spool.copy_to.is_empty() || !spool.copy_token.is_empty();
+    if has_any && !is_spooling {
         bail!("only a tracker with its log in Kafka has a spool: set log.url, or leave it empty");
     }
     spool.other_site().map(drop)

@@ -1,5 +1,5 @@
-//! `POST /v1/spool-copies`: takes copies of other trackers' spools, from whoever shows the token that
-//! both sites have. Must never answer 200 before what it was given is durable.
+//! `POST /v1/spool-copies`: takes copies of other trackers' spools, from whoever shows the token
+//! that both sites have. Must never answer 200 before what it was given is durable.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -157,5 +157,5 @@ fn understood((status, body): (StatusCode, Bytes)) -> Result<Held> {
     }
 }
 
-#[cfg(all(test, feature = "kafka"))]
+#[cfg(test)]
 mod tests;

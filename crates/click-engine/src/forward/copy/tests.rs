@@ -147,7 +147,7 @@ impl Tracker {
         (status.behind, status.at_risk)
     }
 
-    fn problem(&self) -> Option<String> {
+    fn complaint(&self) -> Option<String> {
         self.shared.status(&*self.own).copy_problem
     }
 
@@ -158,7 +158,7 @@ impl Tracker {
                 return;
             }
         }
-        panic!("it never comes to an end: {:?}", self.problem());
+        panic!("it never comes to an end: {:?}", self.complaint());
     }
 
     /// The clock goes on, so that what is due in a second is due.
@@ -202,7 +202,7 @@ fn what_the_cluster_is_late_with_is_at_the_second_site_and_comes_to_the_cluster_
     site.start(dir.path(), &cluster, LONG);
     tracker.later();
     tracker.settle(&mut copier);
-    assert_eq!((tracker.at_risk(), tracker.problem()), ((4, 0), None));
+    assert_eq!((tracker.at_risk(), tracker.complaint()), ((4, 0), None));
     // The tracker is lost; the cluster is back.
     drop((copier, tracker));
     cluster.is_there.store(true, Ordering::Relaxed);
@@ -214,7 +214,7 @@ fn what_the_cluster_is_late_with_is_at_the_second_site_and_comes_to_the_cluster_
 impl Tracker {
     fn settle_with_problem(&self, copier: &mut Copier, expected: &str) {
         assert!(copier.step());
-        let problem = self.problem().unwrap_or_default();
+        let problem = self.complaint().unwrap_or_default();
         assert!(problem.contains(expected), "{problem}");
         assert!(!copier.step(), "not again at once");
     }

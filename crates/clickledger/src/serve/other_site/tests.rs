@@ -1,5 +1,7 @@
 //! A real site behind real sockets, with and without TLS; its cluster is away.
 
+#![cfg(feature = "kafka")]
+
 use std::process::Command;
 
 use click_core::record::Header;

@@ -16,6 +16,7 @@ use crate::visitors::{Visitors, begin_trial};
 
 const TRIAL: &str = "kafka-spool-copied";
 const TOKEN: &str = "a-token-of-both-sites";
+const KEPT: &str = "clickledger_spool_copies_kept_records";
 const UNLOGGED: &str = "clickledger_clicks_unlogged_total{reason=\"not_copied\"}";
 
 #[test]
@@ -25,78 +26,32 @@ fn a_site_that_burns_down_while_the_cluster_is_away_loses_nothing() {
     let Some(mut kafka) = Kafka::start(dir.path(), 1) else { return };
     begin_trial(TRIAL);
     let ledger = Ledger::new(dir.path(), &kafka, "clicks");
-    let (keeper, nowhere) = (free_port(), free_port());
-    let keeping = format!("admin_listen = \"127.0.0.1:{keeper}\"\n");
-    let copying = |port: u16, token: &str, missing: &str| {
-        format!(
-            "[spool]\ncopy_to = \"http://127.0.0.1:{port}\"\ncopy_token = \"{token}\"\n\
-             copy_missing = \"{missing}\"\n"
-        )
-    };
-    let tracker = |name: &str, more: &str| ledger.data(name, &["tracker"], more);
-    let burning = tracker("burning", &copying(keeper, TOKEN, "refuse"));
-    let strange = tracker("strange", &copying(keeper, "a-token-of-nobody", "refuse"));
-    let living = tracker("living", &copying(keeper, TOKEN, "refuse"));
-    let lonely = tracker("lonely", &copying(nowhere, TOKEN, "accept"));
-    let other = tracker("other", &format!("[spool]\ncopy_token = \"{TOKEN}\"\n"));
-    prepend(&other, &keeping);
+    let Sites { keeper, other, burning, living, strange, lonely } = Sites::new(&ledger);
     let engine = ledger.engine();
-
     let counting = start(&engine);
     let [taking, alive] = [&burning, &living].map(|data| start(data));
     let [stranger, alone] = [&strange, &lonely].map(|data| start(data));
-    let mut there = start_at(&other, keeper);
+    let there = start_at(&other, keeper);
     let mut visitors = Visitors::new();
     visitors.rate = 500;
-    begin(&mut visitors, &taking, &burning, 0.5, |_| {});
+    click(&mut visitors, &taking, &burning, 0.5, || {});
     wait_drained(&taking);
 
     kafka.kill(0);
-    // The other site dies in the midst of it, and comes back.
-    let before = visitors.acknowledged;
-    let mut harm = Some(there);
-    let mut back = None;
-    begin(&mut visitors, &taking, &burning, 4.5, |_| {
-        std::thread::sleep(Duration::from_millis(1000));
-        harm.take().unwrap().kill();
-        std::thread::sleep(Duration::from_millis(300));
-        back = Some(start_at(&other, keeper));
-    });
-    there = back.unwrap();
-    let copied = visitors.acknowledged - before;
-    wait_until("all is copied", || metric(&taking, "clickledger_spool_at_risk_records") == 0.0);
-    let (behind, refused) =
-        (metric(&taking, "clickledger_spool_behind_records"), unlogged(&taking));
-    assert_eq!(metric(&taking, "clickledger_spool_copied_records"), behind);
-    assert!(copied > 300 && refused > 0.0, "{copied} acknowledged, {refused} not");
-    println!("{copied} acknowledged by their copies, {refused} not while the other site was dead");
-
-    let acknowledged = begin(&mut visitors, &stranger, &strange, 1.0, |_| {});
-    assert_eq!(acknowledged, 0, "a wrong token, and `refuse`");
-    assert!(unlogged(&stranger) > 0.0);
-    assert_eq!(metric(&stranger, "clickledger_spool_copy_failing"), 1.0);
-    let acknowledged = begin(&mut visitors, &alone, &lonely, 1.0, |_| {});
-    assert!(acknowledged > 0, "nobody there, and `accept`");
-    assert!(metric(&alone, "clickledger_spool_at_risk_records") > 0.0);
-    assert_eq!(metric(&alone, "clickledger_spool_copied_records"), 0.0);
-
+    let there = copied(&mut visitors, (&taking, &burning), there, || start_at(&other, keeper));
+    not_copied(&mut visitors, (&stranger, &strange), (&alone, &lonely));
     // One that comes to the cluster from both sites.
-    let acknowledged = begin(&mut visitors, &alive, &living, 0.7, |_| {});
+    let acknowledged = click(&mut visitors, &alive, &living, 0.7, || {});
     assert!(acknowledged > 0 && unlogged(&alive).is_nan(), "{acknowledged}");
 
-    let kept = metric(&there, "clickledger_spool_copies_kept_records");
-    // Heartbeats since then, too.
-    assert!(kept >= behind, "the other site has {kept} of {behind}");
     taking.kill();
     refusals(&there, &burning);
     std::fs::remove_dir_all(&burning).unwrap();
     kafka.bring_back(0);
-    wait_until("the copies are handed on", || {
-        metric(&there, "clickledger_spool_copies_kept_records") == 0.0
-    });
-    [&alive, &stranger, &alone].into_iter().for_each(|server| {
+    wait_until("the copies are handed on", || metric(&there, KEPT) == 0.0);
+    for server in [&alive, &stranger, &alone] {
         wait_drained(server);
-    });
+    }
     assert_eq!(count(&counting, "clickledger_records_missing"), "0");
     println!("{} repeated", metric(&counting, "clickledger_records_repeated_total"));
     [alive, stranger, alone, there].into_iter().for_each(Server::kill);
@@ -104,17 +59,92 @@ fn a_site_that_burns_down_while_the_cluster_is_away_loses_nothing() {
     visitors.verify_trial(TRIAL, &engine);
 }
 
+/// Data directories: of one that keeps copies at a port of its own, and of those that copy to it,
+/// two with its token and one with another, and to nobody.
+struct Sites {
+    keeper: u16,
+    other: PathBuf,
+    burning: PathBuf,
+    living: PathBuf,
+    strange: PathBuf,
+    lonely: PathBuf,
+}
+
+impl Sites {
+    fn new(ledger: &Ledger) -> Sites {
+        let (keeper, nowhere) = (free_port(), free_port());
+        let copying = |name: &str, port: u16, token: &str, missing: &str| {
+            let more = format!(
+                "[spool]\ncopy_to = \"http://127.0.0.1:{port}\"\ncopy_token = \"{token}\"\n\
+                 copy_missing = \"{missing}\"\n"
+            );
+            ledger.data(name, &["tracker"], &more)
+        };
+        let keeping = format!("[spool]\ncopy_token = \"{TOKEN}\"\n");
+        let other = ledger.data("other", &["tracker"], &keeping);
+        prepend(&other, &format!("admin_listen = \"127.0.0.1:{keeper}\"\n"));
+        Sites {
+            keeper,
+            other,
+            burning: copying("burning", keeper, TOKEN, "refuse"),
+            living: copying("living", keeper, TOKEN, "refuse"),
+            strange: copying("strange", keeper, "a-token-of-nobody", "refuse"),
+            lonely: copying("lonely", nowhere, TOKEN, "accept"),
+        }
+    }
+}
+
+/// Clicks are acknowledged by their copies; the other site dies in the midst, and comes back.
+fn copied(
+    visitors: &mut Visitors,
+    (taking, burning): (&Server, &Path),
+    there: Server,
+    bring_back: impl FnOnce() -> Server,
+) -> Server {
+    let mut back = None;
+    let copied = click(visitors, taking, burning, 4.5, || {
+        std::thread::sleep(Duration::from_millis(1000));
+        there.kill();
+        std::thread::sleep(Duration::from_millis(300));
+        back = Some(bring_back());
+    });
+    wait_until("all is copied", || metric(taking, "clickledger_spool_at_risk_records") == 0.0);
+    let behind = metric(taking, "clickledger_spool_behind_records");
+    assert_eq!(metric(taking, "clickledger_spool_copied_records"), behind);
+    let (refused, there) = (unlogged(taking), back.unwrap());
+    assert!(copied > 300 && refused > 0.0, "{copied} acknowledged, {refused} not");
+    println!("{copied} acknowledged by their copies, {refused} not while the other site was dead");
+    let kept = metric(&there, KEPT);
+    // Heartbeats since then, too.
+    assert!(kept >= behind, "the other site has {kept} of {behind}");
+    there
+}
+
+/// A wrong token with `refuse`, and nobody there with `accept`.
+fn not_copied(
+    visitors: &mut Visitors,
+    (stranger, strange): (&Server, &Path),
+    (alone, lonely): (&Server, &Path),
+) {
+    assert_eq!(click(visitors, stranger, strange, 1.0, || {}), 0);
+    assert!(unlogged(stranger) > 0.0);
+    assert_eq!(metric(stranger, "clickledger_spool_copy_failing"), 1.0);
+    assert!(click(visitors, alone, lonely, 1.0, || {}) > 0);
+    assert!(metric(alone, "clickledger_spool_at_risk_records") > 0.0);
+    assert_eq!(metric(alone, "clickledger_spool_copied_records"), 0.0);
+}
+
 /// A load at a tracker, and what happens meanwhile; how many clicks were acknowledged.
-fn begin(
+fn click(
     visitors: &mut Visitors,
     server: &Server,
     data: &Path,
     seconds: f64,
-    meanwhile: impl FnOnce(&Server),
+    meanwhile: impl FnOnce(),
 ) -> usize {
     visitors.mint(data, seconds);
     let loading = visitors.begin(server, seconds);
-    meanwhile(server);
+    meanwhile();
     visitors.end(loading)
 }
 
