@@ -61,6 +61,7 @@ fn refused(refusal: &CopyRefusal) -> ApiError {
     let (status, code) = match refusal {
         CopyRefusal::Damaged(_) => (StatusCode::BAD_REQUEST, "damaged"),
         CopyRefusal::OtherLog => (StatusCode::CONFLICT, "other_log"),
+        CopyRefusal::Itself => (StatusCode::CONFLICT, "itself"),
         CopyRefusal::AskFirst => (StatusCode::CONFLICT, "ask_first"),
         CopyRefusal::Hole { .. } => (StatusCode::CONFLICT, "hole"),
         CopyRefusal::TooMany(_) => (StatusCode::SERVICE_UNAVAILABLE, "too_many"),

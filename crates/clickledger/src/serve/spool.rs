@@ -81,6 +81,9 @@ impl Spool {
             let (own, shared) = (Arc::clone(&own), Arc::clone(&forwarding));
             let (disk, clock) = (Arc::new(RealDisk), Arc::new(SystemClock));
             let copier = Copier::open(own, shared, Box::new(site), disk, clock, data.spool())?;
+            if let Some((copies, _)) = &copies {
+                copies.note_own(copier.session());
+            }
             let stopped = Arc::clone(&stop);
             let thread = std::thread::Builder::new().name("copy".into());
             Ok::<_, anyhow::Error>(thread.spawn(move || copier.run(&stopped))?)

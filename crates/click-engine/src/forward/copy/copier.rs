@@ -97,6 +97,11 @@ impl Copier {
         Ok(copier)
     }
 
+    /// What its messages say of this process.
+    pub fn session(&self) -> Name {
+        self.session
+    }
+
     /// Copies until `stop`. Blocks.
     pub fn run(mut self, stop: &AtomicBool) {
         while !stop.load(Ordering::Relaxed) {

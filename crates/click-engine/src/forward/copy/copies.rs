@@ -21,6 +21,8 @@ use crate::log::{LogError, LogId, LogOptions};
 const MAX_COPIES: usize = 16;
 /// Time between two looks for copies that are done with.
 const TIDY: Duration = Duration::from_secs(1);
+/// What a copy is called while it is removed.
+const GONE: &str = "gone";
 /// How finely a stop is looked for.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -54,6 +56,8 @@ pub struct Copies {
     /// Makes a way to the cluster.
     remotes: Remotes,
     kept: Mutex<BTreeMap<Name, Arc<Kept>>>,
+    /// The session of this process's own copier.
+    own: Mutex<Option<Name>>,
     stop: AtomicBool,
     chores: Mutex<Option<JoinHandle<()>>>,
 }
@@ -64,8 +68,8 @@ impl Copies {
     /// # Errors
     /// If one cannot be opened, with its directory.
     pub fn open(config: CopiesConfig, remotes: Remotes) -> Result<Arc<Copies>, LogError> {
-        let (kept, chores) = (Mutex::default(), Mutex::default());
-        let copies = Copies { config, remotes, kept, stop: AtomicBool::new(false), chores };
+        let (kept, own, chores) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let copies = Copies { config, remotes, kept, own, stop: AtomicBool::new(false), chores };
         let dir = &copies.config.dir;
         create_dir_durable(&RealDisk, dir)
             .map_err(|error| LogError::io("cannot create", dir, &error))?;
@@ -102,6 +106,12 @@ impl Copies {
         if (given.log_id, given.partitions) != (log_id, partitions) {
             return Err(CopyRefusal::OtherLog);
         }
+        if *lock(&self.own) == Some(given.session) {
+            return Err(CopyRefusal::Itself);
+        }
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(CopyRefusal::Log(LogError::Closed));
+        }
         let kept = match lock(&self.kept) {
             kept if kept.contains_key(&given.spool) => Arc::clone(&kept[&given.spool]),
             _ if !given.sections.is_empty() => return Err(CopyRefusal::AskFirst),
@@ -111,6 +121,12 @@ impl Copies {
         kept.take(&given)
     }
 
+    /// Takes nothing from this process's own copier, whose session this is: a copy beside its
+    /// original is none.
+    pub fn note_own(&self, session: Name) {
+        *lock(&self.own) = Some(session);
+    }
+
     /// How they are doing.
     pub fn status(&self) -> CopiesStatus {
         let kept = lock(&self.kept);
@@ -118,7 +134,7 @@ impl Copies {
         CopiesStatus { logs: kept.len(), waiting }
     }
 
-    /// Takes no more, and hands on what it can soon.
+    /// Takes no more; the next start hands on the rest.
     ///
     /// # Errors
     /// Why handing on had failed, if it had.
@@ -161,19 +177,28 @@ impl Copies {
             }
             // Its thread had nothing to do; a directory that stays is opened at the next start.
             let _ = kept.join();
-            let _ = std::fs::remove_dir_all(kept.dir());
+            let gone = kept.dir().with_extension(GONE);
+            // Half a copy must not pass for one.
+            if std::fs::rename(kept.dir(), &gone).is_ok() {
+                let _ = std::fs::remove_dir_all(&gone);
+            }
             false
         });
     }
 }
 
-/// The own logs of which copies are in a directory.
+/// The own logs of which copies are in a directory; what was about to go goes.
 fn names(dir: &Path) -> Result<Vec<Name>, LogError> {
     let failed = |error| LogError::io("cannot read", dir, &error);
     let mut names = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(failed)? {
-        let name = entry.map_err(failed)?.file_name();
-        names.extend(name.to_str().and_then(name_of));
+        let path = entry.map_err(failed)?.path();
+        if path.extension().is_some_and(|extension| extension == GONE) {
+            std::fs::remove_dir_all(&path)
+                .map_err(|error| LogError::io("cannot remove", &path, &error))?;
+        } else if let Some(name) = path.file_name().and_then(|name| name_of(name.to_str()?)) {
+            names.push(name);
+        }
     }
     Ok(names)
 }

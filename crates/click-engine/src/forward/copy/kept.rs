@@ -12,9 +12,6 @@ use crate::disk::{Disk, RealDisk};
 use crate::forward::{ForwardConfig, Forwarder, Forwarding, Remote};
 use crate::log::{Commit, DiskLog, EventLog, LogError, LogOptions, RecordBatch, Retention};
 
-/// How long a stop goes on handing records to the cluster; the next start does the rest.
-const DRAIN: Duration = Duration::from_secs(1);
-
 /// Nobody waits for a copy to come to the cluster.
 const UNAWAITED: Duration = Duration::from_secs(3600);
 
@@ -61,7 +58,8 @@ impl Kept {
         let (forwarding, stop) = (forwarder.shared(), Arc::new(AtomicBool::new(false)));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new().name("forward-copy".into());
-        let thread = thread.spawn(move || forwarder.run(&stopped, DRAIN));
+        // What is left at a stop the next start hands on.
+        let thread = thread.spawn(move || forwarder.run(&stopped, Duration::ZERO));
         let thread = Mutex::new(Some(thread.map_err(LogError::copy)?));
         let giver = Giver { session: None, begins, heard: Instant::now(), is_closed: false };
         let (dir, giver) = (dir.to_path_buf(), Mutex::new(giver));

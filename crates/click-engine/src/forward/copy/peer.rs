@@ -35,6 +35,9 @@ pub enum CopyRefusal {
     /// It is of another log than this tracker's.
     #[error("the copy is of another log than this tracker's: both need the same topic")]
     OtherLog,
+    /// It comes from this very process.
+    #[error("this is the tracker that the copy is of: name another one in spool.copy_to")]
+    Itself,
     /// Somebody else has asked since, or this process knows nothing of the asker.
     #[error("ask first: send a message without sections")]
     AskFirst,

@@ -358,8 +358,12 @@ fn holes_strangers_and_damage_are_refused_and_a_copy_that_comes_twice_is_taken_o
     assert!(matches!(site.take_bytes(&damaged), Err(CopyRefusal::Damaged(_))));
     // Where it is survives a restart: it knows the place behind the gap.
     site.stop();
+    std::fs::create_dir_all(dir.path().join("00.gone/p0000")).unwrap();
     site.start(dir.path(), &cluster, LONG);
     assert_eq!(site.take(message(1, 3, None)).unwrap().ends, [0, 7]);
+    assert!(!dir.path().join("00.gone").exists(), "half a copy passes for none");
+    site.copies.lock().unwrap().as_ref().unwrap().note_own([4; 16]);
+    assert_eq!(site.take(message(1, 4, None)), Err(CopyRefusal::Itself));
     // There is room for sixteen.
     for spool in 2..=16 {
         site.take(message(spool, 1, None)).unwrap();
