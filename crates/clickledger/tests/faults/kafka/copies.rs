@@ -102,7 +102,7 @@ fn copied(
     bring_back: impl FnOnce() -> Server,
 ) -> Server {
     let mut back = None;
-    let copied = click(visitors, taking, burning, 4.5, || {
+    let copied = click(visitors, taking, burning, 4.0, || {
         std::thread::sleep(Duration::from_millis(1000));
         there.kill();
         std::thread::sleep(Duration::from_millis(300));

@@ -12,6 +12,9 @@ use crate::visitors::Visitors;
 const USER: &str = "clickledger";
 const PASSWORD: &str = "not-the-real-one";
 
+/// What is wrong, and what is said of it: a name, mechanism, password, file of the authority.
+type Wrong<'a> = (&'a str, &'a str, &'a str, &'a String, [&'a str; 2]);
+
 #[test]
 fn clicks_are_counted_over_tls_and_who_is_not_let_in_is_told_why() {
     let _alone = alone();
@@ -49,13 +52,14 @@ fn clicks_are_counted_over_tls_and_who_is_not_let_in_is_told_why() {
     // The other mechanism, and everything that can be wrong.
     let plain = data("plain", "engine", "PLAIN", PASSWORD, &authority);
     assert!(topics("check", &plain, &[]).status.success());
-    for (name, mechanism, password, authority, expected) in [
+    let wrong = [
         ("scram", "SCRAM-SHA-512", "wrong", &authority, ["sasl.password", "kafka.properties"]),
         ("plain", "PLAIN", "wrong", &authority, ["sasl.password", "kafka.properties"]),
         ("untrusted", "PLAIN", PASSWORD, &stranger, ["ssl.ca.location", "verif"]),
         ("unknown", "SCRAM-SHA-1", PASSWORD, &authority, ["sasl.mechanism", "SCRAM-SHA-512"]),
         ("none", "NONE", PASSWORD, &authority, ["NONE", "known are PLAIN"]),
-    ] {
+    ];
+    let refused = |(name, mechanism, password, authority, expected): Wrong<'_>| {
         let data = data(&format!("wrong-{name}"), "engine", mechanism, password, authority);
         let begun = std::time::Instant::now();
         // Whoever comes first asks in its own way.
@@ -66,7 +70,13 @@ fn clicks_are_counted_over_tls_and_who_is_not_let_in_is_told_why() {
         assert!(expected.iter().all(|part| told.contains(part)), "{name}: {told}");
         assert!(!told.contains(PASSWORD), "{name}: {told}");
         println!("{name}, {:.1?}: {}", begun.elapsed(), told.trim());
-    }
+    };
+    // Mostly they wait for the broker, which is in no hurry to refuse.
+    std::thread::scope(|all| {
+        for case in wrong {
+            all.spawn(move || refused(case));
+        }
+    });
     let mut shown = Command::new(crate::server::BIN);
     let shown = shown.args(["serve", "--print-config", "--data"]).arg(&tracker).output().unwrap();
     assert!(said(&shown).contains("(hidden)") && !said(&shown).contains(PASSWORD));
