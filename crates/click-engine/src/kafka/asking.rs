@@ -10,12 +10,14 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
 
 use super::address::KafkaSettings;
-use super::client::{failed, look_config, misconfigured};
+use super::client::{look_config, misconfigured};
 use crate::log::LogError;
 
 /// How long one attempt takes at most: a client that is not let in is told so by nobody, and tries
 /// again.
 const ATTEMPT: Duration = Duration::from_millis(500);
+/// How long they are waited for.
+const HEARING: Duration = Duration::from_millis(10);
 /// Most complaints that are read between two attempts.
 const COMPLAINTS: usize = 100;
 
@@ -38,9 +40,9 @@ pub(super) fn metadata(
             Ok(metadata) => return Ok(metadata),
             Err(error) => error,
         };
-        // Complaints are told to who polls.
+        // Complaints are told to who polls; without time for it, one line of a log is all he gets.
         for _ in 0..COMPLAINTS {
-            if client.poll(Duration::ZERO).is_none() {
+            if client.poll(HEARING).is_none() {
                 break;
             }
         }
@@ -49,11 +51,9 @@ pub(super) fn metadata(
             return Err(LogError::kafka(refusal));
         }
         if Instant::now() >= until {
-            let last = lock(&heard.last).clone();
-            let error = failed("no answer", &error);
-            return Err(
-                last.map_or(error.clone(), |last| LogError::kafka(format!("{error}: {last}")))
-            );
+            let why = lock(&heard.last).as_ref().map(|last| format!(": {last}"));
+            let why = why.unwrap_or_default();
+            return Err(LogError::kafka(format!("no answer: {error}{why}")));
         }
     }
 }
@@ -76,6 +76,8 @@ impl ClientContext for Complaints {
             Some(RDKafkaErrorCode::Authentication) => {
                 "check sasl.mechanism, sasl.username and sasl.password in kafka.properties"
             }
+            // Each of them has said why.
+            Some(RDKafkaErrorCode::AllBrokersDown) => return,
             _ => {
                 *lock(&self.last) = Some(reason.to_owned());
                 return;

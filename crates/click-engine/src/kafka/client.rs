@@ -93,8 +93,9 @@ pub(super) fn look_config(settings: &KafkaSettings) -> Result<ClientConfig, LogE
 /// The client takes a property for none, or lacks what it asks for.
 pub(super) fn misconfigured(error: &KafkaError) -> LogError {
     let said = error.to_string();
-    let fix = if said.contains("OpenSSL not available") {
-        "; TLS needs a build with --features kafka-tls"
+    let is_lacking = ["OpenSSL not available", "No provider for SASL mechanism"];
+    let fix = if is_lacking.iter().any(|text| said.contains(text)) {
+        "; TLS and SCRAM need a build with --features kafka-tls"
     } else if said.contains("Unsupported SASL mechanism") {
         "; known are PLAIN and, in a build with --features kafka-tls, SCRAM-SHA-256 and \
          SCRAM-SHA-512"
