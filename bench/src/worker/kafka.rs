@@ -75,6 +75,7 @@ pub fn forward(args: &SpoolArgs) -> Result<Value> {
     let remote = Box::new(KafkaRemote::new(settings.clone(), header(&settings)?)?);
     let config = ForwardConfig {
         spool_after: Duration::from_millis(300),
+        copying: None,
         retention: Retention::default(),
         dir: args.dir.clone(),
     };

@@ -6,6 +6,7 @@
 //! that it did not start.
 
 mod node;
+mod secure;
 mod settings;
 mod wire;
 
@@ -52,6 +53,30 @@ impl Kafka {
     #[must_use]
     pub fn start_in(dir: &Path, networks: &[(String, String)]) -> Option<Kafka> {
         Some(Kafka::start_at(&libs()?, dir, settings::sites_in(networks)))
+    }
+
+    /// Starts one broker that lets `user` in over TLS, too, by PLAIN and SCRAM-SHA-512.
+    ///
+    /// # Panics
+    /// As [`Kafka::start`] does, and without `openssl`.
+    #[must_use]
+    pub fn start_secure(dir: &Path, user: &str, password: &str) -> Option<Kafka> {
+        let libs = libs()?;
+        Some(Kafka::start_at(&libs, dir, vec![settings::secure_site(dir, user, password)]))
+    }
+
+    /// What clients begin with that speak TLS.
+    #[must_use]
+    pub fn secure_bootstrap(&self) -> String {
+        let secure = self.sites().filter_map(|site| site.secure.as_ref());
+        secure.map(secure::Secure::address).collect()
+    }
+
+    /// The certificate of the authority by which a broker's is signed, or of another one.
+    #[must_use]
+    pub fn authority(&self, is_ours: bool) -> Option<PathBuf> {
+        let secure = self.nodes[0].site().secure.as_ref()?;
+        Some(secure.certificate(if is_ours { "authority" } else { "stranger" }))
     }
 
     fn start_at(libs: &Path, dir: &Path, sites: Vec<Site>) -> Kafka {

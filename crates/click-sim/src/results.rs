@@ -44,11 +44,12 @@ pub(crate) enum Fault {
     KafkaEngineFrozen,
     KafkaSiteKilled,
     KafkaSiteCut,
+    KafkaSpoolCopied,
 }
 
 impl Fault {
     /// All, by the name that the tests say.
-    pub(crate) const ALL: [(Fault, &str); 16] = [
+    pub(crate) const ALL: [(Fault, &str); 17] = [
         (Fault::FullDisk, "full-disk"),
         (Fault::FailingDevice, "failing-device"),
         (Fault::SlowDisk, "slow-disk"),
@@ -65,6 +66,7 @@ impl Fault {
         (Fault::KafkaEngineFrozen, "kafka-engine-frozen"),
         (Fault::KafkaSiteKilled, "kafka-site-killed"),
         (Fault::KafkaSiteCut, "kafka-site-cut"),
+        (Fault::KafkaSpoolCopied, "kafka-spool-copied"),
     ];
 }
 

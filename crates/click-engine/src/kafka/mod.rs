@@ -10,6 +10,8 @@ mod address;
 #[cfg(feature = "kafka")]
 mod appender;
 #[cfg(feature = "kafka")]
+mod asking;
+#[cfg(feature = "kafka")]
 mod client;
 #[cfg(feature = "kafka")]
 mod lane;

@@ -20,7 +20,8 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::address::KafkaSettings;
 use super::appender::Appender;
-use super::client::{config, consumer_config, failed};
+use super::asking::metadata;
+use super::client::{config, failed, look_config, misconfigured};
 use crate::log::{LogError, MAX_PARTITIONS, MAX_PAYLOAD};
 
 /// How long a partition's leader has to say where it ends.
@@ -78,6 +79,8 @@ pub fn create(settings: &KafkaSettings, spec: &TopicSpec) -> Result<Header, LogE
     if !(1..=MAX_PARTITIONS).contains(&spec.partitions) {
         return Err(LogError::topic(format!("partitions must be 1 to {MAX_PARTITIONS}")));
     }
+    // Why the cluster does not let us in is told to this question alone.
+    exists(settings, &settings.address.topic)?;
     let admin = admin(settings)?;
     let address = &settings.address;
     let (insync, kept) = (spec.min_insync.to_string(), spec.retention_ms.to_string());
@@ -280,9 +283,7 @@ fn broken((key, is_good, why): &Rule, values: &BTreeMap<String, String>) -> Opti
 
 /// Replicas of each partition.
 pub(super) fn partitions(settings: &KafkaSettings, topic: &str) -> Result<Vec<usize>, LogError> {
-    let consumer = consumer(settings)?;
-    let metadata = consumer.fetch_metadata(Some(topic), settings.patience);
-    let metadata = metadata.map_err(|error| failed("no answer", &error))?;
+    let metadata = metadata(settings, Some(topic))?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     let found = found.ok_or_else(|| LogError::topic(format!("there is no topic {topic}")))?;
     if found.partitions().iter().any(|partition| partition.leader() < 0) {
@@ -292,8 +293,7 @@ pub(super) fn partitions(settings: &KafkaSettings, topic: &str) -> Result<Vec<us
 }
 
 pub(super) fn exists(settings: &KafkaSettings, topic: &str) -> Result<bool, LogError> {
-    let metadata = consumer(settings)?.fetch_metadata(None, settings.patience);
-    let metadata = metadata.map_err(|error| failed("no answer", &error))?;
+    let metadata = metadata(settings, None)?;
     Ok(metadata.topics().iter().any(|found| found.name() == topic))
 }
 
@@ -311,11 +311,7 @@ fn describe(settings: &KafkaSettings) -> Result<BTreeMap<String, String>, LogErr
 }
 
 pub(super) fn consumer(settings: &KafkaSettings) -> Result<BaseConsumer, LogError> {
-    let mut config = consumer_config(settings)?;
-    config.remove("group.id");
-    // Assigned by hand, and nothing is ever committed by it.
-    config.set("group.id", "clickledger-look");
-    config.create().map_err(|error| failed("consumer", &error))
+    look_config(settings)?.create().map_err(|error| misconfigured(&error))
 }
 
 pub(super) fn watermarks<C: rdkafka::consumer::ConsumerContext>(
@@ -329,7 +325,7 @@ pub(super) fn watermarks<C: rdkafka::consumer::ConsumerContext>(
 }
 
 fn admin(settings: &KafkaSettings) -> Result<AdminClient<DefaultClientContext>, LogError> {
-    config(settings)?.create().map_err(|error| failed("client", &error))
+    config(settings)?.create().map_err(|error| misconfigured(&error))
 }
 
 fn options(settings: &KafkaSettings) -> AdminOptions {

@@ -51,6 +51,11 @@ impl DataDir {
         self.root.join("spool")
     }
 
+    /// What it keeps of other trackers' ones.
+    pub fn spool_copies(&self) -> PathBuf {
+        self.root.join("spool-copies")
+    }
+
     pub fn checkpoints(&self) -> PathBuf {
         self.root.join("checkpoints")
     }

@@ -6,6 +6,7 @@
 mod archiver;
 mod args;
 mod engine;
+mod other_site;
 mod parts;
 mod source;
 mod spool;

@@ -109,7 +109,7 @@ pub fn wait_until(what: &str, is_so: impl Fn() -> bool) -> Duration {
 /// Waits until the cluster has everything that a tracker has.
 pub fn wait_drained(tracker: &Server) -> Duration {
     wait_until("the spool is drained", || {
-        metric(tracker, "clickledger_spool_at_risk_records") == 0.0
+        metric(tracker, "clickledger_spool_behind_records") == 0.0
     })
 }
 
