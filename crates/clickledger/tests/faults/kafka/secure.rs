@@ -1,5 +1,6 @@
 //! A cluster that is spoken to over TLS, and that lets in whom it knows.
 
+use std::path::Path;
 use std::process::Command;
 
 use click_sim::kafka::Kafka;
@@ -40,7 +41,7 @@ fn clicks_are_counted_over_tls_and_who_is_not_let_in_is_told_why() {
         std::fs::write(data.join("clickledger.toml"), text).unwrap();
         data
     };
-    let topics = |action: &str, data: &std::path::Path, more: &[&str]| {
+    let topics = |action: &str, data: &Path, more: &[&str]| {
         let data = data.display().to_string();
         run(&[&["topics", action, "--single-replica", "--data", &data][..], more].concat())
     };
@@ -82,14 +83,19 @@ fn clicks_are_counted_over_tls_and_who_is_not_let_in_is_told_why() {
     assert!(said(&shown).contains("(hidden)") && !said(&shown).contains(PASSWORD));
 
     let engine = data("engine", "engine", "PLAIN", PASSWORD, &authority);
-    let (taking, counting) = (start(&tracker), start(&engine));
+    counted(&tracker, &engine);
+}
+
+/// All that is acknowledged is in the ledger.
+fn counted(tracker: &Path, engine: &Path) {
+    let (taking, counting) = (start(tracker), start(engine));
     let mut visitors = Visitors::new();
-    visitors.mint(&tracker, 0.5);
+    visitors.mint(tracker, 0.5);
     let loading = visitors.begin(&taking, 0.5);
     visitors.end(loading);
     wait_drained(&taking);
     assert_eq!(visitors.acknowledged, Visitors::all_of(0.5));
     taking.stop();
     counting.stop();
-    println!("{}", visitors.verify(&engine));
+    println!("{}", visitors.verify(engine));
 }
