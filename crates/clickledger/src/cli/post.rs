@@ -60,12 +60,8 @@ pub fn run(args: &PostArgs) -> Result<()> {
         // They have to be made of complete instants, which rows in any order are not.
         bail!("{name} wants sums by advertiser, which this cannot make yet: use sqlite:FILE");
     }
-    let mut posting = Posting {
-        store,
-        rows: RowTopic::open(&settings, &group)?,
-        stop: false,
-        mark: Millis(0),
-    };
+    let mut posting =
+        Posting { store, rows: RowTopic::open(&settings, &group)?, stop: false, mark: Millis(0) };
     if args.from_beginning {
         posting.rows.rewind()?;
     }
