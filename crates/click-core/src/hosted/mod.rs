@@ -55,6 +55,8 @@ pub enum HostError {
     OtherWatermark,
     /// The first record of a partition that was never read is not the log's first.
     NoBeginning,
+    /// More offsets in a row without a record than any log has.
+    Hole,
     /// Counts that cannot follow those before them: more decided than known, or beyond all bounds.
     Contradiction,
 }
@@ -72,6 +74,7 @@ impl core::fmt::Display for HostError {
             HostError::NoBeginning => {
                 "the log's beginning is gone: open from a snapshot, or with a log that has it"
             }
+            HostError::Hole => "too many offsets without a record: was the log read on elsewhere?",
             HostError::Contradiction => "counts that cannot follow those taken before",
         })
     }

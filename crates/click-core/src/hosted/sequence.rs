@@ -24,6 +24,8 @@ pub fn put_record(batch: &mut Vec<u8>, offset: Offset, append_time: Millis, payl
 /// The time of an offset that has no record: it moves nothing.
 const HOLE_TIME: Millis = Millis(1);
 const NOTHING: &[u8] = &[];
+/// Most offsets in a row that a log passes over, as it does for the marker of a transaction.
+const MAX_HOLE: u64 = 65_536;
 
 /// The sequence stage of one partition.
 pub struct SequenceHost {
@@ -85,6 +87,9 @@ impl SequenceHost {
             }
             if next.0 == 0 && offset.0 > 0 {
                 return Err(HostError::NoBeginning);
+            }
+            if offset.0 - next.0 > MAX_HOLE {
+                return Err(HostError::Hole);
             }
             fresh.extend((next.0..offset.0).map(|hole| (Offset(hole), HOLE_TIME, NOTHING)));
             next = Offset(offset.0.checked_add(1).ok_or(HostError::Malformed)?);
