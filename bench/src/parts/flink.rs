@@ -7,9 +7,10 @@
 use crate::Settings;
 use crate::contend::{Contender, compete};
 use crate::measure::cpu_of;
-use crate::process::{data_dir, field, output, worker};
+use crate::process::{Running, data_dir, field, output, worker};
 use crate::report::{Figure, Line, Report, progress};
-use crate::worker::kafka::PARTITIONS;
+use crate::stats::Samples;
+use crate::worker::kafka::{PACE, PARTITIONS};
 use anyhow::{Context, Result, bail, ensure};
 use click_core::record::Record;
 use click_core::types::Millis;
@@ -64,7 +65,9 @@ pub fn run(settings: &Settings, report: &mut Report) -> Result<()> {
     ];
     compete(PART, settings.rounds(), &mut contenders, "clicks")?;
     bench.lines(report, &contenders);
+    drop(contenders);
     bench.compare(report)?;
+    bench.latency(settings, report, dir.path())?;
     report.note(format!(
         "flink: {} of {clicks} clicks of {bytes:.0} bytes, {PARTITIONS} partitions, one \
          TaskManager with {PARALLELISM} slots, rows at least once by all; only the TaskManager's \
@@ -94,6 +97,22 @@ fn fill(kafka: &Kafka, dir: &Path, topic: &str, clicks: u64) -> Result<f64> {
     let count = clicks.to_string();
     let args = ["write-spool", "--dir", path(&spool)?, "--clicks", &count];
     let written = output(&mut worker(None, &args)?)?;
+    let settings = make_topic(kafka, topic)?;
+    let url = settings.address.to_string();
+    output(&mut worker(None, &["forward", "--dir", path(&spool)?, "--url", &url])?)?;
+    std::fs::remove_dir_all(&spool)?;
+    // All verdicts are final as of a tick so long after the last click.
+    std::thread::sleep(Duration::from_millis(2500));
+    let log = KafkaLog::open(settings, Patience::Live, None)?;
+    for partition in 0..PARTITIONS {
+        let tick = Record::tick(Millis(SystemClock.now().0 / 1000)).to_bytes();
+        log.append(partition, &tick)?.wait()?;
+    }
+    Ok(field(&written, "payload_bytes")? / rate(clicks))
+}
+
+/// Makes a topic of clicks and those of its rows.
+fn make_topic(kafka: &Kafka, topic: &str) -> Result<KafkaSettings> {
     let url = format!("kafka://{}/{topic}", kafka.bootstrap());
     let settings = KafkaSettings::new(url.parse().map_err(anyhow::Error::msg)?);
     let settings = KafkaSettings { allow_single_replica: true, ..settings };
@@ -106,16 +125,7 @@ fn fill(kafka: &Kafka, dir: &Path, topic: &str, clicks: u64) -> Result<f64> {
         ..TopicSpec::default()
     };
     create(&settings, &spec)?;
-    output(&mut worker(None, &["forward", "--dir", path(&spool)?, "--url", &url])?)?;
-    std::fs::remove_dir_all(&spool)?;
-    // All verdicts are final as of a tick so long after the last click.
-    std::thread::sleep(Duration::from_millis(2500));
-    let log = KafkaLog::open(settings, Patience::Live, None)?;
-    for partition in 0..PARTITIONS {
-        let tick = Record::tick(Millis(SystemClock.now().0 / 1000)).to_bytes();
-        log.append(partition, &tick)?.wait()?;
-    }
-    Ok(field(&written, "payload_bytes")? / rate(clicks))
+    Ok(settings)
 }
 
 /// The jar of the ordinary job.
@@ -136,14 +146,15 @@ impl Bench {
 
     /// The job over both topics; a stock job by its state backend.
     fn round(&self, backend: Option<&str>) -> Result<Value> {
-        let [short_cpu, short_wall] = self.job("short", backend)?;
-        let [long_cpu, long_wall] = self.job("long", backend)?;
+        let (short_cpu, short_wall, _) = self.job("short", backend)?;
+        let (long_cpu, long_wall, checkpoints) = self.job("long", backend)?;
         let (cpu, wall) = (long_cpu - short_cpu, long_wall - short_wall);
-        Ok(json!({ "cpu": cpu, "wall": wall, "clicks": self.measured() }))
+        let clicks = self.measured();
+        Ok(json!({ "cpu": cpu, "wall": wall, "clicks": clicks, "checkpoints": checkpoints }))
     }
 
-    /// CPU and wall seconds of one job, from its submission to its end.
-    fn job(&self, topic: &str, backend: Option<&str>) -> Result<[f64; 2]> {
+    /// CPU and wall seconds of one job, from its submission to its end, and its checkpoints.
+    fn job(&self, topic: &str, backend: Option<&str>) -> Result<(f64, f64, Value)> {
         let bootstrap = self.kafka.bootstrap();
         let given = ["--bootstrap", &bootstrap, "--topic", topic, "--bounded", "true"];
         let out = self.out(topic);
@@ -166,7 +177,34 @@ impl Bench {
         let (cpu, wall) = (cpu_of(worker) - before, begun.elapsed().as_secs_f64());
         progress(&format!("{PART}: {topic}, {backend:?}: {cpu:.1} CPU-s, {wall:.1} s"));
         self.topics.set(self.topics.get() + 1);
-        Ok([cpu, wall])
+        Ok((cpu, wall, self.checkpoints(&job)?))
+    }
+
+    /// Bytes of the greatest state and of the greatest checkpoint of a job that has ended, and the
+    /// longest that a task of its last checkpoint stood still, ms.
+    fn checkpoints(&self, job: &str) -> Result<Value> {
+        let all = self.asked(&format!("/jobs/{job}/checkpoints"))?;
+        let last = &all["latest"]["completed"];
+        let mut pause = 0;
+        for task in last["tasks"].as_object().into_iter().flat_map(|tasks| tasks.keys()) {
+            let id = &last["id"];
+            let path = format!("/jobs/{job}/checkpoints/details/{id}/subtasks/{task}");
+            let sync = &self.asked(&path)?["summary"]["checkpoint_duration"]["sync"]["max"];
+            pause = pause.max(sync.as_u64().unwrap_or(0));
+        }
+        let summary = &all["summary"];
+        let greatest = |of: &str| summary[of]["max"].clone();
+        Ok(json!({
+            "state": greatest("state_size"),
+            "written": greatest("checkpointed_size"),
+            "pause_ms": pause,
+        }))
+    }
+
+    fn asked(&self, path: &str) -> Result<Value> {
+        let answer = self.flink.ask("GET", path, "");
+        let (_, body) = answer.split_once("\r\n\r\n").context("no answer of the JobManager")?;
+        serde_json::from_str(body).with_context(|| path.to_owned())
     }
 
     /// Topic of a stock job's rows.
@@ -187,6 +225,10 @@ impl Bench {
             let clock = (ours.by_the_clock(clicks), other.by_the_clock(clicks));
             line("clicks of a topic to rows, by the clock", "clicks/s", clock.0, clock.1);
         }
+        for contender in contenders {
+            let told = &contender.answer()["checkpoints"];
+            report.note(format!("flink: {}: checkpoints: {told}", contender.name()));
+        }
     }
 
     /// The newest rows of the hosted core and of the last stock job are the same.
@@ -199,6 +241,46 @@ impl Bench {
         ensure!(told["differing"] == 0, "other rows: {told}");
         report
             .note(format!("flink: rows compared, of the hosted core's runs and one stock: {told}"));
+        Ok(())
+    }
+
+    /// How long after the instant that a row is true as of it can be read from its topic, while
+    /// clicks come at a fixed rate.
+    fn latency(&self, settings: &Settings, report: &mut Report, dir: &Path) -> Result<()> {
+        let topics = [("pace-hosted", false), ("pace-stock", true)];
+        let mut found = Vec::new();
+        for (topic, stock) in topics {
+            make_topic(&self.kafka, topic)?;
+            let (bootstrap, out) = (self.kafka.bootstrap(), format!("{topic}.rows"));
+            let given = ["--bootstrap", &bootstrap, "--topic", topic];
+            let more = ["--out", &out, "--exactly-once", "true"];
+            let arguments = [&given[..], if stock { &more } else { &[] }].concat();
+            let jar = if stock { &self.stock } else { self.flink.job() };
+            let job = self.flink.submit(jar, PARALLELISM, None, &arguments);
+            self.flink.wait_running(&job);
+            let url = format!("kafka://{bootstrap}/{topic}");
+            let seconds = (settings.seconds() * 12).to_string();
+            let spool = dir.join(topic);
+            let pace = ["pace", "--dir", path(&spool)?, "--url", &url, "--clicks", &seconds];
+            let pace = Running::start_and_listen(&mut worker(None, &pace)?)?;
+            let mut watch = Command::new("java");
+            watch.arg("-Xmx1g").arg("-cp").arg(&self.stock);
+            watch.args(["org.clickledger.stock.RowLatency", &bootstrap, &out, &seconds]);
+            found.push(output(&mut watch)?);
+            drop(pace);
+            self.flink.cancel(&job);
+        }
+        for (what, of) in [("median", "p50"), ("99th percentile", "p99")] {
+            let mut figures = found.iter().map(|told| field(told, of).map(Samples::one));
+            let (Some(ours), Some(theirs)) = (figures.next(), figures.next()) else { continue };
+            report.line(Line {
+                part: PART,
+                what: format!("row readable after its instant, {PACE} clicks/s, {what}"),
+                unit: "ms",
+                ours: Figure::new("hosted core", ours?),
+                other: Some(Figure::new("stock job, heap, exactly-once sink", theirs?)),
+            });
+        }
         Ok(())
     }
 }
