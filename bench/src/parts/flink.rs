@@ -19,7 +19,7 @@ use click_engine::log::{Clock, EventLog, SystemClock};
 use click_sim::flink::{Flink, FlinkSetup};
 use click_sim::kafka::Kafka;
 use serde_json::{Value, json};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -57,7 +57,8 @@ pub fn run(settings: &Settings, report: &mut Report) -> Result<()> {
         report.skip("Flink is not installed: cargo xtask setup".into());
         return Ok(());
     };
-    let bench = Bench { kafka, flink, clicks, stock: stock()?, topics: Cell::new(0) };
+    let (topics, last) = (Cell::new(0), RefCell::default());
+    let bench = Bench { kafka, flink, clicks, stock: stock()?, topics, last };
     let mut contenders = [
         Contender::new("hosted core", || bench.round(None)),
         Contender::new("stock job, heap", || bench.round(Some("hashmap"))),
@@ -83,6 +84,8 @@ struct Bench {
     clicks: u64,
     stock: PathBuf,
     topics: Cell<u32>,
+    /// Where the stock job wrote its rows last.
+    last: RefCell<String>,
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
@@ -165,6 +168,7 @@ impl Bench {
             None => self.flink.submit(self.flink.job(), PARALLELISM, None, &given),
             Some(_) => {
                 self.kafka.create_topic(&out, 2, &[]);
+                self.last.replace(out.clone());
                 let arguments = [&given[..], &more].concat();
                 self.flink.submit(&self.stock, PARALLELISM, None, &arguments)
             }
@@ -233,11 +237,9 @@ impl Bench {
 
     /// The newest rows of the hosted core and of the last stock job are the same.
     fn compare(&self, report: &mut Report) -> Result<()> {
-        let last = format!("stock-long-{}", self.topics.get() - 1);
-        let mut compare = Command::new("java");
-        compare.arg("-Xmx4g").arg("-cp").arg(&self.stock);
-        compare.args(["org.clickledger.stock.CompareRows", &self.kafka.bootstrap()]);
-        let told = output(compare.args(["long.rows", &last]))?;
+        let last = self.last.borrow().clone();
+        let mut compare = self.flink.tool(&self.stock, "org.clickledger.stock.CompareRows");
+        let told = output(compare.args([&self.kafka.bootstrap(), "long.rows", &last]))?;
         ensure!(told["differing"] == 0, "other rows: {told}");
         report
             .note(format!("flink: rows compared, of the hosted core's runs and one stock: {told}"));
@@ -263,10 +265,8 @@ impl Bench {
             let spool = dir.join(topic);
             let pace = ["pace", "--dir", path(&spool)?, "--url", &url, "--clicks", &seconds];
             let pace = Running::start_and_listen(&mut worker(None, &pace)?)?;
-            let mut watch = Command::new("java");
-            watch.arg("-Xmx1g").arg("-cp").arg(&self.stock);
-            watch.args(["org.clickledger.stock.RowLatency", &bootstrap, &out, &seconds]);
-            found.push(output(&mut watch)?);
+            let mut watch = self.flink.tool(&self.stock, "org.clickledger.stock.RowLatency");
+            found.push(output(watch.args([&bootstrap, &out, &seconds]))?);
             drop(pace);
             self.flink.cancel(&job);
         }

@@ -62,7 +62,7 @@ pub fn write(args: &SpoolArgs) -> Result<Value> {
 }
 
 /// Appends clicks of now at a fixed rate, handed on by a spool as a tracker does.
-pub fn pace(args: &SpoolArgs) -> Result<Value> {
+pub fn pace(args: &SpoolArgs) -> Result<()> {
     let options = LogOptions { partitions: PARTITIONS, ..LogOptions::default() };
     let own: Arc<dyn EventLog> = Arc::new(DiskLog::create(&args.dir, &options)?);
     let mut forwarder = forwarder(args, &own)?;
@@ -82,7 +82,7 @@ pub fn pace(args: &SpoolArgs) -> Result<Value> {
         }
         forwarder.step(true)?;
     }
-    Ok(json!({ "clicks": made }))
+    Ok(())
 }
 
 fn forwarder(args: &SpoolArgs, own: &Arc<dyn EventLog>) -> Result<Forwarder> {

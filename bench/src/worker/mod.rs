@@ -84,7 +84,7 @@ impl Worker {
             #[cfg(feature = "kafka")]
             Worker::Forward(args) => say(&kafka::forward(args)?),
             #[cfg(feature = "kafka")]
-            Worker::Pace(args) => say(&kafka::pace(args)?),
+            Worker::Pace(args) => kafka::pace(args),
             #[cfg(feature = "kafka")]
             Worker::Topic(args) => say(&kafka::fold(args)?),
             Worker::Server(args) => server::run(args),

@@ -141,6 +141,15 @@ impl Flink {
         id
     }
 
+    /// A program in a jar, by its class, with Flink's jars beside it.
+    #[must_use]
+    pub fn tool(&self, jar: &Path, class: &str) -> Command {
+        let class_path = format!("{}:{}/*", jar.display(), self.libs.display());
+        let mut java = Command::new("java");
+        java.args(["-Xmx4g", "-cp", &class_path, class]).stdin(Stdio::null());
+        java
+    }
+
     /// The job of `jvm/flink`.
     #[must_use]
     pub fn job(&self) -> &Path {

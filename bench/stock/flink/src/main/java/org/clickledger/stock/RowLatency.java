@@ -46,8 +46,11 @@ public final class RowLatency {
         }
         Collections.sort(late);
         int count = late.size();
-        System.out.printf("{\"rows\":%d,\"p50\":%d,\"p99\":%d}%n", count,
-                count == 0 ? -1 : late.get(count / 2), count == 0 ? -1 : late.get(count * 99 / 100));
+        System.out.printf(
+                "{\"rows\":%d,\"p50\":%d,\"p99\":%d}%n",
+                count,
+                count == 0 ? -1 : late.get(count / 2),
+                count == 0 ? -1 : late.get(count * 99 / 100));
     }
 
     /** The instant of a row: its version. */

@@ -52,10 +52,11 @@ final class SourceStage extends KeyedProcessFunction<Bytes, Click, Click> {
             // Decided before, and kept for those that follow.
             if (decided && click.offset >= 0) {
                 boolean isNeeded = clicks.size() > 1 && click.foldTime + 2 * SPAN_MS > now;
-                out.collect(click);
                 if (isNeeded) {
                     kept.add(context(click));
                 }
+                click.ip = Bytes.NONE;
+                out.collect(click);
             } else if (!decided || click.foldTime + 2 * SPAN_MS > now) {
                 kept.add(click);
             }

@@ -33,6 +33,10 @@ final class UserStage extends KeyedProcessFunction<Bytes, Click, Click> {
         if (click.verdict == Click.VALID) {
             judge(click);
         }
+        // Nobody behind this asks for them.
+        click.issuer = Bytes.NONE;
+        click.clickId = Bytes.NONE;
+        click.userId = Bytes.NONE;
         out.collect(click);
     }
 
