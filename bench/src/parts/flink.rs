@@ -14,7 +14,7 @@ use crate::worker::kafka::{PACE, PARTITIONS};
 use anyhow::{Context, Result, bail, ensure};
 use click_core::record::Record;
 use click_core::types::Millis;
-use click_engine::kafka::{KafkaLog, KafkaSettings, Patience, TopicSpec, create};
+use click_engine::kafka::{KafkaLog, Patience};
 use click_engine::log::{Clock, EventLog, SystemClock};
 use click_sim::flink::{Flink, FlinkSetup};
 use click_sim::kafka::Kafka;
@@ -25,10 +25,13 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::fold::path;
+use super::kafka::{make_topic, rate};
 
 const PART: &str = "flink";
-/// Tasks of each stage; partitions of the rows.
+/// Tasks of each stage.
 const PARALLELISM: usize = 2;
+/// Partitions of the rows.
+const OUTPUTS: u32 = 2;
 /// The short topic has a click for so many of the long one.
 const SHORT: u64 = 5;
 /// Longest run of one job.
@@ -88,11 +91,6 @@ struct Bench {
     last: RefCell<String>,
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a rate for people")]
-fn rate(count: u64) -> f64 {
-    count as f64
-}
-
 /// Makes a topic of so many clicks, each partition closed by a tick; bytes of a click.
 fn fill(kafka: &Kafka, dir: &Path, topic: &str, clicks: u64) -> Result<f64> {
     let spool = dir.join(format!("spool-{topic}"));
@@ -100,8 +98,8 @@ fn fill(kafka: &Kafka, dir: &Path, topic: &str, clicks: u64) -> Result<f64> {
     let count = clicks.to_string();
     let args = ["write-spool", "--dir", path(&spool)?, "--clicks", &count];
     let written = output(&mut worker(None, &args)?)?;
-    let settings = make_topic(kafka, topic)?;
-    let url = settings.address.to_string();
+    let url = format!("kafka://{}/{topic}", kafka.bootstrap());
+    let settings = make_topic(&url, Some(OUTPUTS))?;
     output(&mut worker(None, &["forward", "--dir", path(&spool)?, "--url", &url])?)?;
     std::fs::remove_dir_all(&spool)?;
     // All verdicts are final as of a tick so long after the last click.
@@ -112,23 +110,6 @@ fn fill(kafka: &Kafka, dir: &Path, topic: &str, clicks: u64) -> Result<f64> {
         log.append(partition, &tick)?.wait()?;
     }
     Ok(field(&written, "payload_bytes")? / rate(clicks))
-}
-
-/// Makes a topic of clicks and those of its rows.
-fn make_topic(kafka: &Kafka, topic: &str) -> Result<KafkaSettings> {
-    let url = format!("kafka://{}/{topic}", kafka.bootstrap());
-    let settings = KafkaSettings::new(url.parse().map_err(anyhow::Error::msg)?);
-    let settings = KafkaSettings { allow_single_replica: true, ..settings };
-    let outputs = u32::try_from(PARALLELISM).ok();
-    let spec = TopicSpec {
-        partitions: PARTITIONS,
-        replication: 1,
-        min_insync: 1,
-        outputs,
-        ..TopicSpec::default()
-    };
-    create(&settings, &spec)?;
-    Ok(settings)
 }
 
 /// The jar of the ordinary job.
@@ -167,7 +148,7 @@ impl Bench {
         let job = match backend {
             None => self.flink.submit(self.flink.job(), PARALLELISM, None, &given),
             Some(_) => {
-                self.kafka.create_topic(&out, 2, &[]);
+                self.kafka.create_topic(&out, OUTPUTS.cast_signed(), &[]);
                 self.last.replace(out.clone());
                 let arguments = [&given[..], &more].concat();
                 self.flink.submit(&self.stock, PARALLELISM, None, &arguments)
@@ -252,15 +233,15 @@ impl Bench {
         let topics = [("pace-hosted", false), ("pace-stock", true)];
         let mut found = Vec::new();
         for (topic, stock) in topics {
-            make_topic(&self.kafka, topic)?;
             let (bootstrap, out) = (self.kafka.bootstrap(), format!("{topic}.rows"));
+            let url = format!("kafka://{bootstrap}/{topic}");
+            make_topic(&url, Some(OUTPUTS))?;
             let given = ["--bootstrap", &bootstrap, "--topic", topic];
             let more = ["--out", &out, "--exactly-once", "true"];
             let arguments = [&given[..], if stock { &more } else { &[] }].concat();
             let jar = if stock { &self.stock } else { self.flink.job() };
             let job = self.flink.submit(jar, PARALLELISM, None, &arguments);
             self.flink.wait_running(&job);
-            let url = format!("kafka://{bootstrap}/{topic}");
             let seconds = (settings.seconds() * 12).to_string();
             let spool = dir.join(topic);
             let pace = ["pace", "--dir", path(&spool)?, "--url", &url, "--clicks", &seconds];

@@ -98,7 +98,8 @@ fn forwarder(args: &SpoolArgs, own: &Arc<dyn EventLog>) -> Result<Forwarder> {
     Ok(Forwarder::open(Arc::clone(own), remote, disk, clock, config)?)
 }
 
-fn settings(url: &str) -> Result<KafkaSettings> {
+/// How to speak to the cluster of a topic, which may have one replica.
+pub fn settings(url: &str) -> Result<KafkaSettings> {
     let address = url.parse().map_err(anyhow::Error::msg)?;
     let settings = KafkaSettings::new(address);
     Ok(KafkaSettings { allow_single_replica: true, ..settings })

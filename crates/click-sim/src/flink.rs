@@ -4,10 +4,12 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use crate::servers::{free_ports, jars};
 
 /// Most time that a start, a job or a savepoint may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -80,7 +82,7 @@ impl Flink {
     /// If it is installed and does not start, or is not and `CLICKTEST_CI` is set.
     #[must_use]
     pub fn start(dir: &Path, library: &Path, setup: &FlinkSetup) -> Option<Flink> {
-        let libs = libs()?;
+        let libs = jars("flink", "Flink")?;
         let dir = dir.join("flink");
         for part in ["conf", "logs", "tmp", "checkpoints", "savepoints"] {
             fs::create_dir_all(dir.join(part)).expect("a directory for a cluster");
@@ -399,12 +401,6 @@ logger.kafka.name = org.apache.kafka
 logger.kafka.level = WARN
 ";
 
-fn free_ports<const N: usize>() -> [u16; N] {
-    let listen = |()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    let held = [(); N].map(listen);
-    held.map(|listener| listener.local_addr().expect("bound").port())
-}
-
 /// Both jars, with this library in the bridge.
 fn package(library: &Path) -> Jars {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../jvm");
@@ -422,18 +418,4 @@ fn package(library: &Path) -> Jars {
     let version = env!("CARGO_PKG_VERSION");
     let jar = |name: &str| root.join(format!("{name}/target/clickledger-{name}-{version}.jar"));
     Jars { bridge: jar("bridge"), job: jar("flink") }
-}
-
-#[expect(clippy::print_stdout, reason = "a test says why it skips")]
-fn libs() -> Option<PathBuf> {
-    let own = std::env::current_exe().ok()?;
-    let below = |dir: &Path| dir.join("bench-data/flink/libs");
-    let libs = own.ancestors().map(below).find(|libs| libs.join("pom.xml").is_file());
-    if libs.is_some() {
-        return libs;
-    }
-    let missing = "Flink is not installed (`cargo xtask setup` does)";
-    assert!(std::env::var_os("CLICKTEST_CI").is_none(), "{missing}");
-    println!("skipped: {missing}");
-    None
 }

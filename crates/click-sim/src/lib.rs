@@ -20,4 +20,5 @@ pub mod python;
 pub mod redis;
 pub mod reference;
 pub mod s3_server;
+mod servers;
 pub mod world;

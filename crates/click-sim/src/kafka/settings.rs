@@ -1,10 +1,10 @@
 //! Where brokers listen and what they are told: an operator's choices for short pauses, and small
 //! sizes, since all of them share one machine with the tests.
 
-use std::net::TcpListener;
 use std::path::Path;
 
 use super::secure::Secure;
+use crate::servers::free_port;
 
 /// The addresses of one broker, which is a controller as well.
 #[derive(Clone)]
@@ -66,18 +66,6 @@ pub(super) fn sites_in(networks: &[(String, String)]) -> Vec<Site> {
         network: Some(network.clone()),
     };
     networks.iter().map(site).collect()
-}
-
-/// Below those that the system gives to connections: while a broker is dead nobody else gets its
-/// port, and no client that tries again and again connects to itself.
-fn free_port(host: &str) -> TcpListener {
-    loop {
-        let random = TcpListener::bind((host, 0)).and_then(|port| port.local_addr());
-        let port = 10_000 + random.expect("a free port").port() % 22_000;
-        if let Ok(listener) = TcpListener::bind((host, port)) {
-            return listener;
-        }
-    }
 }
 
 /// A small heap; one thread collects, and code is compiled quickly rather than well: a start takes
