@@ -67,6 +67,8 @@ fn a_flink_cluster_that_is_killed_and_rescaled_gives_the_native_rows() {
         count(&native, "clickledger_clicks_measured_total") == wanted.to_string()
             && metric(&native, "clickledger_clicks_pending") == 0.0
     });
+    // A stop writes what the engine has counted and its store has not yet.
+    native.stop();
     let shown = |store: &str| show(&engine, store);
     let truth = shown(&format!("sqlite:{}", engine.join("ledger.db").display()));
     let store = format!("sqlite:{}", posted.display());
@@ -75,7 +77,6 @@ fn a_flink_cluster_that_is_killed_and_rescaled_gives_the_native_rows() {
     println!("{kills} kills, 3 restores, equal {:?} after the end", begun.elapsed());
     posting.stop();
     taking.stop();
-    native.stop();
     let audited = run(&["audit", "--data", &engine.display().to_string(), "--store", &store]);
     assert!(audited.status.success(), "{}", said(&audited));
     println!("the cluster's rows: {}", said(&audited).trim());
