@@ -88,6 +88,9 @@ enum Bench {
     /// Engine and tracker on Apache Kafka, beside its own tools.
     #[cfg(feature = "kafka")]
     Kafka,
+    /// The hosted core in Apache Flink, beside an ordinary job.
+    #[cfg(feature = "kafka")]
+    Flink,
     /// Rows a second, bytes a row and times of queries of each serving store.
     Stores,
     /// How many rows a store is given for each click.
@@ -117,6 +120,8 @@ fn main() -> Result<()> {
         Bench::Archive => parts::archive::run(settings, &mut report)?,
         #[cfg(feature = "kafka")]
         Bench::Kafka => parts::kafka::run(settings, &mut report)?,
+        #[cfg(feature = "kafka")]
+        Bench::Flink => parts::flink::run(settings, &mut report)?,
         Bench::Stores => parts::stores::run(settings, &mut report)?,
         Bench::Writes => parts::writes::run(settings, &mut report)?,
         Bench::Machine => parts::limits::run(settings, &mut report)?,

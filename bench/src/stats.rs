@@ -10,6 +10,11 @@ impl Samples {
         self.0.push(value);
     }
 
+    /// Of one value.
+    pub fn one(value: f64) -> Samples {
+        Samples(vec![value])
+    }
+
     /// The middle one; the mean of the two middle ones of an even number; NaN of none.
     pub fn median(&self) -> f64 {
         let mut sorted = self.0.clone();

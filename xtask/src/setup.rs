@@ -24,7 +24,7 @@ struct Tool {
     needed_for: &'static str,
 }
 
-const TOOLS: [Tool; 14] = [
+const TOOLS: [Tool; 15] = [
     Tool {
         questions: &["chromium --version", "google-chrome --version"],
         packages: &["chromium"],
@@ -64,6 +64,11 @@ const TOOLS: [Tool; 14] = [
         questions: &["openssl version"],
         packages: &["openssl"],
         needed_for: "the test of HTTPS",
+    },
+    Tool {
+        questions: &["pkg-config --exists openssl"],
+        packages: &["libssl-dev", "pkg-config"],
+        needed_for: "Kafka over TLS, in a build with all features",
     },
     Tool { questions: &["curl --version"], packages: &["curl"], needed_for: "the test of HTTPS" },
     Tool {

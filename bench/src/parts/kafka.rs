@@ -7,7 +7,7 @@ use crate::measure::{cpu_of, cpu_of_children};
 use crate::process::{CLIENT_CORE, data_dir, field, output, worker};
 use crate::report::{Figure, Line, Report, progress};
 use crate::stats::Samples;
-use crate::worker::kafka::PARTITIONS;
+use crate::worker::kafka::{PARTITIONS, settings};
 use anyhow::{Context, Result, ensure};
 use click_engine::kafka::{KafkaSettings, TopicSpec, create};
 use click_sim::kafka::Kafka;
@@ -57,8 +57,22 @@ struct Bench {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
-fn rate(count: u64) -> f64 {
+pub(super) fn rate(count: u64) -> f64 {
     count as f64
+}
+
+/// Makes a topic of one replica and, if asked, those of a job's rows, of so many partitions.
+pub(super) fn make_topic(url: &str, outputs: Option<u32>) -> Result<KafkaSettings> {
+    let settings = settings(url)?;
+    let spec = TopicSpec {
+        partitions: PARTITIONS,
+        replication: 1,
+        min_insync: 1,
+        outputs,
+        ..TopicSpec::default()
+    };
+    create(&settings, &spec)?;
+    Ok(settings)
 }
 
 impl Bench {
@@ -66,15 +80,7 @@ impl Bench {
     fn topic(&self) -> Result<String> {
         self.topics.set(self.topics.get() + 1);
         let url = format!("kafka://{}/clicks{}", self.kafka.bootstrap(), self.topics.get());
-        let settings = KafkaSettings::new(url.parse().map_err(anyhow::Error::msg)?);
-        let settings = KafkaSettings { allow_single_replica: true, ..settings };
-        let spec = TopicSpec {
-            partitions: PARTITIONS,
-            replication: 1,
-            min_insync: 1,
-            ..TopicSpec::default()
-        };
-        create(&settings, &spec)?;
+        make_topic(&url, None)?;
         Ok(url)
     }
 

@@ -4,6 +4,8 @@
 pub mod archive;
 pub mod batch;
 pub mod billion;
+#[cfg(feature = "kafka")]
+pub mod flink;
 pub mod fold;
 pub mod http;
 #[cfg(feature = "kafka")]

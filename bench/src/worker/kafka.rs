@@ -19,6 +19,8 @@ use std::time::Duration;
 
 /// Partitions of spool and topic.
 pub const PARTITIONS: u32 = 4;
+/// Clicks a second of [`pace`].
+pub const PACE: u64 = 20_000;
 /// Clicks of a second of the visitors' time.
 const RATE: u64 = 50_000;
 
@@ -27,7 +29,7 @@ pub struct SpoolArgs {
     /// Directory of the spool or of the engine's checkpoints.
     #[arg(long)]
     dir: PathBuf,
-    /// Clicks to write; ignored otherwise.
+    /// Clicks to write, or seconds of clicks at a fixed rate; ignored otherwise.
     #[arg(long, default_value_t = 0)]
     clicks: u64,
     /// The topic, where there is one.
@@ -59,7 +61,46 @@ pub fn write(args: &SpoolArgs) -> Result<Value> {
     Ok(json!({ "clicks": args.clicks, "payload_bytes": bytes }))
 }
 
-fn settings(url: &str) -> Result<KafkaSettings> {
+/// Appends clicks of now at a fixed rate, handed on by a spool as a tracker does.
+pub fn pace(args: &SpoolArgs) -> Result<()> {
+    let options = LogOptions { partitions: PARTITIONS, ..LogOptions::default() };
+    let own: Arc<dyn EventLog> = Arc::new(DiskLog::create(&args.dir, &options)?);
+    let mut forwarder = forwarder(args, &own)?;
+    let now = || SystemClock.now().0 / 1000;
+    let start = now();
+    let mut clicks = Clicks::new(2, PACE, 10).starting_at(start);
+    let (mut payload, mut made) = (Vec::new(), 0);
+    super::say(&json!({ "from": start }))?;
+    while now() < start + args.clicks * 1000 {
+        while made < (now() - start) * PACE / 1000 {
+            payload.clear();
+            clicks.next_into(&mut payload);
+            let partition = partition_of(user_key(&payload).unwrap_or_default(), PARTITIONS).0;
+            // Written down by the time it is handed on.
+            let _commit = own.append(partition, &payload)?;
+            made += 1;
+        }
+        forwarder.step(true)?;
+    }
+    Ok(())
+}
+
+fn forwarder(args: &SpoolArgs, own: &Arc<dyn EventLog>) -> Result<Forwarder> {
+    let settings = settings(&args.url)?;
+    let to = Destination { topic: settings.address.topic.clone(), first: 0 };
+    let remote = Box::new(KafkaRemote::new(settings.clone(), header(&settings)?, to)?);
+    let config = ForwardConfig {
+        spool_after: Duration::from_millis(300),
+        copying: None,
+        retention: Retention::default(),
+        dir: args.dir.clone(),
+    };
+    let (disk, clock) = (Arc::new(RealDisk), Arc::new(SystemClock));
+    Ok(Forwarder::open(Arc::clone(own), remote, disk, clock, config)?)
+}
+
+/// How to speak to the cluster of a topic, which may have one replica.
+pub fn settings(url: &str) -> Result<KafkaSettings> {
     let address = url.parse().map_err(anyhow::Error::msg)?;
     let settings = KafkaSettings::new(address);
     Ok(KafkaSettings { allow_single_replica: true, ..settings })
@@ -71,16 +112,7 @@ pub fn forward(args: &SpoolArgs) -> Result<Value> {
     let own: Arc<dyn EventLog> = Arc::new(DiskLog::open(&args.dir, &options)?);
     // Left by the run before, if there was one.
     let _ = std::fs::remove_file(args.dir.join("forwarded.json"));
-    let settings = settings(&args.url)?;
-    let to = Destination { topic: settings.address.topic.clone(), first: 0 };
-    let remote = Box::new(KafkaRemote::new(settings.clone(), header(&settings)?, to)?);
-    let config = ForwardConfig {
-        spool_after: Duration::from_millis(300),
-        retention: Retention::default(),
-        dir: args.dir.clone(),
-    };
-    let (disk, clock) = (Arc::new(RealDisk), Arc::new(SystemClock));
-    let mut forwarder = Forwarder::open(Arc::clone(&own), remote, disk, clock, config)?;
+    let mut forwarder = forwarder(args, &own)?;
     let records = forwarder.behind();
     let measure = Measure::begin();
     while forwarder.behind() > 0 {

@@ -46,6 +46,9 @@ pub enum Worker {
     /// Hands a spool's records on to Kafka.
     #[cfg(feature = "kafka")]
     Forward(kafka::SpoolArgs),
+    /// Appends clicks to a topic at a fixed rate.
+    #[cfg(feature = "kafka")]
+    Pace(kafka::SpoolArgs),
     /// Folds a topic with the engine.
     #[cfg(feature = "kafka")]
     Topic(kafka::SpoolArgs),
@@ -80,6 +83,8 @@ impl Worker {
             Worker::WriteSpool(args) => say(&kafka::write(args)?),
             #[cfg(feature = "kafka")]
             Worker::Forward(args) => say(&kafka::forward(args)?),
+            #[cfg(feature = "kafka")]
+            Worker::Pace(args) => kafka::pace(args),
             #[cfg(feature = "kafka")]
             Worker::Topic(args) => say(&kafka::fold(args)?),
             Worker::Server(args) => server::run(args),

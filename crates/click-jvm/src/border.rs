@@ -66,16 +66,28 @@ fn text(payload: &(dyn Any + Send)) -> &str {
     formatted.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no text")
 }
 
-/// The first `len` bytes of a direct buffer.
-fn bytes<'a>(env: &Env<'_>, buffer: &'a JByteBuffer<'_>, len: jint) -> Outcome<&'a mut [u8]> {
+/// Where a direct buffer begins that holds `len` bytes or more.
+fn begin(env: &Env<'_>, buffer: &JByteBuffer<'_>, len: jint) -> Outcome<(*mut u8, usize)> {
     let len = usize::try_from(len).map_err(|_| StageError::Buffer)?;
     if len > env.get_direct_buffer_capacity(buffer)? {
         return Err(StageError::Buffer.into());
     }
-    let start = env.get_direct_buffer_address(buffer)?;
+    Ok((env.get_direct_buffer_address(buffer)?, len))
+}
+
+/// The first `len` bytes of a direct buffer.
+fn bytes<'a>(env: &Env<'_>, buffer: &'a JByteBuffer<'_>, len: jint) -> Outcome<&'a [u8]> {
+    let (start, len) = begin(env, buffer, len)?;
     // SAFETY: the buffer is `len` bytes long or longer, of Java's own zeroed memory, and lives as
     // long as its reference, which is an argument of the call. The bridge uses a buffer in one
     // thread, and that thread is in this call.
+    Ok(unsafe { std::slice::from_raw_parts(start, len) })
+}
+
+/// The same, to be written to.
+fn room<'a>(env: &Env<'_>, buffer: &'a mut JByteBuffer<'_>, len: jint) -> Outcome<&'a mut [u8]> {
+    let (start, len) = begin(env, buffer, len)?;
+    // SAFETY: as in `bytes`; nobody else has this reference to it.
     Ok(unsafe { std::slice::from_raw_parts_mut(start, len) })
 }
 
@@ -189,11 +201,11 @@ pub extern "system" fn Java_org_clickledger_bridge_Native_drain<'local>(
     mut env: EnvUnowned<'local>,
     _class: JClass<'local>,
     handle: jlong,
-    buffer: JByteBuffer<'local>,
+    mut buffer: JByteBuffer<'local>,
     capacity: jint,
 ) -> jint {
     call(&mut env, |env| {
-        let buffer = bytes(env, &buffer, capacity)?;
+        let buffer = room(env, &mut buffer, capacity)?;
         match handles::with(handle, |stage| Ok(stage.drain(buffer)))? {
             Taken::Bytes(count) => length(count),
             Taken::TooSmall(needed) => Ok(-length(needed)?),
@@ -218,11 +230,11 @@ pub extern "system" fn Java_org_clickledger_bridge_Native_takeState<'local>(
     mut env: EnvUnowned<'local>,
     _class: JClass<'local>,
     handle: jlong,
-    buffer: JByteBuffer<'local>,
+    mut buffer: JByteBuffer<'local>,
     capacity: jint,
 ) -> jint {
     call(&mut env, |env| {
-        let buffer = bytes(env, &buffer, capacity)?;
+        let buffer = room(env, &mut buffer, capacity)?;
         length(handles::take_state(handle, buffer)?)
     })
 }

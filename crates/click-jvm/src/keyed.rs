@@ -5,12 +5,15 @@ use crate::frames::{Frame, Frames, Port};
 use crate::sequence::put_next;
 use crate::stage::{Work, pieces, put_piece, put_to_all};
 use click_core::hosted::{
-    GroupSnapshot, HostError, SourceHost, UserHost, WindowHost, split_published,
+    GroupSnapshot, HostError, SourceHost, UserHost, VERDICT_BYTES, WindowHost, split_published,
 };
 use click_core::limits::MAX_TIME_MS;
 use click_core::record::Header;
 use click_core::types::Millis;
 use std::ops::Range;
+
+/// Most verdicts of a frame: one has to fit into a message of any topic.
+const VERDICTS: usize = 2_000;
 
 /// What the three have in common.
 pub(crate) trait Host: Sized + Send {
@@ -153,8 +156,8 @@ impl Host for SourceHost {
     fn advance(&mut self, w: Millis, out: &mut Frames) -> Result<(), HostError> {
         let sourced = SourceHost::advance(self, w);
         put_next(out, &sourced.counts);
-        if !sourced.verdicts.is_empty() {
-            out.put(Port::Verdicts, 0, &[&sourced.verdicts]);
+        for batch in sourced.verdicts.chunks(VERDICTS * VERDICT_BYTES) {
+            out.put(Port::Verdicts, 0, &[batch]);
         }
         Ok(())
     }

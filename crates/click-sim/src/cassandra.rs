@@ -2,11 +2,12 @@
 //! and bring it back. Must never end a process that it did not start.
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::servers::{free_ports, jars};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Most time that a start may take on a busy machine.
@@ -62,7 +63,7 @@ impl Cassandra {
     /// If it is installed and does not start, or is not and `CLICKTEST_CI` is set.
     #[must_use]
     pub fn start(dir: &Path) -> Option<Cassandra> {
-        let libs = libs()?;
+        let libs = jars("cassandra", "Cassandra")?;
         let dir = dir.join("cassandra");
         for part in ["conf", "data", "logs"] {
             fs::create_dir_all(dir.join(part)).expect("a directory for a node");
@@ -251,30 +252,3 @@ const LOGGING: &str = r#"<configuration>
   <root level="INFO"><appender-ref ref="FILE"/></root>
 </configuration>
 "#;
-
-/// Below those that the system gives to connections, so that a dead node's stay free.
-fn free_ports() -> [u16; 3] {
-    let mut held = Vec::new();
-    while held.len() < 3 {
-        let random = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|port| port.local_addr());
-        let port = 10_000 + random.expect("a free port").port() % 22_000;
-        held.extend(TcpListener::bind((Ipv4Addr::LOCALHOST, port)));
-    }
-    [0, 1, 2].map(|at: usize| held[at].local_addr().expect("a bound port").port())
-}
-
-/// The jars that `cargo xtask setup` gets.
-#[expect(clippy::print_stdout, reason = "a test says what it skips")]
-fn libs() -> Option<PathBuf> {
-    let own = std::env::current_exe().ok()?;
-    // A test's program lies one directory deeper than any other.
-    let places = own.ancestors().skip(2).take(2);
-    let mut libs = places.map(|target| target.join("bench-data/cassandra/libs"));
-    if let Some(libs) = libs.find(|libs| libs.join("pom.xml").is_file()) {
-        return Some(libs);
-    }
-    let missing = "Cassandra is not installed (`cargo xtask setup` does)";
-    assert!(std::env::var_os("CLICKTEST_CI").is_none(), "{missing}");
-    println!("skipped: {missing}");
-    None
-}

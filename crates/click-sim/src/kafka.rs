@@ -6,12 +6,14 @@
 //! that it did not start.
 
 mod node;
+mod secure;
 mod settings;
 mod wire;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::servers::jars;
 use node::Node;
 use settings::Site;
 pub use wire::Partition;
@@ -42,7 +44,7 @@ impl Kafka {
     /// As [`Kafka::start`] does.
     #[must_use]
     pub fn start_on(dir: &Path, hosts: &[&str]) -> Option<Kafka> {
-        Some(Kafka::start_at(&libs()?, dir, settings::sites(hosts)))
+        Some(Kafka::start_at(&jars("kafka", "Kafka")?, dir, settings::sites(hosts)))
     }
 
     /// Starts one broker in each of 1 or 3 network namespaces, at its address there; pairs of both.
@@ -51,7 +53,31 @@ impl Kafka {
     /// As [`Kafka::start`] does.
     #[must_use]
     pub fn start_in(dir: &Path, networks: &[(String, String)]) -> Option<Kafka> {
-        Some(Kafka::start_at(&libs()?, dir, settings::sites_in(networks)))
+        Some(Kafka::start_at(&jars("kafka", "Kafka")?, dir, settings::sites_in(networks)))
+    }
+
+    /// Starts one broker that lets `user` in over TLS, too, by PLAIN and SCRAM-SHA-512.
+    ///
+    /// # Panics
+    /// As [`Kafka::start`] does, and without `openssl`.
+    #[must_use]
+    pub fn start_secure(dir: &Path, user: &str, password: &str) -> Option<Kafka> {
+        let libs = jars("kafka", "Kafka")?;
+        Some(Kafka::start_at(&libs, dir, vec![settings::secure_site(dir, user, password)]))
+    }
+
+    /// What clients begin with that speak TLS.
+    #[must_use]
+    pub fn secure_bootstrap(&self) -> String {
+        let secure = self.sites().filter_map(|site| site.secure.as_ref());
+        secure.map(secure::Secure::address).collect()
+    }
+
+    /// The certificate of the authority by which a broker's is signed, or of another one.
+    #[must_use]
+    pub fn authority(&self, is_ours: bool) -> Option<PathBuf> {
+        let secure = self.nodes[0].site().secure.as_ref()?;
+        Some(secure.certificate(if is_ours { "authority" } else { "stranger" }))
     }
 
     fn start_at(libs: &Path, dir: &Path, sites: Vec<Site>) -> Kafka {
@@ -224,20 +250,4 @@ fn wait_for<T>(wanted: &str, look: impl Fn() -> Option<T>) -> T {
         assert!(begun.elapsed() < PATIENCE, "{wanted}: not in {PATIENCE:?}");
         std::thread::sleep(Duration::from_millis(20));
     }
-}
-
-/// The jars that `cargo xtask setup` gets.
-#[expect(clippy::print_stdout, reason = "a test says what it skips")]
-fn libs() -> Option<PathBuf> {
-    let own = std::env::current_exe().ok()?;
-    // Below the build directory that this program is in, however deep.
-    let below = |dir: &Path| dir.join("bench-data/kafka/libs");
-    let libs = own.ancestors().map(below).find(|libs| libs.join("pom.xml").is_file());
-    if libs.is_some() {
-        return libs;
-    }
-    let missing = "Kafka is not installed (`cargo xtask setup` does)";
-    assert!(std::env::var_os("CLICKTEST_CI").is_none(), "{missing}");
-    println!("skipped: {missing}");
-    None
 }

@@ -5,12 +5,13 @@
 //! of this workspace, so that they can disagree with the code they check. `bridge` puts their
 //! records into the core's form, `check` folds them in the most awkward ways and compares.
 //! `fuzz` holds everything that parses to its promises. `s3_server`, `azure_server`, `kafka`,
-//! `redis` and `cassandra` are real ones, for tests. Nothing here ships.
+//! `redis`, `cassandra` and `flink` are real ones, for tests. Nothing here ships.
 
 pub mod azure_server;
 pub mod bridge;
 pub mod cassandra;
 pub mod check;
+pub mod flink;
 pub mod fuzz;
 pub mod generate;
 pub mod given_log;
@@ -19,4 +20,5 @@ pub mod python;
 pub mod redis;
 pub mod reference;
 pub mod s3_server;
+mod servers;
 pub mod world;

@@ -5,11 +5,12 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::servers::free_ports;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Most time that a start may take on a busy machine.
@@ -70,7 +71,8 @@ impl Redis {
         let node = |number: usize| {
             let dir = dir.join(format!("redis-{number}"));
             std::fs::create_dir_all(&dir).expect("a directory for a server");
-            Node { dir, port: free_port(), bus: (many > 1).then(free_port), child: None }
+            let [port, bus] = free_ports();
+            Node { dir, port, bus: (many > 1).then_some(bus), child: None }
         };
         let mut redis = Redis { nodes: (0..many).map(node).collect() };
         for node in &mut redis.nodes {
@@ -246,17 +248,6 @@ fn copy_dir(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).expect("a directory to copy") {
         let entry = entry.expect("an entry");
         std::fs::copy(entry.path(), to.join(entry.file_name())).expect("a copy");
-    }
-}
-
-/// Below those that the system gives to connections, so that a dead server's stays free.
-fn free_port() -> u16 {
-    loop {
-        let random = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|port| port.local_addr());
-        let port = 10_000 + random.expect("a free port").port() % 22_000;
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return port;
-        }
     }
 }
 

@@ -45,11 +45,12 @@ pub(crate) enum Fault {
     KafkaEngineFrozen,
     KafkaSiteKilled,
     KafkaSiteCut,
+    KafkaSpoolCopied,
 }
 
 impl Fault {
     /// All, by the name that the tests say.
-    pub(crate) const ALL: [(Fault, &str); 17] = [
+    pub(crate) const ALL: [(Fault, &str); 18] = [
         (Fault::FullDisk, "full-disk"),
         (Fault::FailingDevice, "failing-device"),
         (Fault::SlowDisk, "slow-disk"),
@@ -67,6 +68,7 @@ impl Fault {
         (Fault::KafkaEngineFrozen, "kafka-engine-frozen"),
         (Fault::KafkaSiteKilled, "kafka-site-killed"),
         (Fault::KafkaSiteCut, "kafka-site-cut"),
+        (Fault::KafkaSpoolCopied, "kafka-spool-copied"),
     ];
 }
 

@@ -1,6 +1,8 @@
 //! What hosted stages refuse: foreign key groups, the past, watermarks out of turn, damaged bytes.
 
-use click_core::hosted::{HostError, SequenceHost, SourceHost, UserHost, WindowHost, put_record};
+use click_core::hosted::{
+    HostError, SequenceHost, SourceHost, UserHost, WindowHost, decode_dead_letters, put_record,
+};
 use click_core::types::{Millis, Offset, Partition};
 use click_sim::check::{Dice, World};
 use click_sim::generate::{GeneratorConfig, generate};
@@ -78,6 +80,42 @@ fn records_read_again_are_passed_over() {
     let (one, two) = (once.advance(w).expect("announced"), twice.advance(w).expect("announced"));
     assert_eq!(one.clicks, two.clicks);
     assert_eq!(once.snapshot(), twice.snapshot());
+}
+
+#[test]
+fn offsets_without_a_record_read_as_empty_ones() {
+    let (world, _) = world();
+    let apply = |host: &mut SequenceHost, offset: u64, payload: &[u8]| {
+        let mut batch = Vec::new();
+        put_record(&mut batch, Offset(offset), Millis(1_000), payload);
+        host.apply(&batch)
+    };
+    let open = || SequenceHost::open(&world.header, Partition(0), None).expect("a beginning");
+    assert_eq!(apply(&mut open(), 1, b""), Err(HostError::NoBeginning));
+    for (hole, allowed) in [(0, true), (1, true), (65_536, true), (65_537, false)] {
+        let (mut with_hole, mut without) = (open(), open());
+        for host in [&mut with_hole, &mut without] {
+            apply(host, 0, &world.log[0][0].1).expect("the first record");
+        }
+        let passed = apply(&mut with_hole, 1 + hole, b"");
+        assert_eq!(passed, if allowed { Ok(()) } else { Err(HostError::Hole) }, "{hole}");
+        if allowed {
+            // The same as if they were there, before time goes on.
+            let mut batch = Vec::new();
+            (1..=hole).for_each(|at| put_record(&mut batch, Offset(at), Millis(1), b""));
+            without.apply(&batch).expect("empty records");
+            apply(&mut without, 1 + hole, b"").expect("the last record");
+            let w = with_hole.watermark();
+            for host in [&mut with_hole, &mut without] {
+                host.announce(w).expect("in turn");
+            }
+            let ends = [&mut with_hole, &mut without].map(|host| {
+                let dead = host.advance(w).expect("announced").dead_letters;
+                (decode_dead_letters(&dead).expect("our own"), host.snapshot())
+            });
+            assert_eq!(ends[0], ends[1], "{hole}");
+        }
+    }
 }
 
 #[test]

@@ -2,13 +2,19 @@
 //! `flink-pom.xml`.
 
 use super::maven;
+use crate::shell;
 use anyhow::Result;
 use std::path::Path;
 
 const POM: &str = "xtask/src/setup/flink-pom.xml";
+/// Ours, whose making is tried once, so that Maven has what it takes for the tests.
+const JOB: &str = "jvm/flink/target/classes";
 
 /// Copies the jars below `dir`, unless they are there.
 pub(super) fn install(root: &Path, dir: &Path) -> Result<()> {
+    if !root.join(JOB).is_dir() {
+        shell::run(root, "mvn --quiet --batch-mode --file jvm/pom.xml package", &[])?;
+    }
     if maven::is_current(root, POM, dir) {
         return Ok(());
     }

@@ -36,6 +36,9 @@ pub fn decode_dead_letters(bytes: &[u8]) -> Result<Vec<HostedDeadLetter>, HostEr
     })
 }
 
+/// Bytes of a verdict in a batch, which may be cut between any two.
+pub const VERDICT_BYTES: usize = 4 + 8 + 8 + 2 + 4;
+
 pub(super) fn put_verdict(out: &mut Writer, verdict: &Verdict) {
     out.u32(verdict.partition.0);
     out.u64(verdict.offset.0);

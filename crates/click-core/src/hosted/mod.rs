@@ -20,8 +20,8 @@ mod user;
 mod window;
 
 pub use effects::{
-    HostedDeadLetter, RowBytes, decode_dead_letters, decode_published, decode_verdicts,
-    split_published,
+    HostedDeadLetter, RowBytes, VERDICT_BYTES, decode_dead_letters, decode_published,
+    decode_verdicts, split_published,
 };
 pub use route::Routed;
 pub use sequence::{Announced, SequenceHost, Sequenced, put_record};
@@ -53,6 +53,10 @@ pub enum HostError {
     OutOfTurn,
     /// Snapshots of different watermarks.
     OtherWatermark,
+    /// The first record of a partition that was never read is not the log's first.
+    NoBeginning,
+    /// More offsets in a row without a record than any log has.
+    Hole,
     /// Counts that cannot follow those before them: more decided than known, or beyond all bounds.
     Contradiction,
     /// The log has more partitions from here on, which hosts do not follow.
@@ -69,6 +73,10 @@ impl core::fmt::Display for HostError {
             HostError::OtherWatermark => {
                 "snapshots of one stage were taken at different watermarks"
             }
+            HostError::NoBeginning => {
+                "the log's beginning is gone: open from a snapshot, or with a log that has it"
+            }
+            HostError::Hole => "too many offsets without a record: was the log read on elsewhere?",
             HostError::Contradiction => "counts that cannot follow those taken before",
             HostError::Layout => {
                 "the log has moved to more partitions, which this host does not follow: fold it \

@@ -21,6 +21,12 @@ pub fn put_record(batch: &mut Vec<u8>, offset: Offset, append_time: Millis, payl
     batch.extend_from_slice(payload);
 }
 
+/// The time of an offset that has no record: it moves nothing.
+const HOLE_TIME: Millis = Millis(1);
+const NOTHING: &[u8] = &[];
+/// Most offsets in a row that a log passes over, as it does for the marker of a transaction.
+const MAX_HOLE: u64 = 65_536;
+
 /// The sequence stage of one partition.
 pub struct SequenceHost {
     partition: Partition,
@@ -68,17 +74,26 @@ impl SequenceHost {
         Ok(SequenceHost { partition, common, sequence, announced, spare: Vec::new() })
     }
 
-    /// Takes the next records of the partition; those it has read already are passed over.
+    /// Takes the next records of the partition; those it has read already are passed over. An
+    /// offset that the log passes over reads as an empty record, which no click comes of.
     pub fn apply(&mut self, records: &[u8]) -> Result<(), HostError> {
         let (mut input, mut fresh) = (Reader::new(records), Vec::new());
         let mut next = self.sequence.read_to();
         while !input.is_empty() {
             let (offset, append_time) = (Offset(input.u64()?), input.time()?);
             let payload = input.slice()?;
-            if offset >= next {
-                next = Offset(offset.0.checked_add(1).ok_or(HostError::Malformed)?);
-                fresh.push((offset, append_time, payload));
+            if offset < next {
+                continue;
             }
+            if next.0 == 0 && offset.0 > 0 {
+                return Err(HostError::NoBeginning);
+            }
+            if offset.0 - next.0 > MAX_HOLE {
+                return Err(HostError::Hole);
+            }
+            fresh.extend((next.0..offset.0).map(|hole| (Offset(hole), HOLE_TIME, NOTHING)));
+            next = Offset(offset.0.checked_add(1).ok_or(HostError::Malformed)?);
+            fresh.push((offset, append_time, payload));
         }
         let spare = self.spare.pop().unwrap_or_default();
         let chunk = parse(&self.common.keys, self.partition, spare, fresh.into_iter());

@@ -13,7 +13,7 @@ use click_core::types::{Offset, Partition};
 use click_core::verdict::{CLASSES, Class, Reasons};
 
 use super::reader::{Archive, ArchiveLog};
-use super::verdicts::{self, Archived};
+use super::verdicts;
 use super::{ArchiveError, erasure, personal, sha256_hex};
 use crate::driver::{RefoldSink, RefoldSummary, refold};
 use crate::log::{EventLog, RecordBatch};
@@ -53,7 +53,8 @@ pub struct Audit {
     pub by_class: [u64; CLASSES],
     /// Archived verdicts that were compared.
     pub verdicts: u64,
-    /// Archived verdicts of the last second, which later records may bear on.
+    /// Archived verdicts that the archive's records do not decide yet: of the last second, and of
+    /// clicks that another partition is behind.
     pub undecided: u64,
     /// Rows that were compared with the store.
     pub rows: u64,
@@ -138,7 +139,7 @@ fn compare(
     for verdict in &folded.verdicts {
         audit.by_class[verdict.reasons.class() as usize] += 1;
     }
-    compare_verdicts(archive.archive(), &folded.verdicts, &mut audit)?;
+    compare_verdicts(archive, &folded.verdicts, &mut audit)?;
     if let Some(log) = log {
         compare_log(archive, log, &mut audit)?;
     }
@@ -164,22 +165,30 @@ fn damage(archive: &Archive, error: ArchiveError) -> Result<Audit, ArchiveError>
 
 /// The archived verdicts are those that the records come to.
 fn compare_verdicts(
-    archive: &Archive,
+    archive: &ArchiveLog,
     folded: &[Verdict],
     audit: &mut Audit,
 ) -> Result<(), ArchiveError> {
-    let mut files: Vec<_> = archive.files(verdicts::NAME).collect();
+    let mut files: Vec<_> = archive.archive().files(verdicts::NAME).collect();
     files.sort_by_key(|file| (file.partition, file.from));
     let mut rest = folded.iter().peekable();
+    let (mut before, mut undecided) = (None, Vec::new());
     for file in files {
-        for archived in archive.verdicts(file)? {
+        for archived in archive.archive().verdicts(file)? {
             let at = (archived.partition, archived.offset);
+            if before.replace(at) == Some(at) {
+                audit.differs(position(at.0, at.1), "has more than one archived verdict");
+                continue;
+            }
             while let Some(missed) = rest.next_if(|v| (v.partition, v.offset) < at) {
                 let how = format!("is {}, but no verdict is archived", told(missed.reasons));
                 audit.differs(position(missed.partition, missed.offset), how);
             }
             let Some(own) = rest.next_if(|v| (v.partition, v.offset) == at) else {
-                note_unknown(audit, &archived);
+                match archived.fold_time.plus(LOOK_AHEAD_MS) > audit.summary.watermark {
+                    true => undecided.push(at),
+                    false => audit.differs(position(at.0, at.1), NO_CLICK),
+                }
                 continue;
             };
             audit.verdicts += 1;
@@ -199,18 +208,41 @@ fn compare_verdicts(
         let how = format!("is {}, but no verdict is archived", told(missed.reasons));
         audit.differs(position(missed.partition, missed.offset), how);
     }
-    Ok(())
+    check_undecided(archive, &undecided, audit)
 }
 
-/// A verdict without a click that the fold has decided: of the last second, or of no click.
-fn note_unknown(audit: &mut Audit, archived: &Archived) {
-    let is_recent = archived.fold_time.plus(LOOK_AHEAD_MS) > audit.summary.watermark;
-    if is_recent && audit.undecided < audit.summary.pending + audit.summary.arriving {
-        audit.undecided += 1;
-        return;
+const NO_CLICK: &str = "has an archived verdict, but is no measured click";
+
+/// What the archive's records do not decide yet are clicks, and no more than there are.
+fn check_undecided(
+    archive: &ArchiveLog,
+    undecided: &[(Partition, Offset)],
+    audit: &mut Audit,
+) -> Result<(), ArchiveError> {
+    let summary = &audit.summary;
+    let most = summary.pending + summary.arriving + summary.unread;
+    let (mut batch, mut next, mut read_of) = (RecordBatch::default(), 0, None);
+    for (partition, offset) in undecided {
+        let last = batch.len().checked_sub(1).and_then(|last| batch.get(last));
+        if read_of != Some(partition) || last.is_none_or(|last| last.0 < offset.0) {
+            batch.clear();
+            archive.read(partition.0, offset.0, READ_BYTES, &mut batch)?;
+            (next, read_of) = (0, Some(partition));
+        }
+        while batch.get(next).is_some_and(|record| record.0 < offset.0) {
+            next += 1;
+        }
+        let is_click = batch.get(next).is_some_and(|(at, _, payload)| {
+            at == offset.0
+                && Record::decode(payload).is_ok_and(|it| matches!(it.kind, Kind::Click(_)))
+        });
+        if is_click && audit.undecided < most {
+            audit.undecided += 1;
+        } else {
+            audit.differs(position(*partition, *offset), NO_CLICK);
+        }
     }
-    let what = position(archived.partition, archived.offset);
-    audit.differs(what, "has an archived verdict, but is no measured click");
+    Ok(())
 }
 
 fn position(partition: Partition, offset: Offset) -> String {

@@ -10,7 +10,7 @@ use click_core::fold::{Effects, Fold};
 use click_core::policy::{Policy, Timeline};
 use click_core::row::Row;
 use click_core::stage::source::Verdict;
-use click_core::types::Millis;
+use click_core::types::{Millis, Offset};
 
 /// Bytes of the log that are read at a time.
 const STEP_BYTES: usize = 8 << 20;
@@ -52,8 +52,10 @@ pub struct RefoldSummary {
     pub dead_letters: u64,
     /// Records known to be missing.
     pub gaps: u64,
-    /// Clicks at or beyond W.
+    /// Clicks at or beyond W that were read.
     pub arriving: u64,
+    /// Records that were not read: more than a second beyond W.
+    pub unread: u64,
     /// The policies of the log.
     pub timeline: Timeline,
 }
@@ -107,10 +109,11 @@ fn refold_with(
         effects.rows.iter().for_each(|published| sink.row(&published.row));
         sink.folded(fold.watermark(), fold.timeline());
     }
-    Ok(summary(&fold))
+    Ok(summary(log, &fold))
 }
 
-fn summary(fold: &Fold) -> RefoldSummary {
+fn summary(log: &dyn EventLog, fold: &Fold) -> RefoldSummary {
+    let unread = |(partition, next): (u32, Offset)| log.range(partition).end.saturating_sub(next.0);
     RefoldSummary {
         watermark: fold.watermark(),
         measured: fold.totals().measured,
@@ -119,6 +122,7 @@ fn summary(fold: &Fold) -> RefoldSummary {
         dead_letters: fold.totals().dead_letters,
         gaps: fold.gaps(),
         arriving: fold.arriving(),
+        unread: (0..).zip(Intake::read_to(fold)).map(unread).sum(),
         timeline: fold.timeline().clone(),
     }
 }

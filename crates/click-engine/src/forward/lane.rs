@@ -58,6 +58,17 @@ impl Lane {
         Some(sent_at)
     }
 
+    /// Everything below `offset` is confirmed, as somebody else knows.
+    pub(super) fn skip_to(&mut self, offset: u64) {
+        while self.acked < offset {
+            self.acked = if self.window.pop_front().is_some() { self.acked + 1 } else { offset };
+        }
+        while self.window.front().is_some_and(|record| record.is_confirmed) {
+            self.window.pop_front();
+            self.acked += 1;
+        }
+    }
+
     /// All that is not confirmed is to be sent again, and what is behind it, too.
     pub(super) fn start_over(&mut self) {
         self.window.clear();
@@ -88,5 +99,20 @@ mod tests {
         lane.confirm(8);
         lane.start_over();
         assert_eq!((lane.acked(), lane.sent()), (7, 7), "8 was confirmed, but 7 was not");
+    }
+    #[test]
+    fn what_somebody_else_knows_is_not_sent_again() {
+        let mut lane = Lane::new(5);
+        (0..4).for_each(|at| lane.note_sent(at));
+        lane.confirm(7);
+        lane.skip_to(4);
+        assert_eq!((lane.acked(), lane.sent()), (5, 9), "known already");
+        lane.skip_to(7);
+        assert_eq!((lane.acked(), lane.sent()), (8, 9), "and 7 was confirmed");
+        assert_eq!(lane.confirm(6), None);
+        assert_eq!(lane.confirm(8), Some(3));
+        lane.note_sent(4);
+        lane.skip_to(20);
+        assert_eq!((lane.acked(), lane.sent()), (20, 20), "beyond what was sent");
     }
 }

@@ -7,9 +7,11 @@
 //! believe a confirmation that came behind a failure.
 
 mod again;
+mod copy;
 mod lane;
 mod log;
 mod position;
+mod reach;
 mod remote;
 mod waiters;
 
@@ -26,9 +28,13 @@ use crate::disk::Disk;
 use crate::log::{Clock, EventLog, LogError, RecordBatch, Retention};
 
 pub use again::{Hole, request};
+pub use copy::{
+    Copier, Copies, CopiesConfig, CopiesStatus, CopyRefusal, Given, Held, MAX_MESSAGE, Message,
+    Peer, Section,
+};
 pub use log::ForwardedLog;
 pub use remote::{Outcome, Remote};
-pub use waiters::{ForwardStatus, Forwarding};
+pub use waiters::{Copying, ForwardStatus, Forwarding, Missing};
 
 use again::{Served, Serving};
 use lane::Lane;
@@ -53,6 +59,8 @@ const IDLE: Duration = Duration::from_millis(100);
 pub struct ForwardConfig {
     /// A record that the cluster has not confirmed after so long is acknowledged from the own log.
     pub spool_after: Duration,
+    /// Whether and how what the cluster is late with is copied to a second site.
+    pub copying: Option<Copying>,
     /// What the own log keeps of the records that the cluster has.
     pub retention: Retention,
     /// Where the positions are kept, and requests to send again are looked for.
@@ -94,7 +102,9 @@ impl Forwarder {
     ) -> Result<Forwarder, LogError> {
         let positions = position::read(&*disk, &config.dir, &*own)?;
         let lanes: Vec<Lane> = positions.iter().map(|at| Lane::new(*at)).collect();
-        let shared = Arc::new(Forwarding::new(&positions, config.spool_after));
+        let ends = (0..own.partitions()).map(|partition| own.range(partition).end);
+        let pairs: Vec<(u64, u64)> = positions.iter().copied().zip(ends).collect();
+        let shared = Arc::new(Forwarding::new(&pairs, config.spool_after, config.copying));
         let now = monotonic(&*clock);
         Ok(Forwarder {
             own,
@@ -181,7 +191,8 @@ impl Forwarder {
                 Err(error) => failed = Some(error.clone()),
             }
         }
-        for (partition, lane) in self.lanes.iter().enumerate() {
+        for (partition, lane) in self.lanes.iter_mut().enumerate() {
+            lane.skip_to(self.shared.elsewhere(partition));
             self.shared.note_acked(partition, lane.acked());
         }
         if let Some(error) = failed {

@@ -56,6 +56,16 @@ impl KafkaAddress {
     pub(super) fn dead_topic(&self) -> String {
         format!("{}.dead", self.topic)
     }
+
+    /// The topic of rows of a host that is not this program.
+    pub(super) fn rows_topic(&self) -> String {
+        format!("{}.rows", self.topic)
+    }
+
+    /// The topic of verdicts of such a host.
+    pub(super) fn verdicts_topic(&self) -> String {
+        format!("{}.verdicts", self.topic)
+    }
 }
 
 /// How to speak to a cluster.

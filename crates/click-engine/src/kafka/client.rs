@@ -83,6 +83,28 @@ pub(super) fn consumer_config(settings: &KafkaSettings) -> Result<ClientConfig, 
     Ok(config)
 }
 
+/// As [`consumer_config`], for looks at a cluster, in which nothing is ever committed.
+pub(super) fn look_config(settings: &KafkaSettings) -> Result<ClientConfig, LogError> {
+    let mut config = consumer_config(settings)?;
+    config.set("group.id", "clickledger-look");
+    Ok(config)
+}
+
+/// The client takes a property for none, or lacks what it asks for.
+pub(super) fn misconfigured(error: &KafkaError) -> LogError {
+    let said = error.to_string();
+    let is_lacking = ["OpenSSL not available", "No provider for SASL mechanism"];
+    let fix = if is_lacking.iter().any(|text| said.contains(text)) {
+        "; TLS and SCRAM need a build with --features kafka-tls"
+    } else if said.contains("Unsupported SASL mechanism") {
+        "; known are PLAIN and, in a build with --features kafka-tls, SCRAM-SHA-256 and \
+         SCRAM-SHA-512"
+    } else {
+        ""
+    };
+    LogError::topic(format!("kafka.properties: {said}{fix}"))
+}
+
 /// An error of the client, or of the cluster.
 pub(super) fn failed(what: &str, error: &KafkaError) -> LogError {
     LogError::kafka(format!("{what}: {error}"))

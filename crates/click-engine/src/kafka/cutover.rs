@@ -11,8 +11,8 @@ use super::address::KafkaSettings;
 use super::appender::Appender;
 use super::known::{IN_FORCE, Known, PROPOSED};
 use super::topics::{
-    TopicSpec, consumer, describe, exists, known, look_at, make, partitions, problems_of, settle,
-    watermarks,
+    Cleanup, TopicSpec, consumer, describe, exists, known, look_at, make, partitions, problems_of,
+    settle, watermarks,
 };
 use crate::log::{LogError, MAX_PARTITIONS};
 
@@ -171,7 +171,7 @@ fn make_topic(settings: &KafkaSettings, topic: &str, count: u32) -> Result<(), L
             .unwrap_or(u64::MAX),
         ..TopicSpec::default()
     };
-    make(settings, topic, count, &spec)?;
+    make(settings, topic, count, &spec, Cleanup::After(&spec.kept()))?;
     settle(settings, topic, count)
 }
 

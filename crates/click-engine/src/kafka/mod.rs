@@ -12,6 +12,8 @@ mod appender;
 #[cfg(feature = "kafka")]
 mod arrivals;
 #[cfg(feature = "kafka")]
+mod asking;
+#[cfg(feature = "kafka")]
 mod client;
 #[cfg(feature = "kafka")]
 mod cutover;
@@ -26,6 +28,8 @@ mod part;
 #[cfg(feature = "kafka")]
 mod remote;
 #[cfg(feature = "kafka")]
+mod rows;
+#[cfg(feature = "kafka")]
 mod topics;
 
 pub use address::{KafkaAddress, KafkaSettings};
@@ -37,6 +41,8 @@ pub use known::HeaderTopic;
 pub use log::{KafkaLog, Patience};
 #[cfg(feature = "kafka")]
 pub use remote::{Destination, KafkaRemote};
+#[cfg(feature = "kafka")]
+pub use rows::{RowTopic, RowsRead};
 #[cfg(feature = "kafka")]
 pub use topics::{TopicReport, TopicSpec, check, create, header};
 

@@ -13,7 +13,7 @@ use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, ProducerContext};
 
 use super::address::KafkaSettings;
-use super::client::{failed, producer_config};
+use super::client::{failed, misconfigured, producer_config};
 use super::lane::time_of;
 use super::topics::check;
 use crate::forward::{Outcome, Remote};
@@ -133,7 +133,7 @@ fn producer(
     outcomes: Outcomes,
 ) -> Result<BaseProducer<Outcomes>, LogError> {
     let created = producer_config(settings)?.create_with_context(outcomes);
-    created.map_err(|error| failed("producer", &error))
+    created.map_err(|error| misconfigured(&error))
 }
 
 impl Remote for KafkaRemote {

@@ -2,7 +2,8 @@
 //!
 //! Beside the topic of the clicks there are two: `TOPIC.header` has the header for ever, since
 //! retention takes the first record of partition 0 some day, and `TOPIC.dead` shows records that no
-//! click came of.
+//! click came of. A host like Flink writes `TOPIC.rows`, from which compaction takes older versions
+//! of a row, and `TOPIC.verdicts`.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -17,7 +18,8 @@ use rdkafka::error::RDKafkaErrorCode;
 
 use super::address::KafkaSettings;
 use super::appender::Appender;
-use super::client::{config, consumer_config, failed};
+use super::asking::metadata;
+use super::client::{config, failed, look_config, misconfigured};
 use super::known::{Known, known_if_any};
 use crate::log::{LogError, MAX_PARTITIONS, MAX_PAYLOAD};
 
@@ -41,6 +43,8 @@ pub struct TopicSpec {
     pub retention_ms: u64,
     /// SPEC §5.
     pub generation: u16,
+    /// Partitions of the rows and verdicts of a host that is not this program; none without one.
+    pub outputs: Option<u32>,
 }
 
 impl Default for TopicSpec {
@@ -51,7 +55,15 @@ impl Default for TopicSpec {
             min_insync: 2,
             retention_ms: 7 * 24 * 3_600_000,
             generation: 1,
+            outputs: None,
         }
+    }
+}
+
+impl TopicSpec {
+    /// How long clicks are kept, as Kafka says it.
+    pub(super) fn kept(&self) -> String {
+        i64::try_from(self.retention_ms).unwrap_or(-1).to_string()
     }
 }
 
@@ -77,14 +89,28 @@ pub fn create(settings: &KafkaSettings, spec: &TopicSpec) -> Result<Header, LogE
     if !(1..=MAX_PARTITIONS).contains(&spec.partitions) {
         return Err(LogError::topic(format!("partitions must be 1 to {MAX_PARTITIONS}")));
     }
+    // Why the cluster does not let us in is told to this question alone.
+    exists(settings, &settings.address.topic)?;
     let address = &settings.address;
-    let (header_topic, dead_topic) = (address.header_topic(), address.dead_topic());
-    let for_ever = TopicSpec { retention_ms: u64::MAX, ..spec.clone() };
-    make(settings, &header_topic, 1, &for_ever)?;
-    make(settings, &dead_topic, 1, spec)?;
-    make(settings, &address.topic, spec.partitions, spec)?;
+    let kept = spec.kept();
+    make(settings, &address.header_topic(), 1, spec, Cleanup::After("-1"))?;
+    make(settings, &address.dead_topic(), 1, spec, Cleanup::After(&kept))?;
+    make(settings, &address.topic, spec.partitions, spec, Cleanup::After(&kept))?;
+    if let Some(partitions) = spec.outputs {
+        make(settings, &address.rows_topic(), partitions, spec, Cleanup::Compact)?;
+        make(settings, &address.verdicts_topic(), partitions, spec, Cleanup::After(&kept))?;
+    }
     settle(settings, &address.topic, spec.partitions)?;
     ensure_header(settings, spec)
+}
+
+/// What is removed from a topic.
+#[derive(Clone, Copy)]
+pub(super) enum Cleanup<'a> {
+    /// Everything after so many ms; -1: nothing.
+    After(&'a str),
+    /// Older records of a key.
+    Compact,
 }
 
 /// Makes a topic of so many partitions, unless it is there.
@@ -93,19 +119,21 @@ pub(super) fn make(
     name: &str,
     partitions: u32,
     spec: &TopicSpec,
+    cleanup: Cleanup<'_>,
 ) -> Result<(), LogError> {
     let count = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
-    let kept = i64::try_from(spec.retention_ms).unwrap_or(-1).to_string();
     let (insync, bytes) = (spec.min_insync.to_string(), MESSAGE_BYTES.max(1 << 20).to_string());
     let replication = TopicReplication::Fixed(count(spec.replication));
     let topic = NewTopic::new(name, count(partitions), replication)
         .set("min.insync.replicas", &insync)
         .set("unclean.leader.election.enable", "false")
-        .set("cleanup.policy", "delete")
         .set("message.timestamp.type", "LogAppendTime")
         .set("retention.bytes", "-1")
-        .set("max.message.bytes", &bytes)
-        .set("retention.ms", &kept);
+        .set("max.message.bytes", &bytes);
+    let topic = match cleanup {
+        Cleanup::After(ms) => topic.set("cleanup.policy", "delete").set("retention.ms", ms),
+        Cleanup::Compact => topic.set("cleanup.policy", "compact"),
+    };
     let made = block_on(admin(settings)?.create_topics(&[topic], &options(settings)));
     for result in made.map_err(|error| failed("cannot create topics", &error))? {
         match result {
@@ -283,9 +311,7 @@ fn broken((key, is_good, why): &Rule, values: &BTreeMap<String, String>) -> Opti
 
 /// Replicas of each partition.
 pub(super) fn partitions(settings: &KafkaSettings, topic: &str) -> Result<Vec<usize>, LogError> {
-    let consumer = consumer(settings)?;
-    let metadata = consumer.fetch_metadata(Some(topic), settings.patience);
-    let metadata = metadata.map_err(|error| failed("no answer", &error))?;
+    let metadata = metadata(settings, Some(topic))?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     let found = found.ok_or_else(|| LogError::topic(format!("there is no topic {topic}")))?;
     if found.partitions().iter().any(|partition| partition.leader() < 0) {
@@ -295,8 +321,7 @@ pub(super) fn partitions(settings: &KafkaSettings, topic: &str) -> Result<Vec<us
 }
 
 pub(super) fn exists(settings: &KafkaSettings, topic: &str) -> Result<bool, LogError> {
-    let metadata = consumer(settings)?.fetch_metadata(None, settings.patience);
-    let metadata = metadata.map_err(|error| failed("no answer", &error))?;
+    let metadata = metadata(settings, None)?;
     Ok(metadata.topics().iter().any(|found| found.name() == topic))
 }
 
@@ -317,11 +342,7 @@ pub(super) fn describe(
 }
 
 pub(super) fn consumer(settings: &KafkaSettings) -> Result<BaseConsumer, LogError> {
-    let mut config = consumer_config(settings)?;
-    config.remove("group.id");
-    // Assigned by hand, and nothing is ever committed by it.
-    config.set("group.id", "clickledger-look");
-    config.create().map_err(|error| failed("consumer", &error))
+    look_config(settings)?.create().map_err(|error| misconfigured(&error))
 }
 
 pub(super) fn watermarks<C: rdkafka::consumer::ConsumerContext>(
@@ -335,7 +356,7 @@ pub(super) fn watermarks<C: rdkafka::consumer::ConsumerContext>(
 }
 
 fn admin(settings: &KafkaSettings) -> Result<AdminClient<DefaultClientContext>, LogError> {
-    config(settings)?.create().map_err(|error| failed("client", &error))
+    config(settings)?.create().map_err(|error| misconfigured(&error))
 }
 
 fn options(settings: &KafkaSettings) -> AdminOptions {

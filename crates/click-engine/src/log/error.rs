@@ -53,6 +53,10 @@ pub enum LogError {
     Topic { reason: Arc<str> },
     #[error("kafka: {reason}")]
     Kafka { reason: Arc<str> },
+    #[error("neither the cluster nor the second site has the record in time: send it again")]
+    NotCopied,
+    #[error("second site: {reason}")]
+    Copy { reason: Arc<str> },
     #[error("{what} {path}: {message}")]
     Io { what: &'static str, path: Arc<str>, kind: io::ErrorKind, message: Arc<str> },
 }
@@ -73,6 +77,11 @@ impl LogError {
     /// Something about a topic, or how it is to be spoken to, has to be put right first.
     pub fn topic(reason: impl Display) -> Self {
         LogError::Topic { reason: reason.to_string().into() }
+    }
+
+    /// A second site did not take a copy, and may do so later.
+    pub fn copy(reason: impl Display) -> Self {
+        LogError::Copy { reason: reason.to_string().into() }
     }
 
     /// Wraps a system error with what was being done to which path.

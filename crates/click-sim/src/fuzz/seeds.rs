@@ -7,6 +7,7 @@ use click_core::row::{Counts, Row, RowKey};
 use click_core::stage::user::{Claim, Journal, PairClick};
 use click_core::types::{Millis, Minute, Offset, Version};
 use click_engine::checkpoint::{Checkpoint, RunRef};
+use click_engine::forward::Message;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
@@ -110,6 +111,19 @@ pub(super) fn checkpoints() -> Vec<Vec<u8>> {
         parts: Run::new(&world, Style::plain(), Dice::new(0)).up_to(w),
     };
     vec![checkpoint.encode()]
+}
+
+/// A question, and records of two partitions.
+pub(super) fn copies() -> Vec<Vec<u8>> {
+    let begin = || Message::new([1; 16], [2; 16], [3; 16], 1, 4);
+    let mut whole = begin();
+    for (partition, record) in (1..3).zip(records()) {
+        whole.section(partition, 5, 7);
+        whole.record(&record);
+        whole.record(&record);
+    }
+    whole.section(3, 9, 0);
+    vec![begin().finish(), whole.finish()]
 }
 
 pub(super) fn csv() -> Vec<Vec<u8>> {

@@ -4,6 +4,7 @@ use click_core::fold::{decode_journal, decode_rows, encode_journal, encode_rows}
 use click_core::link::{KeyRights, Macros, ParsedLink};
 use click_core::record::Record;
 use click_engine::checkpoint::Checkpoint;
+use click_engine::forward::{Given, Message, Section};
 use click_engine::import::{Format, ReadOptions, prepare};
 use click_engine::log::{DiskLog, EventLog, LogOptions, RecordBatch};
 
@@ -30,6 +31,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "access-log", check: access_log, seeds: seeds::access_logs },
     Target { name: "parquet", check: parquet, seeds: seeds::parquet },
     Target { name: "segment", check: segments::check, seeds: segments::seeds },
+    Target { name: "copy", check: copy, seeds: seeds::copies },
     Target { name: "hosted", check: stages::check, seeds: stages::seeds },
 ];
 
@@ -75,6 +77,19 @@ fn rows(bytes: &[u8]) -> bool {
 fn checkpoint(bytes: &[u8]) -> bool {
     let Ok(checkpoint) = Checkpoint::decode(bytes) else { return false };
     assert_eq!(checkpoint.encode(), bytes, "a damaged checkpoint is taken");
+    true
+}
+
+/// Damage is seen: what is taken is what was written.
+fn copy(bytes: &[u8]) -> bool {
+    let Ok(given) = Given::decode(bytes) else { return false };
+    let Given { log_id, spool, session, part, partitions, sections } = given;
+    let mut message = Message::new(log_id, spool, session, part, partitions);
+    for Section { partition, acked, from, records } in sections {
+        message.section(partition, acked, from);
+        records.iter().for_each(|record| message.record(record));
+    }
+    assert_eq!(message.finish(), bytes, "a damaged copy is taken");
     true
 }
 

@@ -182,6 +182,9 @@ pub(super) fn format(nodes: &[Node]) {
     let cluster = fresh_id(0);
     let mut tool = first.java("kafka.tools.StorageTool");
     tool.args(["format", "-t", &cluster, "-c"]).arg(first.settings());
+    if let Some(secure) = &first.site.secure {
+        tool.args(["--add-scram", &secure.scram()]);
+    }
     let out = tool.output().expect("java starts");
     let (said, errors) =
         (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));

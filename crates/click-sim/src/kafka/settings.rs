@@ -1,8 +1,10 @@
 //! Where brokers listen and what they are told: an operator's choices for short pauses, and small
 //! sizes, since all of them share one machine with the tests.
 
-use std::net::TcpListener;
 use std::path::Path;
+
+use super::secure::Secure;
+use crate::servers::free_port;
 
 /// The addresses of one broker, which is a controller as well.
 #[derive(Clone)]
@@ -10,6 +12,8 @@ pub(super) struct Site {
     host: String,
     broker_port: u16,
     controller_port: u16,
+    /// Where it speaks TLS as well, if it does.
+    pub(super) secure: Option<Secure>,
     /// The network namespace that it is in, if not that of the test.
     pub(super) network: Option<String>,
 }
@@ -38,9 +42,18 @@ pub(super) fn sites(hosts: &[&str]) -> Vec<Site> {
         host: (*host).to_owned(),
         broker_port: port(host),
         controller_port: port(host),
+        secure: None,
         network: None,
     };
     hosts.iter().map(&mut site).collect()
+}
+
+/// One broker that lets a user in over TLS, too; certificates are made in `dir`.
+pub(super) fn secure_site(dir: &Path, user: &str, password: &str) -> Site {
+    // The second one's port is free as well.
+    let mut found = sites(&["127.0.0.1"; 2]);
+    let port = found.remove(1).broker_port;
+    Site { secure: Some(Secure::new(dir, port, user, password)), ..found.remove(0) }
 }
 
 /// One in each network namespace, at its address there; all ports of those are free.
@@ -49,21 +62,10 @@ pub(super) fn sites_in(networks: &[(String, String)]) -> Vec<Site> {
         host: host.clone(),
         broker_port: 9092,
         controller_port: 9093,
+        secure: None,
         network: Some(network.clone()),
     };
     networks.iter().map(site).collect()
-}
-
-/// Below those that the system gives to connections: while a broker is dead nobody else gets its
-/// port, and no client that tries again and again connects to itself.
-fn free_port(host: &str) -> TcpListener {
-    loop {
-        let random = TcpListener::bind((host, 0)).and_then(|port| port.local_addr());
-        let port = 10_000 + random.expect("a free port").port() % 22_000;
-        if let Ok(listener) = TcpListener::bind((host, port)) {
-            return listener;
-        }
-    }
 }
 
 /// A small heap; one thread collects, and code is compiled quickly rather than well: a start takes
@@ -108,7 +110,12 @@ transaction.state.log.replication.factor={copies}
 transaction.state.log.min.isr={least}
 share.coordinator.state.topic.replication.factor={copies}
 share.coordinator.state.topic.min.isr={least}
-{SHORT_PAUSES}{SMALL}{SAFE}"
+{SHORT_PAUSES}{SMALL}{SAFE}{}",
+        sites[index]
+            .secure
+            .as_ref()
+            .map(|secure| secure.properties(&sites[index]))
+            .unwrap_or_default()
     )
 }
 

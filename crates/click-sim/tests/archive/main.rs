@@ -28,7 +28,7 @@ struct Stage {
 
 impl Stage {
     fn new(seed: u64) -> Stage {
-        let config = GeneratorConfig::from_seed(seed);
+        let config = GeneratorConfig::moving_or_not(seed);
         let world = World::new(&generate(&config, seed), config.partitions);
         let log = GivenLog::new(world.header, world.log.clone());
         let disk = MemDisk::new(seed);
@@ -152,6 +152,39 @@ fn the_archive_is_the_log_whatever_dies() {
         verdicts_are_the_references(&stage, &audit, end.until.0);
     }
     assert!(archived > 5_000, "{archived}");
+}
+
+/// A partition is silent for seconds before the archive ends: what the others have there cannot be
+/// decided from the archive alone, and is held to be clicks.
+#[test]
+fn clicks_that_a_silent_partition_is_behind_are_not_decided_and_still_checked() {
+    const SILENCE: u64 = 5000;
+    let (mut undecided, mut checked) = (0, 0);
+    for seed in 0..40 {
+        let config = GeneratorConfig::moving_or_not(seed);
+        let world = World::new(&generate(&config, seed), config.partitions);
+        let (first, last) = (world.log[0][0].0, world.log[0].last().unwrap().0);
+        let from = first + (last - first) / 2;
+        let mut log = world.log.clone();
+        for (partition, records) in log.iter_mut().enumerate() {
+            let is_silent = partition == 1;
+            records.retain(|(at, _)| !is_silent || !(from..from + SILENCE).contains(at));
+            // It ends with what it says again.
+            let end = records.partition_point(|(at, _)| *at < from + SILENCE);
+            records.truncate(end + usize::from(is_silent));
+        }
+        if config.partitions < 2 || log[1].last().is_none_or(|(at, _)| *at < from + SILENCE) {
+            continue;
+        }
+        let log = Arc::new(GivenLog::new(world.header, log));
+        let stage = Stage { log, ..Stage::new(seed) };
+        stage.archiver(2).finish().unwrap();
+        let found = stage.audit(None);
+        assert_eq!(found.differences, [], "seed {seed}");
+        undecided += found.undecided;
+        checked += u64::from(found.undecided > 0);
+    }
+    assert!(undecided > 100 && checked > 5, "{undecided} of {checked} logs");
 }
 
 fn verdicts_are_the_references(stage: &Stage, audit: &Audit, until: u64) {

@@ -157,7 +157,7 @@ fn print(found: &Audit, seconds: f64) {
             "         {} pending, {} sent again, {} dead letters, {} missing by gaps",
             summary.pending, summary.repeats, summary.dead_letters, summary.gaps
         ),
-        format!("verdicts {} compared, {} of the last second", found.verdicts, found.undecided),
+        format!("verdicts {} compared, {} not decided yet", found.verdicts, found.undecided),
         format!("rows     {} compared, {} newer than the archive", found.rows, found.newer_rows),
         format!("log      {} records compared", found.log_records),
         format!("result   sha256 {} as of {}", found.result, summary.watermark.0),

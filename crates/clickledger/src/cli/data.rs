@@ -59,6 +59,11 @@ impl DataDir {
         self.root.join("layout.json")
     }
 
+    /// What it keeps of other trackers' ones.
+    pub fn spool_copies(&self) -> PathBuf {
+        self.root.join("spool-copies")
+    }
+
     pub fn checkpoints(&self) -> PathBuf {
         self.root.join("checkpoints")
     }

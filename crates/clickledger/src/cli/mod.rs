@@ -12,6 +12,8 @@ pub mod link;
 #[cfg(feature = "kafka")]
 mod log;
 mod policy;
+#[cfg(feature = "kafka")]
+mod post;
 mod privacy;
 mod progress;
 mod reconcile;
@@ -66,6 +68,8 @@ enum Command {
     #[cfg(feature = "kafka")]
     Log(log::LogArgs),
     #[cfg(feature = "kafka")]
+    Post(post::PostArgs),
+    #[cfg(feature = "kafka")]
     Topics(topics::TopicsArgs),
 }
 
@@ -102,6 +106,8 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Topics(args) => return topics::run(args),
         Command::Resend(args) => resend::run(args)?,
         Command::Tick(args) => tick::run(args)?,
+        #[cfg(feature = "kafka")]
+        Command::Post(args) => post::run(args)?,
         Command::Explain(args) => explain::run(args)?,
         Command::Replay(args) => replay::run(args)?,
         Command::Privacy(args) => privacy::run(args)?,

@@ -37,6 +37,10 @@ enum Action {
         /// Hours that records are kept.
         #[arg(long, value_name = "H", default_value_t = 168)]
         retention_hours: u64,
+        /// Partitions of the rows and verdicts that a job in Flink or Spark writes; without it,
+        /// there are no topics for them.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+        outputs: Option<u32>,
     },
     /// Say what about the topic could lose clicks or reorder time. Exit code 1 if anything could.
     Check {
@@ -76,13 +80,14 @@ impl Place {
 /// Runs the command.
 pub fn run(args: &TopicsArgs) -> Result<ExitCode> {
     match &args.action {
-        Action::Create { place, partitions, replication, min_insync, retention_hours } => {
+        Action::Create { place, partitions, replication, min_insync, retention_hours, outputs } => {
             let settings = place.settings()?;
             let spec = TopicSpec {
                 partitions: *partitions,
                 replication: *replication,
                 min_insync: *min_insync,
                 retention_ms: retention_hours.saturating_mul(3_600_000),
+                outputs: *outputs,
                 ..TopicSpec::default()
             };
             create(&settings, &spec)?;

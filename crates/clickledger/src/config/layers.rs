@@ -131,12 +131,16 @@ impl Layers {
     }
 }
 
+/// Of these names are properties of librdkafka that hold one.
+const SECRETS: [&str; 5] = ["password", "secret", "key.pem", "jaas", "oauthbearer"];
+
 /// A value as it may be shown to anyone.
 fn shown(key: &str, value: &Value) -> String {
     let hidden = "\"(hidden)\"".to_owned();
+    let is_secret = |properties: &str| SECRETS.iter().any(|name| properties.contains(name));
     match (key, value) {
-        ("access_token", Value::String(token)) if !token.is_empty() => hidden,
-        ("kafka.properties", value) if value.to_string().contains("password") => hidden,
+        ("access_token" | "spool.copy_token", Value::String(token)) if !token.is_empty() => hidden,
+        ("kafka.properties", value) if is_secret(&value.to_string()) => hidden,
         ("store.url", Value::String(list)) => Value::String(without_logins(list)).to_string(),
         _ => value.to_string(),
     }

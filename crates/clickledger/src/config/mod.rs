@@ -4,6 +4,7 @@
 //! Must never guess: an unknown key or a value of another type is refused.
 
 mod layers;
+mod other_site;
 mod reference;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 pub use layers::Layers;
+pub use other_site::OtherSite;
 pub use reference::reference;
 
 /// The shipped defaults.
@@ -147,6 +149,39 @@ impl Kafka {
 pub struct Spool {
     pub after_ms: u64,
     pub keep_hours: u64,
+    pub copy_to: String,
+    pub copy_token: String,
+    pub copy_ca: String,
+    pub copy_after_ms: u64,
+    pub copy_missing: CopyMissing,
+}
+
+/// `spool.copy_missing`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CopyMissing {
+    Refuse,
+    Accept,
+}
+
+impl Spool {
+    /// The other site, if there is one.
+    ///
+    /// # Errors
+    /// If `copy_to` is none, or how to speak to it is missing.
+    pub fn other_site(&self) -> Result<Option<OtherSite>> {
+        if self.copy_to.is_empty() {
+            return Ok(None);
+        }
+        let site: OtherSite = self.copy_to.parse()?;
+        if self.copy_token.is_empty() {
+            bail!("'spool.copy_token' is missing: set the same one at both sites");
+        }
+        if site.is_https && self.copy_ca.is_empty() {
+            bail!("HTTPS needs 'spool.copy_ca', such as /etc/ssl/certs/ca-certificates.crt");
+        }
+        Ok(Some(site))
+    }
 }
 
 /// `[store]`.
@@ -231,7 +266,7 @@ impl Config {
 
 type Check = fn(&Config) -> Result<()>;
 
-const CHECKS: [(&str, Check); 26] = [
+const CHECKS: [(&str, Check); 30] = [
     ("listen", |c| c.listen().map(drop)),
     ("admin_listen", |c| c.admin_listen().map(drop)),
     ("access_token", |c| token(&c.access_token)),
@@ -256,6 +291,10 @@ const CHECKS: [(&str, Check); 26] = [
     ("kafka.delivery_timeout_ms", |c| within(c.kafka.delivery_timeout_ms, 1_000, 240_000)),
     ("spool.after_ms", |c| within(c.spool.after_ms, 1, 60_000)),
     ("spool.keep_hours", |c| within(c.spool.keep_hours, 0, 24 * 365)),
+    ("spool.copy_to", copies),
+    ("spool.copy_token", |c| token(&c.spool.copy_token).and_then(|()| copies(c))),
+    ("spool.copy_ca", |c| existing_file(&c.spool.copy_ca)),
+    ("spool.copy_after_ms", copy_time),
     ("store.url", |c| c.store.addresses().map(drop)),
     ("archive.url", |c| c.archive.place(&c.data).map(drop)),
     ("archive.interval_ms", |c| divides_an_hour(c.archive.interval_ms)),
@@ -273,6 +312,29 @@ fn roles(config: &Config) -> Result<()> {
     }
     if config.log.url.is_empty() && !both {
         bail!("the log in the data directory is one process's: set log.url, or use both roles");
+    }
+    Ok(())
+}
+
+fn copies(config: &Config) -> Result<()> {
+    let spool = &config.spool;
+    let is_spooling = config.is(Role::Tracker) && !config.log.url.is_empty();
+    let has_any = !spool.copy_to.is_empty() || !spool.copy_token.is_empty();
+    if has_any && !is_spooling {
+        bail!("only a tracker with its log in Kafka has a spool: set log.url, or leave it empty");
+    }
+    spool.other_site().map(drop)
+}
+
+fn copy_time(config: &Config) -> Result<()> {
+    let (spool, deadline) = (&config.spool, config.tracker.redirect_deadline_ms);
+    within(spool.copy_after_ms, 10, 60_000)?;
+    let all = spool.after_ms.saturating_add(spool.copy_after_ms);
+    if !spool.copy_to.is_empty() && all >= deadline {
+        bail!(
+            "with spool.after_ms that is {all} ms, and a visitor waits for {deadline} ms \
+             (tracker.redirect_deadline_ms): lower one of both"
+        );
     }
     Ok(())
 }
@@ -333,8 +395,12 @@ fn pair(this: &str, other: &str, name: &str) -> Result<()> {
     if !this.is_empty() && other.is_empty() {
         bail!("'{name}' is missing; HTTPS needs both files");
     }
-    if !this.is_empty() && !std::path::Path::new(this).is_file() {
-        bail!("there is no file '{this}'");
+    existing_file(this)
+}
+
+fn existing_file(path: &str) -> Result<()> {
+    if !path.is_empty() && !Path::new(path).is_file() {
+        bail!("there is no file '{path}'");
     }
     Ok(())
 }

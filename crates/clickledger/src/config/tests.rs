@@ -43,6 +43,34 @@ fn errors_name_place_key_and_fix() {
         ("[engine]\npublish_mode = \"never\"", vec![], vec!["never", "live"]),
         ("[log]\npartitions = 0", vec![], vec!["log.partitions", "use 1 to 256"]),
         (
+            "[spool]\ncopy_to = \"http://b:1\"",
+            vec![],
+            vec!["key 'spool.copy_to'", "only a tracker with its log in Kafka", "log.url"],
+        ),
+        (
+            "[log]\nurl = \"kafka://a:1/t\"\n[spool]\ncopy_to = \"http://b:1\"",
+            vec![],
+            vec!["key 'spool.copy_to'", "'spool.copy_token' is missing", "both sites"],
+        ),
+        (
+            "[log]\nurl = \"kafka://a:1/t\"\n[spool]\ncopy_token = \"short\"",
+            vec![],
+            vec!["key 'spool.copy_token'", "at least 16"],
+        ),
+        (
+            "[log]\nurl = \"kafka://a:1/t\"\n[spool]\ncopy_to = \"https://b:1\"\n\
+             copy_token = \"0123456789abcdef\"",
+            vec![],
+            vec!["key 'spool.copy_to'", "'spool.copy_ca'"],
+        ),
+        (
+            "[log]\nurl = \"kafka://a:1/t\"\n[spool]\ncopy_to = \"http://b:1\"\n\
+             copy_token = \"0123456789abcdef\"\ncopy_after_ms = 700",
+            vec![],
+            vec!["key 'spool.copy_after_ms'", "1000 ms", "redirect_deadline_ms"],
+        ),
+        ("[spool]\ncopy_missing = \"wait\"", vec![], vec!["wait", "refuse", "accept"]),
+        (
             "[archive]\ntruncate_after_hours = 96",
             vec![],
             vec!["c.toml: key 'archive.truncate_after_hours'", "0 for never", "than 97 hours"],
@@ -67,15 +95,33 @@ fn printed_configuration_hides_secrets_and_is_readable() {
     layers.set_text("access_token", "0123456789abcdef", "flag").unwrap();
     let stores = "sqlite:ledger.db redis://me:pass-1@h:1/0 cassandra://me:pass-2@h:1/ads";
     layers.set_text("store.url", stores, "flag").unwrap();
+    layers.set_text("spool.copy_token", "fedcba9876543210", "flag").unwrap();
     let printed = layers.print();
     assert!(
-        !["0123456789abcdef", "pass-1", "pass-2"].iter().any(|s| printed.contains(s)),
+        !["0123456789abcdef", "fedcba9876543210", "pass-1", "pass-2"]
+            .iter()
+            .any(|s| printed.contains(s)),
         "{printed}"
     );
     let shown = "url = \"sqlite:ledger.db redis://***@h:1/0 cassandra://***@h:1/ads\"  # flag";
     assert!(printed.contains(shown), "{printed}");
     assert!(printed.contains("access_token = \"(hidden)\"  # flag"), "{printed}");
     check(&printed.replace("(hidden)", ""), &[]).unwrap();
+}
+
+#[test]
+fn secrets_among_properties_are_hidden() {
+    for (property, is_shown) in [
+        ("sasl.password=s3cret", false),
+        ("ssl.key.password=s3cret", false),
+        ("ssl.key.pem=s3cret", false),
+        ("sasl.oauthbearer.client.secret=s3cret", false),
+        ("ssl.ca.location=s3cret", true),
+    ] {
+        let mut layers = Layers::defaults().unwrap();
+        layers.set_text("kafka.properties", property, "flag").unwrap();
+        assert_eq!(layers.print().contains("s3cret"), is_shown, "{property}");
+    }
 }
 
 #[test]

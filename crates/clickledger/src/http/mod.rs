@@ -2,6 +2,7 @@
 //! built directly on hyper; the rest is a router that is given to [`track::serve`] as fallback.
 
 pub mod api;
+pub mod copies;
 pub mod live;
 pub mod metrics;
 pub mod page;

@@ -5,7 +5,9 @@
 
 mod archiver;
 mod args;
+mod copies;
 mod engine;
+mod other_site;
 mod parts;
 mod source;
 mod spool;

@@ -58,10 +58,11 @@ impl Running {
         }
         let hooks = hooks(tracker.as_ref(), spool.as_ref(), self_check);
         let page = match &engine {
-            Some(engine) => router_fallback(api::router(state(config, engine, hooks))),
-            None => router_fallback(api::tracker_router(hooks, access(config))),
+            Some(engine) => api::router(state(config, engine, hooks)),
+            None => api::tracker_router(hooks, access(config)),
         };
-        let (server, admin) = listen(config, tracker.as_ref(), page)?;
+        let page = page.merge(spool.as_ref().map(Spools::routes).unwrap_or_default());
+        let (server, admin) = listen(config, tracker.as_ref(), router_fallback(page))?;
         Ok((Running { server, admin, tracker, spool, engine }, first))
     }
 

@@ -1,4 +1,5 @@
-//! The tracker's spools, one for each part of the log, and the thread that learns of new parts.
+//! The tracker's spools, one for each part of the log, the thread that learns of new parts, and the
+//! copies that are kept for other trackers.
 //!
 //! A record stays in the spool of the part it was made for; new clicks go to the newest part that
 //! the tracker knows of. Must never forget a part that it has sent clicks to: the layout is on disk
@@ -10,16 +11,19 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
+use axum::Router;
 use click_core::record::{Header, Layout};
-use click_engine::forward::ForwardStatus;
+use click_engine::forward::{Copies, ForwardStatus};
 use click_engine::kafka::KafkaSettings;
 use click_engine::log::EventLog;
 
+use super::copies;
 use super::spool::{Spool, SpoolPlace};
 use crate::cli::data::DataDir;
 use crate::cli::layout;
 use crate::cluster;
 use crate::config::Config;
+use crate::http::api::SpoolFacts;
 use crate::http::track::Tracker;
 
 /// Time between two attempts to ask a cluster that does not answer.
@@ -32,6 +36,7 @@ pub(super) struct Spools {
     shared: Arc<Shared>,
     stop: Arc<AtomicBool>,
     watch: Option<JoinHandle<()>>,
+    routes: Router,
 }
 
 struct Shared {
@@ -40,6 +45,7 @@ struct Shared {
     settings: KafkaSettings,
     header: Header,
     spools: Mutex<Vec<Spool>>,
+    copies: Option<Arc<Copies>>,
 }
 
 impl Spools {
@@ -54,13 +60,19 @@ impl Spools {
         header: Header,
         layout: Option<&Layout>,
     ) -> Result<Spools> {
+        if let Some(layout) = layout {
+            // Copies of all its parts may be here.
+            layout::write(data, layout)?;
+        }
+        let (copies, routes) = copies::keep(config, data, settings, header)?.unzip();
         let (config, data, settings) = (config.clone(), data.clone(), settings.clone());
-        let shared = Shared { config, data, settings, header, spools: Mutex::default() };
+        let shared = Shared { config, data, settings, header, spools: Mutex::default(), copies };
         shared.open(SpoolPlace::beginning(&shared.settings, header))?;
         if let Some(layout) = layout {
             shared.open_new(layout)?;
         }
-        Ok(Spools { shared: Arc::new(shared), stop: Arc::default(), watch: None })
+        let (shared, stop) = (Arc::new(shared), Arc::default());
+        Ok(Spools { shared, stop, watch: None, routes: routes.unwrap_or_default() })
     }
 
     /// The logs that the tracker appends to, by part.
@@ -69,9 +81,17 @@ impl Spools {
     }
 
     /// Says how they are doing together, whenever asked.
-    pub(super) fn facts(&self) -> Arc<dyn Fn() -> ForwardStatus + Send + Sync> {
+    pub(super) fn facts(&self) -> SpoolFacts {
         let shared = Arc::clone(&self.shared);
-        Arc::new(move || together(shared.lock().iter().map(Spool::status)))
+        Arc::new(move || {
+            let own = together(shared.lock().iter().map(Spool::status));
+            (own, shared.copies.as_ref().map(|copies| copies.status()))
+        })
+    }
+
+    /// Where other trackers hand copies over; nothing if none are taken.
+    pub(super) fn routes(&self) -> Router {
+        self.routes.clone()
     }
 
     /// Has the tracker send new clicks to each part that comes, from when it is known here.
@@ -96,7 +116,9 @@ impl Spools {
         }
         let spools = std::mem::take(&mut *self.shared.lock());
         spools.iter().for_each(Spool::begin_stop);
-        spools.into_iter().map(Spool::stop).fold(Ok(()), Result::and)
+        let handed_on = spools.into_iter().map(Spool::stop).fold(Ok(()), Result::and);
+        let copies = self.shared.copies.as_ref().map_or(Ok(()), |copies| copies.stop());
+        handed_on.and(copies.map_err(Into::into))
     }
 }
 
@@ -106,7 +128,8 @@ impl Shared {
     }
 
     fn open(&self, place: SpoolPlace) -> Result<Arc<dyn EventLog>> {
-        let spool = Spool::start(&self.config, &self.data, &self.settings, self.header, place)?;
+        let Shared { config, data, settings, header, .. } = self;
+        let spool = Spool::start(config, data, settings, *header, place, self.copies.as_deref())?;
         let log = spool.log();
         self.lock().push(spool);
         Ok(log)
@@ -161,6 +184,8 @@ fn together(all: impl Iterator<Item = ForwardStatus>) -> ForwardStatus {
         // The newest part is the one that is written to.
         clock_difference_ms: one.clock_difference_ms,
         problem: sum.problem.or(one.problem),
+        behind: sum.behind + one.behind,
+        copy_problem: sum.copy_problem.or(one.copy_problem),
     })
     .unwrap_or_default()
 }

@@ -112,13 +112,19 @@ impl Server {
 
     /// The whole answer; empty if there is none.
     pub fn ask(&self, method: &str, target: &str) -> String {
+        self.ask_with(method, target, "", &[])
+    }
+
+    /// The same with more header lines, each ended, and a body.
+    pub fn ask_with(&self, method: &str, target: &str, more: &str, body: &[u8]) -> String {
         let ask = || -> std::io::Result<String> {
             let host = self.url.trim_start_matches("http://");
             let mut stream = TcpStream::connect(host)?;
             stream.set_read_timeout(Some(ANSWER))?;
             let head = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: test");
-            let end = "\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-            stream.write_all(format!("{head}{end}").as_bytes())?;
+            let end = format!("Content-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            stream.write_all(format!("{head}\r\n{more}{end}").as_bytes())?;
+            stream.write_all(body)?;
             let mut answer = String::new();
             stream.read_to_string(&mut answer)?;
             Ok(answer)

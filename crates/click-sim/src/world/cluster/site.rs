@@ -89,6 +89,7 @@ impl Site {
             topic: topic.clone(),
             config: ForwardConfig {
                 spool_after: Duration::from_millis(plan.spool_after_ms),
+                copying: None,
                 retention: Retention { max_age_ms: plan.keep_ms, max_bytes: None },
                 dir: DIR.into(),
             },

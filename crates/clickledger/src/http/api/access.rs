@@ -39,14 +39,19 @@ pub struct TokenHash {
 impl AccessRule {
     /// The rule for a configured token.
     pub fn token(token: &str) -> AccessRule {
-        let cookie = hash("cookie", &hash_hex("token", token));
-        let cookie = hex(&cookie);
-        AccessRule::Token(TokenHash { token: hash("token", token), cookie })
+        AccessRule::Token(TokenHash::of(token))
     }
 }
 
 impl TokenHash {
-    fn fits(&self, token: &str) -> bool {
+    /// That of a configured token.
+    pub fn of(token: &str) -> TokenHash {
+        let cookie = hex(&hash("cookie", &hash_hex("token", token)));
+        TokenHash { token: hash("token", token), cookie }
+    }
+
+    /// Whether this is the token, in constant time.
+    pub fn fits(&self, token: &str) -> bool {
         hash("token", token).ct_eq(&self.token).into()
     }
 

@@ -2,13 +2,14 @@
 
 use super::{Hooks, Level, Notice};
 use crate::http::metrics::{
-    ACKNOWLEDGED, ARCHIVE_FAILING, ARCHIVED_UNTIL, AT_RISK, CLOCK_DIFFERENCE, CLUSTER_CLOCK,
-    CONNECTIONS, CONNECTIONS_REFUSED, DEAD_LETTERS_DROPPED, DURABLE, FORWARD_RESTARTS, Metric,
-    REFUSED, SPOOLED, Sample, Sampled, THROTTLED, TRUNCATION_FAILING, UNAVAILABLE, UNLOGGED,
+    ACKNOWLEDGED, ARCHIVE_FAILING, ARCHIVED_UNTIL, AT_RISK, BEHIND, CLOCK_DIFFERENCE,
+    CLUSTER_CLOCK, CONNECTIONS, CONNECTIONS_REFUSED, COPIED, COPIES_KEPT, COPY_FAILING,
+    DEAD_LETTERS_DROPPED, DURABLE, FORWARD_RESTARTS, Metric, REFUSED, SPOOLED, Sample, Sampled,
+    THROTTLED, TRUNCATION_FAILING, UNAVAILABLE, UNLOGGED,
 };
 use crate::http::track::limits::CLOCK_WARN_MS;
 use crate::http::track::{CountBy, Histogram, Metrics, Tracker};
-use click_engine::forward::ForwardStatus;
+use click_engine::forward::{CopiesStatus, ForwardStatus};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -74,8 +75,8 @@ impl Hooks {
     }
 }
 
-/// What a tracker's spool tells.
-pub type SpoolFacts = Arc<dyn Fn() -> ForwardStatus + Send + Sync>;
+/// What a tracker's spool tells, and the copies of others' that it keeps, if it does.
+pub type SpoolFacts = Arc<dyn Fn() -> (ForwardStatus, Option<CopiesStatus>) + Send + Sync>;
 
 impl Hooks {
     /// Adds what a spool tells.
@@ -84,11 +85,15 @@ impl Hooks {
         let (metrics, notices, tracker) = (self.metrics, self.notices, self.tracker);
         let [a, b, c] = [(); 3].map(|()| Arc::clone(&facts));
         self.metrics = Arc::new(move || {
-            let status = a();
+            let (status, copies) = a();
             let clock = Sampled::Millis(status.clock_difference_ms.into());
             let mut samples = metrics();
+            samples.extend(copies.map(|copies| Sample::new(&COPIES_KEPT, copies.waiting)));
             samples.extend([
+                Sample::new(&BEHIND, status.behind),
                 Sample::new(&AT_RISK, status.at_risk),
+                Sample::new(&COPIED, status.behind - status.at_risk),
+                Sample::new(&COPY_FAILING, u64::from(status.copy_problem.is_some())),
                 Sample::new(&SPOOLED, status.spooled),
                 Sample::new(&FORWARD_RESTARTS, status.restarts),
                 Sample { value: clock, ..Sample::new(&CLUSTER_CLOCK, 0) },
@@ -96,7 +101,7 @@ impl Hooks {
             samples
         });
         self.tracker = Arc::new(move || {
-            let (mut numbers, status) = (tracker(), b());
+            let (mut numbers, (status, _)) = (tracker(), b());
             if let Value::Object(numbers) = &mut numbers {
                 numbers.insert("at_risk".into(), json!(status.at_risk));
                 numbers.insert("spooled".into(), json!(status.spooled));
@@ -104,23 +109,27 @@ impl Hooks {
             numbers
         });
         self.notices = Arc::new(move || {
-            let status = c();
+            let (status, _) = c();
             let notice =
                 |code: &str, message| Notice { level: Level::Warning, code: code.into(), message };
+            let ForwardStatus { behind, at_risk, .. } = status;
             let behind = status.problem.map(|problem| {
                 let message = format!(
-                    "{} records wait in the spool, on this disk alone: {problem}",
-                    status.at_risk
+                    "{behind} records wait in the spool, {at_risk} of them on this disk alone: \
+                     {problem}"
                 );
                 notice("cluster", message)
             });
+            let copy = status
+                .copy_problem
+                .map(|problem| notice("spool_copy", format!("the spool is not copied: {problem}")));
             let clock = status.clock_difference_ms;
             let apart = (clock.unsigned_abs() >= CLOCK_WARN_MS).then(|| {
                 let message =
                     format!("clocks of cluster and tracker differ by {clock} ms: set them");
                 notice("cluster_clock", message)
             });
-            notices().into_iter().chain(behind).chain(apart).collect()
+            notices().into_iter().chain(behind).chain(copy).chain(apart).collect()
         });
         self
     }

@@ -4,10 +4,10 @@
 //! beside the `as_of` that it is true as of and its `state`. Contract: `docs/openapi.json`.
 
 pub mod access;
-mod error;
+pub mod error;
 mod health;
 mod hooks;
-pub use hooks::ArchiveFacts;
+pub use hooks::{ArchiveFacts, SpoolFacts};
 mod live_view;
 mod params;
 pub mod render;

@@ -213,6 +213,7 @@ pub(super) fn reason(error: &LogError) -> &'static str {
         LogError::Full { .. } => "full",
         LogError::Poisoned { .. } => "poisoned",
         LogError::Closed => "closed",
+        LogError::NotCopied => "not_copied",
         LogError::NoPartition { .. }
         | LogError::PayloadSize { .. }
         | LogError::EmptyBatch
@@ -230,6 +231,7 @@ pub(super) fn reason(error: &LogError) -> &'static str {
         | LogError::Archive { .. }
         | LogError::Topic { .. }
         | LogError::Kafka { .. }
+        | LogError::Copy { .. }
         | LogError::Io { .. } => "log_error",
     }
 }

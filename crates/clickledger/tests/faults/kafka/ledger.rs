@@ -55,6 +55,24 @@ impl Ledger {
         said(&run(&args.collect::<Vec<_>>()))
     }
 
+    /// Makes the topics of a job in Flink, of so many partitions.
+    pub fn make_outputs(&self, partitions: u32) {
+        let count = partitions.to_string();
+        let single = self.single.then_some("--single-replica");
+        let made = Command::new(BIN)
+            .args(["topics", "create", "--partitions", "4", "--log", &self.url])
+            .args(["--replication", "1", "--min-insync", "1", "--outputs", &count])
+            .args(single)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", said(&made));
+    }
+
+    /// Where the log is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// A data directory of this name, for these roles.
     pub fn data(&self, name: &str, roles: &[&str], more: &str) -> PathBuf {
         let data = self.root.join(name);
@@ -112,7 +130,7 @@ pub fn wait_until(what: &str, is_so: impl Fn() -> bool) -> Duration {
 /// Waits until the cluster has everything that a tracker has.
 pub fn wait_drained(tracker: &Server) -> Duration {
     wait_until("the spool is drained", || {
-        metric(tracker, "clickledger_spool_at_risk_records") == 0.0
+        metric(tracker, "clickledger_spool_behind_records") == 0.0
     })
 }
 

@@ -4,11 +4,14 @@
 //! `CLICKTEST_KAFKA_LONG=1` plays every fault as long as operators would see it (minutes).
 
 mod brokers;
+mod copies;
 mod cutover;
 mod engines;
+mod flink;
 mod ledger;
 mod networks;
 mod others;
+mod secure;
 mod sites;
 mod topics;
 mod trackers;

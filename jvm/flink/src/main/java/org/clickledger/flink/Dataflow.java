@@ -7,7 +7,7 @@ import org.clickledger.bridge.Kind;
 
 /** The stages, put together: records of the log in, rows, verdicts and dead letters out. */
 final class Dataflow {
-    /** Frames of one row each. */
+    /** Frames of one row each, and marks. */
     final DataStream<byte[]> rows;
     /** Frames of final verdicts. */
     final DataStream<byte[]> verdicts;
@@ -18,16 +18,23 @@ final class Dataflow {
      * @param records {@link LogRecord}s, each partition's in order
      * @param header payload of the first record of partition 0
      * @param everyMs how often watermarks are told
+     * @param last the stage that hands out rows
      */
-    Dataflow(SingleOutputStreamOperator<byte[]> records, byte[] header, long everyMs) {
+    Dataflow(
+            SingleOutputStreamOperator<byte[]> records,
+            byte[] header,
+            long everyMs,
+            RowStage last) {
         SingleOutputStreamOperator<byte[]> blocks =
                 named("pack", records.transform("pack", Outputs.BYTES, new Packer()))
                         .setParallelism(records.getParallelism());
         SingleOutputStreamOperator<byte[]> lead = lead(blocks, header, everyMs);
         SingleOutputStreamOperator<byte[]> others = others(blocks, lead, header, everyMs);
-        SingleOutputStreamOperator<byte[]> users = stage(Kind.USER, lead.union(others), header);
-        SingleOutputStreamOperator<byte[]> sources = stage(Kind.SOURCE, users, header);
-        rows = stage(Kind.WINDOW, sources, header);
+        KeyedStage user = new KeyedStage(Kind.USER, header);
+        SingleOutputStreamOperator<byte[]> users = stage("user", lead.union(others), user);
+        KeyedStage source = new KeyedStage(Kind.SOURCE, header);
+        SingleOutputStreamOperator<byte[]> sources = stage("source", users, source);
+        rows = stage("window", sources, last);
         verdicts = sources.getSideOutput(Outputs.VERDICTS);
         deadLetters = lead.getSideOutput(Outputs.DEAD_LETTERS)
                 .union(others.getSideOutput(Outputs.DEAD_LETTERS));
@@ -61,10 +68,8 @@ final class Dataflow {
     }
 
     private static SingleOutputStreamOperator<byte[]> stage(
-            Kind kind, DataStream<byte[]> input, byte[] header) {
-        String name = kind.name().toLowerCase();
-        return named(name, input.keyBy(new KeyGroups()).transform(
-                name, Outputs.BYTES, new KeyedStage(kind, header)));
+            String name, DataStream<byte[]> input, KeyedStage stage) {
+        return named(name, input.keyBy(new KeyGroups()).transform(name, Outputs.BYTES, stage));
     }
 
     /** State is found again by this name. */

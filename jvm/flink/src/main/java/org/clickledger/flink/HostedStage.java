@@ -3,6 +3,8 @@ package org.clickledger.flink;
 import java.io.DataInputStream;
 import java.io.DataOutputStream;
 import org.apache.flink.api.common.TaskInfo;
+import org.apache.flink.metrics.Gauge;
+import org.apache.flink.metrics.MetricGroup;
 import org.apache.flink.runtime.state.KeyGroupRange;
 import org.apache.flink.runtime.state.KeyGroupRangeAssignment;
 import org.apache.flink.runtime.state.KeyGroupStatePartitionStreamProvider;
@@ -22,12 +24,16 @@ import org.clickledger.bridge.Stage;
  */
 abstract class HostedStage extends AbstractStreamOperator<byte[]> {
     private static final long serialVersionUID = 1;
+    private static final long NANOS_A_MS = 1_000_000;
 
     private final Kind kind;
     private final byte[] header;
     private transient Stage stage;
     /** What those that follow have been told; each of their watermarks is one less. */
-    private transient long told;
+    private transient volatile long told;
+    private transient volatile long gaps;
+    private transient volatile long stateBytes;
+    private transient volatile long snapshotMs;
 
     HostedStage(Kind kind, byte[] header) {
         this.kind = kind;
@@ -52,7 +58,20 @@ abstract class HostedStage extends AbstractStreamOperator<byte[]> {
         stage.start();
     }
 
-    private KeyGroupRange groups() {
+    @Override
+    public void open() throws Exception {
+        super.open();
+        MetricGroup metrics = getMetricGroup().addGroup("clickledger");
+        metrics.gauge("watermark", (Gauge<Long>) () -> told);
+        metrics.gauge("stateBytes", (Gauge<Long>) () -> stateBytes);
+        metrics.gauge("snapshotMs", (Gauge<Long>) () -> snapshotMs);
+        if (kind == Kind.LEAD || kind == Kind.SEQUENCE) {
+            metrics.gauge("gaps", (Gauge<Long>) () -> gaps);
+        }
+    }
+
+    /** The key groups of this instance. */
+    final KeyGroupRange groups() {
         TaskInfo task = getRuntimeContext().getTaskInfo();
         int count = task.getMaxNumberOfParallelSubtasks();
         if (count != KeyGroups.COUNT) {
@@ -64,13 +83,14 @@ abstract class HostedStage extends AbstractStreamOperator<byte[]> {
     }
 
     /** Takes a frame. */
-    void add(byte[] frame) {
+    final void add(byte[] frame) {
         stage.add(frame, this::emit);
     }
 
     /** Goes to a watermark, or as far as records allow, and tells those that follow. */
     void advance(long watermark) {
         long reached = stage.advance(watermark, this::emit);
+        gaps = stage.gaps();
         if (reached > told) {
             told = reached;
             // Flink's says that all up to it has come, the core's that all below it has.
@@ -78,7 +98,8 @@ abstract class HostedStage extends AbstractStreamOperator<byte[]> {
         }
     }
 
-    private void emit(byte[] frame) {
+    /** Hands on what came of frames and watermarks. */
+    void emit(byte[] frame) {
         StreamRecord<byte[]> element = new StreamRecord<>(frame);
         switch (Frame.port(frame)) {
             case Frame.NEXT, Frame.ROW -> output.collect(element);
@@ -102,13 +123,18 @@ abstract class HostedStage extends AbstractStreamOperator<byte[]> {
     @Override
     public void snapshotState(StateSnapshotContext context) throws Exception {
         super.snapshotState(context);
+        long begun = System.nanoTime();
+        long written = 0;
         KeyedStateCheckpointOutputStream state = context.getRawKeyedOperatorStateOutput();
         for (int group : groups()) {
             state.startNewKeyGroup(group);
             DataOutputStream bytes = new DataOutputStream(state);
             stage.snapshot(group, bytes);
             bytes.flush();
+            written += bytes.size();
         }
+        stateBytes = written;
+        snapshotMs = (System.nanoTime() - begun) / NANOS_A_MS;
     }
 
     @Override

@@ -6,7 +6,7 @@ import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 import org.clickledger.bridge.Kind;
 
 /** A user, source or window stage: goes where the stages before it have gone. */
-final class KeyedStage extends HostedStage implements OneInputStreamOperator<byte[], byte[]> {
+class KeyedStage extends HostedStage implements OneInputStreamOperator<byte[], byte[]> {
     private static final long serialVersionUID = 1;
 
     KeyedStage(Kind kind, byte[] header) {

@@ -67,7 +67,7 @@ public final class LocalRun {
         SingleOutputStreamOperator<byte[]> records = environment.addSource(source).uid("log")
                 .setParallelism(Math.min(parallelism, partitions));
         byte[] header = Files.readAllBytes(Path.of(log, "header"));
-        Dataflow flow = new Dataflow(records, header, 20);
+        Dataflow flow = new Dataflow(records, header, 20, new RowStage(header, 0, true));
         sink(flow.rows, out, "rows");
         sink(flow.verdicts, out, "verdicts");
         sink(flow.deadLetters, out, "dead-letters");

@@ -1,0 +1,267 @@
+//! The hosted stages in an Apache Flink cluster beside an ordinary Flink job of the same rules,
+//! with its state on the heap and in RocksDB: same topic, same rows, checkpoints every 10 s.
+//!
+//! Each round is two runs in one TaskManager, over a short topic and over a long one; the
+//! difference is what the further clicks took, start and warm-up taken out.
+
+use crate::Settings;
+use crate::contend::{Contender, compete};
+use crate::measure::cpu_of;
+use crate::process::{Running, data_dir, field, output, worker};
+use crate::report::{Figure, Line, Report, progress};
+use crate::stats::Samples;
+use crate::worker::kafka::{PACE, PARTITIONS};
+use anyhow::{Context, Result, bail, ensure};
+use click_core::record::Record;
+use click_core::types::Millis;
+use click_engine::kafka::{KafkaLog, Patience};
+use click_engine::log::{Clock, EventLog, SystemClock};
+use click_sim::flink::{Flink, FlinkSetup};
+use click_sim::kafka::Kafka;
+use serde_json::{Value, json};
+use std::cell::{Cell, RefCell};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use super::fold::path;
+use super::kafka::{make_topic, rate};
+
+const PART: &str = "flink";
+/// Tasks of each stage.
+const PARALLELISM: usize = 2;
+/// Partitions of the rows.
+const OUTPUTS: u32 = 2;
+/// The short topic has a click for so many of the long one.
+const SHORT: u64 = 5;
+/// Longest run of one job.
+const PATIENCE: Duration = Duration::from_secs(900);
+
+/// Fills both topics once, then lets the jobs run in turns.
+pub fn run(settings: &Settings, report: &mut Report) -> Result<()> {
+    let dir = tempfile::tempdir_in(data_dir()?)?;
+    let Some(kafka) = Kafka::start(&dir.path().join("brokers"), 1) else {
+        report.skip("Kafka is not installed: cargo xtask setup".into());
+        return Ok(());
+    };
+    let clicks = settings.clicks();
+    let bytes = fill(&kafka, dir.path(), "short", clicks / SHORT)?;
+    fill(&kafka, dir.path(), "long", clicks)?;
+    let setup = FlinkSetup {
+        workers: 1,
+        slots: PARALLELISM,
+        heap_mib: 6144,
+        managed_mib: 1536,
+        checkpoint_ms: 10_000,
+        more: "execution.checkpointing.timeout: 10 min\n".to_owned(),
+    };
+    let library = std::env::current_exe()?.with_file_name("libclick_jvm.so");
+    let Some(flink) = Flink::start(dir.path(), &library, &setup) else {
+        report.skip("Flink is not installed: cargo xtask setup".into());
+        return Ok(());
+    };
+    let (topics, last) = (Cell::new(0), RefCell::default());
+    let bench = Bench { kafka, flink, clicks, stock: stock()?, topics, last };
+    let mut contenders = [
+        Contender::new("hosted core", || bench.round(None)),
+        Contender::new("stock job, heap", || bench.round(Some("hashmap"))),
+        Contender::new("stock job, RocksDB", || bench.round(Some("rocksdb"))),
+    ];
+    compete(PART, settings.rounds(), &mut contenders, "clicks")?;
+    bench.lines(report, &contenders);
+    drop(contenders);
+    bench.compare(report)?;
+    bench.latency(settings, report, dir.path())?;
+    report.note(format!(
+        "flink: {} of {clicks} clicks of {bytes:.0} bytes, {PARTITIONS} partitions, one \
+         TaskManager with {PARALLELISM} slots, rows at least once by all; only the TaskManager's \
+         CPU time is counted",
+        bench.measured()
+    ));
+    Ok(())
+}
+
+struct Bench {
+    kafka: Kafka,
+    flink: Flink,
+    clicks: u64,
+    stock: PathBuf,
+    topics: Cell<u32>,
+    /// Where the stock job wrote its rows last.
+    last: RefCell<String>,
+}
+
+/// Makes a topic of so many clicks, each partition closed by a tick; bytes of a click.
+fn fill(kafka: &Kafka, dir: &Path, topic: &str, clicks: u64) -> Result<f64> {
+    let spool = dir.join(format!("spool-{topic}"));
+    progress(&format!("{PART}: writing {clicks} clicks to topic {topic}"));
+    let count = clicks.to_string();
+    let args = ["write-spool", "--dir", path(&spool)?, "--clicks", &count];
+    let written = output(&mut worker(None, &args)?)?;
+    let url = format!("kafka://{}/{topic}", kafka.bootstrap());
+    let settings = make_topic(&url, Some(OUTPUTS))?;
+    output(&mut worker(None, &["forward", "--dir", path(&spool)?, "--url", &url])?)?;
+    std::fs::remove_dir_all(&spool)?;
+    // All verdicts are final as of a tick so long after the last click.
+    std::thread::sleep(Duration::from_millis(2500));
+    let log = KafkaLog::open(settings, Patience::Live, None)?;
+    for partition in 0..PARTITIONS {
+        let tick = Record::tick(Millis(SystemClock.now().0 / 1000)).to_bytes();
+        log.append(partition, &tick)?.wait()?;
+    }
+    Ok(field(&written, "payload_bytes")? / rate(clicks))
+}
+
+/// The jar of the ordinary job.
+fn stock() -> Result<PathBuf> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("stock/flink");
+    let mvn = ["--quiet", "--batch-mode", "package"];
+    let built = Command::new("mvn").args(mvn).current_dir(&dir).status().context("mvn")?;
+    ensure!(built.success(), "`mvn package` in {}: {built}", dir.display());
+    let version = env!("CARGO_PKG_VERSION");
+    Ok(dir.join(format!("target/stock-flink-{version}.jar")))
+}
+
+impl Bench {
+    /// Clicks of the long topic beyond the short one.
+    fn measured(&self) -> u64 {
+        self.clicks - self.clicks / SHORT
+    }
+
+    /// The job over both topics; a stock job by its state backend.
+    fn round(&self, backend: Option<&str>) -> Result<Value> {
+        let (short_cpu, short_wall, _) = self.job("short", backend)?;
+        let (long_cpu, long_wall, checkpoints) = self.job("long", backend)?;
+        let (cpu, wall) = (long_cpu - short_cpu, long_wall - short_wall);
+        let clicks = self.measured();
+        Ok(json!({ "cpu": cpu, "wall": wall, "clicks": clicks, "checkpoints": checkpoints }))
+    }
+
+    /// CPU and wall seconds of one job, from its submission to its end, and its checkpoints.
+    fn job(&self, topic: &str, backend: Option<&str>) -> Result<(f64, f64, Value)> {
+        let bootstrap = self.kafka.bootstrap();
+        let given = ["--bootstrap", &bootstrap, "--topic", topic, "--bounded", "true"];
+        let out = self.out(topic);
+        let more = ["--out", &out, "--backend", backend.unwrap_or_default()];
+        let [worker] = self.flink.workers()[..] else { bail!("one TaskManager") };
+        let before = cpu_of(worker);
+        let job = match backend {
+            None => self.flink.submit(self.flink.job(), PARALLELISM, None, &given),
+            Some(_) => {
+                self.kafka.create_topic(&out, OUTPUTS.cast_signed(), &[]);
+                self.last.replace(out.clone());
+                let arguments = [&given[..], &more].concat();
+                self.flink.submit(&self.stock, PARALLELISM, None, &arguments)
+            }
+        };
+        let begun = Instant::now();
+        while !self.flink.has_finished(&job) {
+            ensure!(begun.elapsed() < PATIENCE, "a job takes too long:\n{}", self.flink.tail());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let (cpu, wall) = (cpu_of(worker) - before, begun.elapsed().as_secs_f64());
+        progress(&format!("{PART}: {topic}, {backend:?}: {cpu:.1} CPU-s, {wall:.1} s"));
+        self.topics.set(self.topics.get() + 1);
+        Ok((cpu, wall, self.checkpoints(&job)?))
+    }
+
+    /// Bytes of the greatest state and of the greatest checkpoint of a job that has ended, and the
+    /// longest that a task of its last checkpoint stood still, ms.
+    fn checkpoints(&self, job: &str) -> Result<Value> {
+        let all = self.asked(&format!("/jobs/{job}/checkpoints"))?;
+        let last = &all["latest"]["completed"];
+        let mut pause = 0;
+        for task in last["tasks"].as_object().into_iter().flat_map(|tasks| tasks.keys()) {
+            let id = &last["id"];
+            let path = format!("/jobs/{job}/checkpoints/details/{id}/subtasks/{task}");
+            let sync = &self.asked(&path)?["summary"]["checkpoint_duration"]["sync"]["max"];
+            pause = pause.max(sync.as_u64().unwrap_or(0));
+        }
+        let summary = &all["summary"];
+        let greatest = |of: &str| summary[of]["max"].clone();
+        Ok(json!({
+            "state": greatest("state_size"),
+            "written": greatest("checkpointed_size"),
+            "pause_ms": pause,
+        }))
+    }
+
+    fn asked(&self, path: &str) -> Result<Value> {
+        let answer = self.flink.ask("GET", path, "");
+        let (_, body) = answer.split_once("\r\n\r\n").context("no answer of the JobManager")?;
+        serde_json::from_str(body).with_context(|| path.to_owned())
+    }
+
+    /// Topic of a stock job's rows.
+    fn out(&self, topic: &str) -> String {
+        format!("stock-{topic}-{}", self.topics.get())
+    }
+
+    fn lines(&self, report: &mut Report, contenders: &[Contender<'_>; 3]) {
+        let clicks = rate(self.measured());
+        let [ours, others @ ..] = contenders;
+        for other in others {
+            let mut line = |what: &str, unit, ours: Figure, other: Figure| {
+                let what = what.to_owned();
+                report.line(Line { part: PART, what, unit, ours, other: Some(other) });
+            };
+            let unit = "clicks/CPU-s";
+            line("clicks of a topic to rows", unit, ours.per_cpu(clicks), other.per_cpu(clicks));
+            let clock = (ours.by_the_clock(clicks), other.by_the_clock(clicks));
+            line("clicks of a topic to rows, by the clock", "clicks/s", clock.0, clock.1);
+        }
+        for contender in contenders {
+            let told = &contender.answer()["checkpoints"];
+            report.note(format!("flink: {}: checkpoints: {told}", contender.name()));
+        }
+    }
+
+    /// The newest rows of the hosted core and of the last stock job are the same.
+    fn compare(&self, report: &mut Report) -> Result<()> {
+        let last = self.last.borrow().clone();
+        let mut compare = self.flink.tool(&self.stock, "org.clickledger.stock.CompareRows");
+        let told = output(compare.args([&self.kafka.bootstrap(), "long.rows", &last]))?;
+        ensure!(told["differing"] == 0, "other rows: {told}");
+        report
+            .note(format!("flink: rows compared, of the hosted core's runs and one stock: {told}"));
+        Ok(())
+    }
+
+    /// How long after the instant that a row is true as of it can be read from its topic, while
+    /// clicks come at a fixed rate.
+    fn latency(&self, settings: &Settings, report: &mut Report, dir: &Path) -> Result<()> {
+        let topics = [("pace-hosted", false), ("pace-stock", true)];
+        let mut found = Vec::new();
+        for (topic, stock) in topics {
+            let (bootstrap, out) = (self.kafka.bootstrap(), format!("{topic}.rows"));
+            let url = format!("kafka://{bootstrap}/{topic}");
+            make_topic(&url, Some(OUTPUTS))?;
+            let given = ["--bootstrap", &bootstrap, "--topic", topic];
+            let more = ["--out", &out, "--exactly-once", "true"];
+            let arguments = [&given[..], if stock { &more } else { &[] }].concat();
+            let jar = if stock { &self.stock } else { self.flink.job() };
+            let job = self.flink.submit(jar, PARALLELISM, None, &arguments);
+            self.flink.wait_running(&job);
+            let seconds = (settings.seconds() * 12).to_string();
+            let spool = dir.join(topic);
+            let pace = ["pace", "--dir", path(&spool)?, "--url", &url, "--clicks", &seconds];
+            let pace = Running::start_and_listen(&mut worker(None, &pace)?)?;
+            let mut watch = self.flink.tool(&self.stock, "org.clickledger.stock.RowLatency");
+            found.push(output(watch.args([&bootstrap, &out, &seconds]))?);
+            drop(pace);
+            self.flink.cancel(&job);
+        }
+        for (what, of) in [("median", "p50"), ("99th percentile", "p99")] {
+            let mut figures = found.iter().map(|told| field(told, of).map(Samples::one));
+            let (Some(ours), Some(theirs)) = (figures.next(), figures.next()) else { continue };
+            report.line(Line {
+                part: PART,
+                what: format!("row readable after its instant, {PACE} clicks/s, {what}"),
+                unit: "ms",
+                ours: Figure::new("hosted core", ours?),
+                other: Some(Figure::new("stock job, heap, exactly-once sink", theirs?)),
+            });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,59 @@
+package org.clickledger.stock;
+
+import java.io.IOException;
+import java.util.Arrays;
+import org.apache.flink.core.memory.DataInputView;
+import org.apache.flink.core.memory.DataOutputView;
+
+/** A string that is compared and hashed as the bytes that it is on the wire. */
+final class Bytes implements Comparable<Bytes> {
+    static final Bytes NONE = new Bytes(new byte[0]);
+
+    private final byte[] bytes;
+    private int hash;
+
+    Bytes(byte[] bytes) {
+        this.bytes = bytes;
+    }
+
+    int length() {
+        return bytes.length;
+    }
+
+    byte[] get() {
+        return bytes;
+    }
+
+    static Bytes read(DataInputView in) throws IOException {
+        int length = in.readUnsignedByte();
+        if (length == 0) {
+            return NONE;
+        }
+        byte[] bytes = new byte[length];
+        in.readFully(bytes);
+        return new Bytes(bytes);
+    }
+
+    void write(DataOutputView out) throws IOException {
+        out.writeByte(bytes.length);
+        out.write(bytes);
+    }
+
+    @Override
+    public boolean equals(Object other) {
+        return other instanceof Bytes b && Arrays.equals(bytes, b.bytes);
+    }
+
+    @Override
+    public int hashCode() {
+        if (hash == 0) {
+            hash = Arrays.hashCode(bytes);
+        }
+        return hash;
+    }
+
+    @Override
+    public int compareTo(Bytes other) {
+        return Arrays.compareUnsigned(bytes, other.bytes);
+    }
+}

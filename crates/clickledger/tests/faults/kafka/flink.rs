@@ -1,0 +1,128 @@
+//! The stages in a Flink cluster on the same topic as the native engine: TaskManagers are killed,
+//! the job is stopped, goes on with more and fewer instances, and from an older savepoint. In the
+//! end the rows that came of it are the native engine's, version for version.
+//!
+//! `CLICKTEST_FLINK_SECONDS` says for how long TaskManagers are killed (10).
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use click_sim::flink::{Flink, FlinkSetup};
+use click_sim::kafka::Kafka;
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::alone;
+use super::ledger::{Ledger, count, metric, run, start, wait_until};
+use crate::server::{BIN, said};
+use crate::visitors::{Visitors, begin_trial};
+
+const TRIAL: &str = "flink";
+/// Time between two kills.
+const EVERY: Duration = Duration::from_secs(20);
+const RATE: u32 = 500;
+
+#[test]
+fn a_flink_cluster_that_is_killed_and_rescaled_gives_the_native_rows() {
+    let _alone = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let Some(kafka) = Kafka::start(dir.path(), 1) else { return };
+    let ledger = Ledger::new(dir.path(), &kafka, "clicks");
+    ledger.make_outputs(3);
+    let setup = FlinkSetup::default();
+    let Some(mut flink) = Flink::start(dir.path(), &library(), &setup) else { return };
+    begin_trial(TRIAL);
+    let seconds = std::env::var("CLICKTEST_FLINK_SECONDS").ok();
+    let seconds: u64 = seconds.map_or(10, |text| text.parse().expect("a number of seconds"));
+    let (tracker, engine) = (ledger.tracker(""), ledger.engine());
+    let (taking, native) = (start(&tracker), start(&engine));
+    let mut visitors = Visitors::new();
+    (visitors.rate, visitors.ads) = (RATE, 20);
+    #[expect(clippy::cast_precision_loss, reason = "few")]
+    let long = (seconds + 40) as f64;
+    visitors.mint(&tracker, long);
+    let posted = dir.path().join("posted.db");
+    let posting = Posting::begin(&ledger, &posted);
+    let arguments = ["--bootstrap", &kafka.bootstrap(), "--topic", "clicks"];
+    let loading = visitors.begin(&taking, long);
+    let mut job = flink.run(2, None, &arguments);
+    let begun = Instant::now();
+    let mut kills = 0;
+    while begun.elapsed() < Duration::from_secs(seconds) {
+        std::thread::sleep(EVERY.min(Duration::from_secs(seconds / 2)));
+        flink.kill_under(&job);
+        kills += 1;
+        println!("killed a TaskManager, running again after {:?}", begun.elapsed());
+    }
+    let first = flink.stop(&job);
+    job = flink.run(4, Some(&first), &arguments);
+    let second = flink.stop(&job);
+    job = flink.run(1, Some(&second), &arguments);
+    // All that it has done since is done again from before.
+    flink.cancel(&job);
+    let _job = flink.run(2, Some(&first), &arguments);
+    visitors.end(loading);
+    let wanted = visitors.acknowledged;
+    wait_until("the native engine has everything", || {
+        count(&native, "clickledger_clicks_measured_total") == wanted.to_string()
+            && metric(&native, "clickledger_clicks_pending") == 0.0
+    });
+    // A stop writes what the engine has counted and its store has not yet.
+    native.stop();
+    let shown = |store: &str| show(&engine, store);
+    let truth = shown(&format!("sqlite:{}", engine.join("ledger.db").display()));
+    let store = format!("sqlite:{}", posted.display());
+    let begun = Instant::now();
+    wait_until("the cluster has everything", || shown(&store) == truth);
+    println!("{kills} kills, 3 restores, equal {:?} after the end", begun.elapsed());
+    posting.stop();
+    taking.stop();
+    let audited = run(&["audit", "--data", &engine.display().to_string(), "--store", &store]);
+    assert!(audited.status.success(), "{}", said(&audited));
+    println!("the cluster's rows: {}", said(&audited).trim());
+    visitors.verify_trial(TRIAL, &engine);
+}
+
+/// The native library, which lies beside the tests.
+fn library() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.parent().unwrap().join("libclick_jvm.so")
+}
+
+fn show(data: &Path, store: &str) -> String {
+    let data = data.display().to_string();
+    let of = |view| {
+        let view = ["show", "--format", "csv", "--with-version", "--by", view];
+        let shown = run(&[&view[..], &["--data", &data, "--store", store]].concat());
+        String::from_utf8_lossy(&shown.stdout).into_owned()
+    };
+    of("ad") + &of("publisher")
+}
+
+/// `clickledger post`.
+struct Posting(Child);
+
+impl Posting {
+    fn begin(ledger: &Ledger, store: &Path) -> Posting {
+        let store = format!("sqlite:{}", store.display());
+        let child = Command::new(BIN)
+            .args(["post", "--log", ledger.url(), "--store", &store])
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        Posting(child)
+    }
+
+    fn stop(mut self) {
+        kill_process(Pid::from_child(&self.0), Signal::TERM).unwrap();
+        let status = self.0.wait().unwrap();
+        assert!(status.success(), "a clean stop ends with {status}");
+    }
+}
+
+impl Drop for Posting {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
