@@ -1,7 +1,7 @@
 //! Byte forms that snapshots and the batches between hosted stages share. Row keys travel in
 //! words, since their numbers mean nothing elsewhere.
 
-use crate::keys::{KeyId, KeyTable, well_formed};
+use crate::keys::{KeyId, KeyTable};
 use crate::planted::{Bug, planted};
 use crate::policy::{Policy, Timeline};
 use crate::record::{Kind, Record};
@@ -303,17 +303,14 @@ pub(crate) fn take_delta(
 }
 
 pub(crate) fn put_key(out: &mut Writer, key: &[u64]) {
-    out.len(key.len());
-    key.iter().for_each(|word| out.u64(*word));
+    out.words(key);
 }
 
 pub(crate) fn take_key(
     input: &mut Reader<'_>,
     keys: &mut KeyTable,
 ) -> Result<KeyId, SnapshotError> {
-    let words = input.len(8)?;
-    let key: Vec<u64> = (0..words).map(|_| input.u64()).collect::<Result<_, _>>()?;
-    if well_formed(&key) { Ok(keys.intern(&key)) } else { Err(SnapshotError) }
+    keys.read(input.words()?).ok_or(SnapshotError)
 }
 
 pub(crate) fn put_rows(out: &mut Writer, rows: &[OpenRow], keys: &KeyTable) {

@@ -16,7 +16,8 @@ pub(crate) type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>
 /// Most parts of an identity, and the most bytes of each: the lengths fit into a word.
 const MAX_PARTS: usize = 4;
 const MAX_PART_BYTES: usize = 255;
-const MAX_WORDS: usize = 1 + MAX_PARTS * words::count(MAX_PART_BYTES);
+/// Most words of an identity's message.
+pub(crate) const MAX_WORDS: usize = 1 + MAX_PARTS * words::count(MAX_PART_BYTES);
 
 /// Computes the identities that the stages are keyed by.
 #[derive(Clone)]
@@ -66,9 +67,10 @@ impl Identity {
     ///
     /// # Panics
     /// If it is longer than any that parts make.
-    pub(crate) fn of_words(&self, message: &[u64]) -> u128 {
+    #[inline]
+    pub(crate) fn of_words(&self, message: impl Iterator<Item = u64>) -> u128 {
         let mut sum = Sum::new(&self.keys);
-        message.iter().for_each(|word| sum.add(*word));
+        message.for_each(|word| sum.add(word));
         sum.finish()
     }
 

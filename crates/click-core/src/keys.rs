@@ -4,7 +4,7 @@
 //! Numbers are local to one table and mean nothing elsewhere; whoever sends rows or events across
 //! a border sends the text.
 
-use crate::hash::{Identity, lengths};
+use crate::hash::{Identity, MAX_WORDS, lengths};
 use crate::limits::MAX_ID_BYTES;
 use crate::record::Fields;
 use crate::row::RowKey;
@@ -100,7 +100,7 @@ const fn parts_of(kind: u8) -> usize {
 }
 
 /// Whether `key` could have been made by this module.
-pub(crate) fn well_formed(key: &[u64]) -> bool {
+fn well_formed(key: &[u64]) -> bool {
     let Some((head, mut rest)) = key.split_first() else { return false };
     let [kind, lengths @ ..] = head.to_le_bytes();
     let (lengths, none) = lengths.split_at(parts_of(kind));
@@ -258,10 +258,25 @@ impl KeyTable {
 
     /// The number of a key that is [`well_formed`].
     pub(crate) fn intern(&mut self, key: &[u64]) -> KeyId {
-        let identity = self.identity.of_words(key);
-        if let Some(id) = self.numbers.find(identity) {
-            return id;
+        let identity = self.identity.of_words(key.iter().copied());
+        self.find(identity).unwrap_or_else(|| self.add(key, identity))
+    }
+
+    /// The number of a key as another table had it; none if no table could have.
+    pub(crate) fn read(&mut self, key: &[[u8; 8]]) -> Option<KeyId> {
+        if key.len() > MAX_WORDS {
+            return None;
         }
+        let words = key.iter().map(|word| u64::from_le_bytes(*word));
+        let identity = self.identity.of_words(words.clone());
+        // What is known has been looked at.
+        self.find(identity).or_else(|| {
+            let key: Vec<u64> = words.collect();
+            well_formed(&key).then(|| self.add(&key, identity))
+        })
+    }
+
+    fn add(&mut self, key: &[u64], identity: u128) -> KeyId {
         self.keys.push_words(key);
         let text = text_of(key);
         let (RowKey::Ad { ad_id: first, .. } | RowKey::Publisher { publisher_id: first, .. }) =
@@ -279,5 +294,50 @@ fn text_of(key: &[u64]) -> RowKey {
         RowKey::Ad { ad_id: next(), currency: next(), campaign_id: next(), advertiser_id: next() }
     } else {
         RowKey::Publisher { publisher_id: next(), placement_id: next(), currency: next() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AD, KeyTable, Keys, Parts};
+    use crate::hash::{Identity, MAX_WORDS};
+    use crate::words::Lying;
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    fn table() -> KeyTable {
+        KeyTable::new(Identity::new(&[7; 16]))
+    }
+
+    fn key() -> Vec<[u8; 8]> {
+        let parts: [&[u8]; 4] = [b"an ad of two words", b"EUR", b"", b"advertiser"];
+        let mut keys = Keys::default();
+        keys.push(&Parts(AD, parts.map(Lying::from)));
+        keys.get(0).iter().map(|word| word.to_le_bytes()).collect()
+    }
+
+    #[test]
+    fn a_key_that_is_read_again_has_its_number() {
+        let mut table = table();
+        let mut other = key();
+        other[1][0] = b'A';
+        assert_eq!(table.read(&key()), Some(0));
+        assert_eq!(table.read(&other), Some(1));
+        assert_eq!(table.read(&key()), Some(0));
+        assert_eq!(table.len(), 2);
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused_and_not_kept() {
+        let mut table = table();
+        let key = key();
+        for end in 0..key.len() {
+            assert_eq!(table.read(&key[..end]), None, "{end} words of {}", key.len());
+        }
+        assert_eq!(table.read(&[&key[..], &[[0; 8]]].concat()), None, "a word too many");
+        for words in [MAX_WORDS - 1, MAX_WORDS, MAX_WORDS + 1] {
+            assert_eq!(table.read(&vec![[0xff; 8]; words]), None, "{words} words");
+        }
+        assert!(table.is_empty());
     }
 }

@@ -68,6 +68,15 @@ impl Writer {
         self.len(value.len());
         self.bytes.extend_from_slice(value);
     }
+
+    /// Words with their number before them.
+    pub(crate) fn words(&mut self, words: &[u64]) {
+        self.len(words.len());
+        let from = self.bytes.len();
+        self.bytes.resize(from + 8 * words.len(), 0);
+        let (places, _) = self.bytes[from..].as_chunks_mut();
+        places.iter_mut().zip(words).for_each(|(place, word)| *place = word.to_le_bytes());
+    }
 }
 
 /// Reads state.
@@ -158,6 +167,14 @@ impl<'a> Reader<'a> {
         let (head, rest) = self.bytes.split_at_checked(len).ok_or(SnapshotError)?;
         self.bytes = rest;
         Ok(head)
+    }
+
+    /// Words with their number before them, in the order of their bytes.
+    pub(crate) fn words(&mut self) -> Result<&'a [[u8; 8]], SnapshotError> {
+        let len = self.len(8)?;
+        let (head, rest) = self.bytes.split_at(8 * len);
+        self.bytes = rest;
+        Ok(head.as_chunks().0)
     }
 
     pub(crate) fn text(&mut self) -> Result<String, SnapshotError> {

@@ -5,6 +5,7 @@
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -15,6 +16,8 @@ use crate::servers::{free_ports, jars};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Lines of a log that a panic shows.
 const TAIL: usize = 30;
+/// The jar that begins so is a plug-in: it has a folder and a class loader of its own.
+const PLUGIN: &str = "flink-s3-fs-";
 /// What Flink uses of Java though it is not for everybody.
 const OPENS: [&str; 8] = ["lang", "net", "io", "nio", "time", "util", "util.concurrent", "text"];
 
@@ -31,6 +34,13 @@ pub struct FlinkSetup {
     pub managed_mib: usize,
     /// Time between checkpoints, ms.
     pub checkpoint_ms: u64,
+    /// URL of the folder for checkpoints, elsewhere than with the rest; `s3://` needs lines for
+    /// `config.yaml`.
+    pub checkpoints: Option<String>,
+    /// How long a process may be silent before it counts as dead, s.
+    pub heartbeat_s: u32,
+    /// Further options of a TaskManager's Java, such as its garbage collector.
+    pub java: Vec<String>,
     /// Lines for `config.yaml`.
     pub more: String,
 }
@@ -43,6 +53,9 @@ impl Default for FlinkSetup {
             heap_mib: 384,
             managed_mib: 0,
             checkpoint_ms: 1000,
+            checkpoints: None,
+            heartbeat_s: 5,
+            java: vec!["-XX:+UseG1GC".to_owned()],
             more: String::new(),
         }
     }
@@ -57,7 +70,7 @@ pub struct Flink {
     master: Child,
     workers: Vec<Worker>,
     slots: usize,
-    heap: String,
+    java: Vec<String>,
     starts: usize,
 }
 
@@ -84,8 +97,11 @@ impl Flink {
     pub fn start(dir: &Path, library: &Path, setup: &FlinkSetup) -> Option<Flink> {
         let libs = jars("flink", "Flink")?;
         let dir = dir.join("flink");
-        for part in ["conf", "logs", "tmp", "checkpoints", "savepoints"] {
+        for part in ["conf", "logs", "tmp", "checkpoints", "savepoints", "plugins/s3"] {
             fs::create_dir_all(dir.join(part)).expect("a directory for a cluster");
+        }
+        for (name, jar) in named(&libs).filter(|(name, _)| name.starts_with(PLUGIN)) {
+            symlink(jar, dir.join("plugins/s3").join(name)).expect("a link to a plug-in");
         }
         let jars = package(library);
         let [port, rpc] = free_ports();
@@ -99,8 +115,9 @@ impl Flink {
             .expect("java starts");
         // What tasks get and what Flink takes for itself.
         let heap = format!("-Xmx{}m", setup.heap_mib + 128);
+        let java = [vec![heap], setup.java.clone()].concat();
         let (workers, slots) = (Vec::new(), setup.slots);
-        let mut flink = Flink { libs, jars, dir, port, master, workers, slots, heap, starts: 0 };
+        let mut flink = Flink { libs, jars, dir, port, master, workers, slots, java, starts: 0 };
         for _ in 0..setup.workers {
             flink.add_worker();
         }
@@ -116,7 +133,7 @@ impl Flink {
         let name = format!("worker-{}", self.starts);
         self.starts += 1;
         let class = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner";
-        let options = [self.heap.as_str(), "-XX:+UseG1GC"];
+        let options: Vec<&str> = self.java.iter().map(String::as_str).collect();
         let child = java(&self.libs, &self.jars, &self.dir, &name, &options)
             .args([class, "--configDir", &self.dir.join("conf").display().to_string()])
             .args(["-D", &format!("taskmanager.resource-id={name}")])
@@ -330,19 +347,26 @@ fn text(json: &str, field: &str) -> Option<String> {
     Some(value.split('"').next()?.to_owned())
 }
 
+/// Flink's jars by their names.
+fn named(libs: &Path) -> impl Iterator<Item = (String, PathBuf)> {
+    let jars = fs::read_dir(libs).expect("Flink's jars").filter_map(Result::ok);
+    jars.map(|jar| (jar.file_name().to_string_lossy().into_owned(), jar.path()))
+}
+
 /// One of Flink's programs; the job's own jar and its Kafka client are not among the cluster's.
 fn java(libs: &Path, jars: &Jars, dir: &Path, name: &str, options: &[&str]) -> Command {
     let log = dir.join("logs").join(name);
     let log = File::options().create(true).append(true).open(log).expect("a log can be written");
     let errors = log.try_clone().expect("a log can be shared");
     let mut class_path = vec![jars.bridge.display().to_string()];
-    for jar in fs::read_dir(libs).expect("Flink's jars").filter_map(Result::ok) {
-        let file = jar.file_name().to_string_lossy().into_owned();
-        if !["flink-connector-kafka-", "kafka-clients-"].iter().any(|not| file.starts_with(not)) {
-            class_path.push(jar.path().display().to_string());
+    for (name, jar) in named(libs) {
+        let others = ["flink-connector-kafka-", "kafka-clients-", PLUGIN];
+        if !others.iter().any(|other| name.starts_with(other)) {
+            class_path.push(jar.display().to_string());
         }
     }
     let mut java = Command::new("java");
+    java.env("FLINK_PLUGINS_DIR", dir.join("plugins"));
     java.args(options)
         .args(OPENS.map(|part| format!("--add-opens=java.base/java.{part}=ALL-UNNAMED")));
     java.arg(format!("-Dlog4j.configurationFile={}/conf/log4j.properties", dir.display()));
@@ -352,8 +376,10 @@ fn java(libs: &Path, jars: &Jars, dir: &Path, name: &str, options: &[&str]) -> C
 }
 
 fn config(dir: &Path, port: u16, rpc: u16, setup: &FlinkSetup) -> String {
-    let FlinkSetup { slots, heap_mib, managed_mib, checkpoint_ms, more, .. } = setup;
+    let FlinkSetup { slots, heap_mib, managed_mib, checkpoint_ms, heartbeat_s, more, .. } = setup;
     let dir = dir.display();
+    let own = || format!("file://{dir}/checkpoints");
+    let checkpoints = setup.checkpoints.clone().unwrap_or_else(own);
     format!(
         "jobmanager.rpc.address: 127.0.0.1
 jobmanager.rpc.port: {rpc}
@@ -378,8 +404,8 @@ rest.port: {port}
 rest.bind-port: \"{port}\"
 io.tmp.dirs: {dir}/tmp
 heartbeat.interval: 1s
-heartbeat.timeout: 5s
-execution.checkpointing.dir: file://{dir}/checkpoints
+heartbeat.timeout: {heartbeat_s}s
+execution.checkpointing.dir: {checkpoints}
 execution.checkpointing.interval: {checkpoint_ms} ms
 execution.checkpointing.externalized-checkpoint-retention: RETAIN_ON_CANCELLATION
 restart-strategy.type: fixed-delay

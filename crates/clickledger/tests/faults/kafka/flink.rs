@@ -1,4 +1,5 @@
-//! The stages in a Flink cluster on the same topic as the native engine: TaskManagers are killed,
+//! The stages in a Flink cluster on the same topic as the native engine, checkpoints in a bucket of
+//! a real S3 server, savepoints on the file system: TaskManagers are killed,
 //! the job is stopped, goes on with more and fewer instances, and from an older savepoint. In the
 //! end the rows that came of it are the native engine's, version for version.
 //!
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use click_sim::flink::{Flink, FlinkSetup};
 use click_sim::kafka::Kafka;
+use click_sim::s3_server::S3Server;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::alone;
@@ -29,7 +31,12 @@ fn a_flink_cluster_that_is_killed_and_rescaled_gives_the_native_rows() {
     let Some(kafka) = Kafka::start(dir.path(), 1) else { return };
     let ledger = Ledger::new(dir.path(), &kafka, "clicks");
     ledger.make_outputs(3);
-    let setup = FlinkSetup::default();
+    let Some(bucket) = S3Server::start(&dir.path().join("buckets")) else { return };
+    let setup = FlinkSetup {
+        checkpoints: Some(bucket.url("checkpoints")),
+        more: s3_settings(&bucket),
+        ..FlinkSetup::default()
+    };
     let Some(mut flink) = Flink::start(dir.path(), &library(), &setup) else { return };
     begin_trial(TRIAL);
     let seconds = std::env::var("CLICKTEST_FLINK_SECONDS").ok();
@@ -81,6 +88,18 @@ fn a_flink_cluster_that_is_killed_and_rescaled_gives_the_native_rows() {
     assert!(audited.status.success(), "{}", said(&audited));
     println!("the cluster's rows: {}", said(&audited).trim());
     visitors.verify_trial(TRIAL, &engine);
+}
+
+/// Lines for Flink, whose checkpoints are in a bucket. Savepoints are not.
+fn s3_settings(bucket: &S3Server) -> String {
+    let [(_, key), (_, secret), _, (_, endpoint), _] = bucket.settings();
+    format!(
+        "s3.endpoint: {endpoint}
+s3.path.style.access: true
+s3.access-key: {key}
+s3.secret-key: {secret}
+"
+    )
 }
 
 /// The native library, which lies beside the tests.

@@ -47,7 +47,12 @@ final class Bytes implements Comparable<Bytes> {
     @Override
     public int hashCode() {
         if (hash == 0) {
-            hash = Arrays.hashCode(bytes);
+            // FNV-1a: the usual sum with 31 gives addresses of four bytes few different hashes.
+            int sum = 0x811c9dc5;
+            for (byte value : bytes) {
+                sum = (sum ^ (value & 0xff)) * 0x01000193;
+            }
+            hash = sum;
         }
         return hash;
     }

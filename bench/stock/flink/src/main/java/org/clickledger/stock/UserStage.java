@@ -23,7 +23,9 @@ final class UserStage extends KeyedProcessFunction<Bytes, Click, Click> {
         ValueStateDescriptor<UserState> descriptor = new ValueStateDescriptor<>(
                 "user", UserState.StateSerializer.INSTANCE);
         descriptor.enableTimeToLive(
-                StateTtlConfig.newBuilder(Duration.ofMillis(HORIZON + 60_000)).build());
+                StateTtlConfig.newBuilder(Duration.ofMillis(HORIZON + 60_000))
+                        .cleanupIncrementally(1, false)
+                        .build());
         users = getRuntimeContext().getState(descriptor);
     }
 
