@@ -176,9 +176,12 @@ impl Bench {
             std::thread::sleep(Duration::from_millis(100));
         }
         let (cpu, wall) = (cpu_of(worker) - before, begun.elapsed().as_secs_f64());
-        progress(&format!("{PART}: {topic}, {backend:?}: {cpu:.1} CPU-s, {wall:.1} s"));
+        let checkpoints = self.checkpoints(&job)?;
+        progress(&format!(
+            "{PART}: {topic}, {backend:?}: {cpu:.1} CPU-s, {wall:.1} s, checkpoints {checkpoints}"
+        ));
         self.topics.set(self.topics.get() + 1);
-        Ok((cpu, wall, self.checkpoints(&job)?))
+        Ok((cpu, wall, checkpoints))
     }
 
     /// Bytes of the greatest state and of the greatest checkpoint of a job that has ended, and the

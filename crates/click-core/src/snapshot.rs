@@ -64,6 +64,11 @@ impl Writer {
         self.u64(len as u64);
     }
 
+    /// Bytes of a part that was written elsewhere.
+    pub(crate) fn part(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
     pub(crate) fn slice(&mut self, value: &[u8]) {
         self.len(value.len());
         self.bytes.extend_from_slice(value);

@@ -127,9 +127,11 @@ impl<const V: usize> PagedMap<V> {
         let mut entries = Vec::new();
         for (number, table) in self.tables[first..first + TABLES].iter().enumerate() {
             let high = (number as u128) << (128 - TABLES.ilog2());
+            let from = entries.len();
             table.for_each(&self.pool, |id, value| entries.push((high | id, value)));
+            // Those of the next table are all higher.
+            entries[from..].sort_unstable_by_key(|(id, _)| *id);
         }
-        entries.sort_unstable();
         entries
     }
 

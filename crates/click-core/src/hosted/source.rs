@@ -1,6 +1,7 @@
 //! The source stage of some key groups, with the counting that follows it.
 
 use super::effects::put_verdict;
+use super::pieces::Pieces;
 use super::route::{Routed, Router};
 use super::{Common, GroupSnapshot, HostError, own, take_below};
 use crate::codec::{Delta, put_delta, put_facts, take_facts};
@@ -21,6 +22,7 @@ pub struct SourceHost {
     stage: SourceStage,
     /// Clicks not below the watermark.
     waiting: Vec<Facts>,
+    pieces: Pieces,
 }
 
 /// What comes of the source stage.
@@ -54,11 +56,12 @@ impl SourceHost {
         let clicks = take_below(&mut waiting, common.watermark, |click| click);
         let mut stage = SourceStage::default();
         stage.restore(&clicks, &common.timeline);
-        Ok(SourceHost { groups, common, stage, waiting })
+        Ok(SourceHost { groups, common, stage, waiting, pieces: Pieces::default() })
     }
 
     /// Takes clicks of the user stages.
     pub fn apply(&mut self, clicks: &[u8]) -> Result<(), HostError> {
+        self.pieces.forget();
         let mut input = Reader::new(clicks);
         while !input.is_empty() {
             let click = take_facts(&mut input, &mut self.common.keys)?;
@@ -76,6 +79,7 @@ impl SourceHost {
 
     /// Counts everything below `w` and decides what is final then.
     pub fn advance(&mut self, w: Millis) -> Sourced {
+        self.pieces.forget();
         let before = self.common.watermark;
         if !self.common.reach(w) {
             return Sourced::default();
@@ -104,10 +108,12 @@ impl SourceHost {
     pub fn snapshot(&self, group: u8) -> Result<Vec<u8>, HostError> {
         own(&self.groups, group)?;
         let mut out = self.common.begin_snapshot();
-        let all = self.stage.waiting().chain(&self.waiting);
-        for click in all.filter(|click| click.source_stage_group() == group) {
-            put_facts(&mut out, click, &self.common.keys);
-        }
+        out.part(self.pieces.of(group, |writers| {
+            for click in self.stage.waiting().chain(&self.waiting) {
+                let to = &mut writers[usize::from(click.source_stage_group())];
+                put_facts(to, click, &self.common.keys);
+            }
+        }));
         Ok(out.into_bytes())
     }
 }

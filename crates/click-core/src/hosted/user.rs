@@ -1,5 +1,6 @@
 //! The user stage of some key groups.
 
+use super::pieces::Pieces;
 use super::route::{Routed, Router};
 use super::{Common, GroupSnapshot, HostError, own, take_below};
 use crate::codec::{put_event, put_facts, put_journal, take_event, take_journal};
@@ -19,6 +20,7 @@ pub struct UserHost {
     stage: UserStage,
     /// Clicks not below the watermark.
     waiting: Vec<Event>,
+    pieces: Pieces,
 }
 
 /// What comes of the user stage.
@@ -51,7 +53,7 @@ impl UserHost {
                 waiting.push(event);
             }
         }
-        Ok(UserHost { groups, common, stage, waiting })
+        Ok(UserHost { groups, common, stage, waiting, pieces: Pieces::default() })
     }
 
     /// Adds claims of a journal written before the snapshots were taken, oldest first; those of
@@ -66,6 +68,7 @@ impl UserHost {
 
     /// Takes clicks of the sequence stages.
     pub fn apply(&mut self, clicks: &[u8]) -> Result<(), HostError> {
+        self.pieces.forget();
         let mut input = Reader::new(clicks);
         while !input.is_empty() {
             let event = take_event(&mut input, &mut self.common.keys)?;
@@ -83,6 +86,7 @@ impl UserHost {
 
     /// Decides D1 and D2 of everything below `w`.
     pub fn advance(&mut self, w: Millis) -> Users {
+        self.pieces.forget();
         if !self.common.reach(w) {
             return Users::default();
         }
@@ -103,9 +107,11 @@ impl UserHost {
         let Common { watermark, timeline, keys, .. } = &self.common;
         let all = || self.stage.snapshot(group, *watermark, timeline);
         put_journal(&mut out, &if with_claims { all() } else { Journal::default() });
-        for event in self.waiting.iter().filter(|event| event.facts.user_group == group) {
-            put_event(&mut out, event, keys);
-        }
+        out.part(self.pieces.of(group, |writers| {
+            for event in &self.waiting {
+                put_event(&mut writers[usize::from(event.facts.user_group)], event, keys);
+            }
+        }));
         Ok(out.into_bytes())
     }
 }

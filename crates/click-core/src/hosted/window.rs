@@ -1,6 +1,7 @@
 //! The window stage of some key groups.
 
 use super::effects::put_published;
+use super::pieces::Pieces;
 use super::{Common, GroupSnapshot, HostError, own};
 use crate::codec::{Delta, put_delta, put_rows, take_delta, take_rows};
 use crate::record::Header;
@@ -20,6 +21,7 @@ pub struct WindowHost {
     stage: WindowStage,
     /// Counts of which nothing is to be published yet.
     waiting: Vec<Delta>,
+    pieces: Pieces,
 }
 
 impl WindowHost {
@@ -46,11 +48,12 @@ impl WindowHost {
                 waiting.push(common.take_delta(&mut input, &here)?);
             }
         }
-        Ok(WindowHost { groups, common, stage, waiting })
+        Ok(WindowHost { groups, common, stage, waiting, pieces: Pieces::default() })
     }
 
     /// Takes counts of the source stages.
     pub fn apply(&mut self, counts: &[u8]) -> Result<(), HostError> {
+        self.pieces.forget();
         let mut input = Reader::new(counts);
         while !input.is_empty() {
             self.waiting.push(self.common.take_delta(&mut input, &self.groups)?);
@@ -69,6 +72,7 @@ impl WindowHost {
     /// # Errors
     /// If the counts contradict each other: they did not come of this log's clicks.
     pub fn advance(&mut self, w: Millis) -> Result<Vec<u8>, HostError> {
+        self.pieces.forget();
         let mut out = Writer::default();
         if !self.common.reach(w) {
             return Ok(out.into_bytes());
@@ -90,14 +94,24 @@ impl WindowHost {
     /// State of a key group as of the watermark.
     pub fn snapshot(&self, group: u8) -> Result<Vec<u8>, HostError> {
         own(&self.groups, group)?;
-        let keys = &self.common.keys;
-        let is_here = |slot: &Slot| keys.group(slot.key) == group;
-        let rows: Vec<OpenRow> = self.stage.rows().filter(|row| is_here(&row.slot)).collect();
         let mut out = self.common.begin_snapshot();
-        put_rows(&mut out, &rows, keys);
-        let waiting = self.waiting.iter().filter(|delta| is_here(&delta.slot));
-        waiting.for_each(|delta| put_delta(&mut out, delta, keys));
+        out.part(self.pieces.of(group, |writers| self.write(writers)));
         Ok(out.into_bytes())
+    }
+
+    /// Rows and counts, each to the writer of its key group.
+    fn write(&self, writers: &mut [Writer]) {
+        let keys = &self.common.keys;
+        let group = |slot: &Slot| usize::from(keys.group(slot.key));
+        let mut rows: Vec<Vec<OpenRow>> = Vec::new();
+        rows.resize_with(writers.len(), Vec::new);
+        self.stage.rows().for_each(|row| rows[group(&row.slot)].push(row));
+        for (rows, writer) in rows.iter().zip(&mut *writers) {
+            put_rows(writer, rows, keys);
+        }
+        for delta in &self.waiting {
+            put_delta(&mut writers[group(&delta.slot)], delta, keys);
+        }
     }
 }
 

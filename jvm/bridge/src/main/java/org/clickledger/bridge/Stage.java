@@ -17,6 +17,8 @@ public final class Stage implements AutoCloseable {
     private static final int VERSION = 1;
     private static final int BUFFER_BYTES = 1 << 20;
     private static final int LENGTH_BYTES = 4;
+    /** State is read and written so much at a time: for more, Java asks the system for memory. */
+    private static final int PIECE_BYTES = 64 << 10;
 
     private final long handle;
     /** Frames or pieces of state on their way in; what goes out has a buffer of its own. */
@@ -37,7 +39,7 @@ public final class Stage implements AutoCloseable {
 
     /** Reads what {@link #snapshot} wrote of a key group. */
     public void restore(int group, DataInputStream state) throws IOException {
-        byte[] piece = new byte[BUFFER_BYTES];
+        byte[] piece = new byte[PIECE_BYTES];
         for (long left = state.readLong(); left > 0; ) {
             int count = (int) Math.min(left, piece.length);
             state.readFully(piece, 0, count);
@@ -96,9 +98,9 @@ public final class Stage implements AutoCloseable {
         }
         long left = Native.snapshot(handle, group);
         state.writeLong(left);
-        byte[] piece = new byte[BUFFER_BYTES];
+        byte[] piece = new byte[PIECE_BYTES];
         while (left > 0) {
-            int count = Native.takeState(handle, out, out.capacity());
+            int count = Native.takeState(handle, out, piece.length);
             out.clear().get(piece, 0, count);
             state.write(piece, 0, count);
             left -= count;
