@@ -90,12 +90,14 @@ fn a_flink_cluster_that_is_killed_and_rescaled_gives_the_native_rows() {
     visitors.verify_trial(TRIAL, &engine);
 }
 
-/// Lines for Flink, whose checkpoints are in a bucket. Savepoints are not.
+/// Lines for Flink, whose checkpoints are in a bucket. Savepoints are not. Markers of directories
+/// stay: this server does not let go of one with something in it, and the client asks for long.
 fn s3_settings(bucket: &S3Server) -> String {
     let [(_, key), (_, secret), _, (_, endpoint), _] = bucket.settings();
     format!(
         "s3.endpoint: {endpoint}
 s3.path.style.access: true
+s3.directory.marker.retention: keep
 s3.access-key: {key}
 s3.secret-key: {secret}
 "
