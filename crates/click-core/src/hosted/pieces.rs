@@ -1,5 +1,5 @@
-//! What a stage holds, in bytes by key group: a host asks for the snapshots of many groups one after
-//! the other, and all of them are written in one pass over what is held, at the first asking.
+//! What a stage holds, in bytes by key group: a host asks for the snapshots of many groups one
+//! after the other, and all are written in one pass over what is held, at the first asking.
 
 use crate::limits::KEY_GROUPS;
 use crate::snapshot::Writer;
