@@ -421,7 +421,7 @@ WHERE p.records > 0 AND (r.records, r.offsets, r.first, r.last)
 UNION ALL -- A partition that was added begins at the fold_time of a layout record.
 SELECT 'beginning of partition', "partition"::VARCHAR, begins::VARCHAR, 'no layout record'
 FROM partitions
-WHERE begins NOT IN (SELECT fold_time FROM records WHERE kind = 'layout' AND "partition" = 0);
+WHERE begins > 0 AND begins NOT IN (SELECT fold_time FROM records WHERE kind = 'layout' AND "partition" = 0);
 
 -- SPEC 3 and 4: what the archive's own columns say of time, source and stateless reasons.
 CREATE OR REPLACE TEMP VIEW wrong_columns AS

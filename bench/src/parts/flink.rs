@@ -34,6 +34,10 @@ const PARALLELISM: usize = 2;
 const OUTPUTS: u32 = 2;
 /// The short topic has a click for so many of the long one.
 const SHORT: u64 = 10;
+/// Checkpoints of a job that has caught up of which the stops are told.
+const CHECKPOINTS_AT_REST: usize = 3;
+/// Bytes of a claim in a checkpoint.
+const CLAIM_BYTES: u64 = 24;
 /// Longest run of one job.
 const PATIENCE: Duration = Duration::from_secs(900);
 
@@ -79,6 +83,7 @@ pub fn run(settings: &Settings, report: &mut Report) -> Result<()> {
     bench.lines(report, &contenders);
     drop(contenders);
     bench.compare(report)?;
+    bench.at_rest(report)?;
     bench.latency(settings, report, dir.path())?;
     report.note(format!(
         "flink: {} of {clicks} clicks of {bytes:.0} bytes, {PARTITIONS} partitions, one \
@@ -184,20 +189,14 @@ impl Bench {
         Ok((cpu, wall, checkpoints))
     }
 
-    /// Bytes of the greatest state and of the greatest checkpoint of a job that has ended, and the
-    /// longest that a task of any of them stood still, ms.
+    /// Bytes of the greatest state and of the greatest checkpoint of a job, and the longest that a
+    /// task of any of them stood still, ms.
     fn checkpoints(&self, job: &str) -> Result<Value> {
         let all = self.asked(&format!("/jobs/{job}/checkpoints"))?;
         ensure!(all["counts"]["restored"] == 0, "a job failed and began again: {all}");
         let mut pause = 0;
         for taken in all["history"].as_array().into_iter().flatten() {
-            let details = format!("/jobs/{job}/checkpoints/details/{}", taken["id"]);
-            let tasks = self.asked(&details)?["tasks"].take();
-            for task in tasks.as_object().into_iter().flat_map(|tasks| tasks.keys()) {
-                let told = self.asked(&format!("{details}/subtasks/{task}"))?;
-                let sync = &told["summary"]["checkpoint_duration"]["sync"]["max"];
-                pause = pause.max(sync.as_u64().unwrap_or(0));
-            }
+            pause = pause.max(self.pause_of(job, &taken["id"])?);
         }
         let summary = &all["summary"];
         let greatest = |of: &str| summary[of]["max"].clone();
@@ -207,6 +206,54 @@ impl Bench {
             "written": greatest("checkpointed_size"),
             "pause_ms": pause,
         }))
+    }
+
+    /// The longest that a task stood still for a checkpoint, ms.
+    fn pause_of(&self, job: &str, checkpoint: &Value) -> Result<u64> {
+        let details = format!("/jobs/{job}/checkpoints/details/{checkpoint}");
+        let tasks = self.asked(&details)?["tasks"].take();
+        let mut pause = 0;
+        for task in tasks.as_object().into_iter().flat_map(|tasks| tasks.keys()) {
+            let told = self.asked(&format!("{details}/subtasks/{task}"))?;
+            let sync = &told["summary"]["checkpoint_duration"]["sync"]["max"];
+            pause = pause.max(sync.as_u64().unwrap_or(0));
+        }
+        Ok(pause)
+    }
+
+    /// Stops of a hosted job that has caught up: it holds the ids of all clicks, and has little
+    /// else to do.
+    fn at_rest(&self, report: &mut Report) -> Result<()> {
+        let bootstrap = self.kafka.bootstrap();
+        let given = ["--bootstrap", &bootstrap, "--topic", "long"];
+        let job = self.flink.submit(self.flink.job(), PARALLELISM, None, &given);
+        let (mut pauses, mut bytes) = (Vec::new(), 0);
+        let (mut newest, mut latest) = (Value::Null, 0);
+        let begun = Instant::now();
+        while pauses.len() < CHECKPOINTS_AT_REST {
+            ensure!(begun.elapsed() < PATIENCE, "it takes too long:\n{}", self.flink.tail());
+            std::thread::sleep(Duration::from_secs(1));
+            let all = self.asked(&format!("/jobs/{job}/checkpoints"))?;
+            let completed = &all["latest"]["completed"];
+            if completed["id"] == newest || completed.is_null() {
+                continue;
+            }
+            newest = completed["id"].clone();
+            let size = completed["state_size"].as_u64().unwrap_or(0);
+            // All claims, and about as much as before: nothing new has come.
+            if size > self.clicks * CLAIM_BYTES && size.abs_diff(latest) < size / 100 {
+                pauses.push(self.pause_of(&job, &newest)?);
+                bytes = size;
+            }
+            latest = size;
+        }
+        self.flink.cancel(&job);
+        let clicks = self.clicks;
+        report.note(format!(
+            "flink: hosted core with the ids of {clicks} clicks, caught up: checkpoints of {bytes} \
+             bytes, longest stop of a task {pauses:?} ms"
+        ));
+        Ok(())
     }
 
     fn asked(&self, path: &str) -> Result<Value> {

@@ -83,18 +83,7 @@ pub(super) fn create_topic(
         request.text(name);
         request.text(value);
     }
-    request.i32(TO_CREATE_MS);
-    // In earnest.
-    request.bytes(&[0]);
-    let answer = request.ask(broker, PATIENCE)?;
-    let mut answer = Answer(&answer);
-    answer.i32()?;
-    answer.i32()?;
-    answer.text()?;
-    match (answer.i16()?, answer.text()?) {
-        (0, _) => Ok(()),
-        (code, said) => Err(io::Error::other(format!("error {code}: {said}"))),
-    }
+    in_earnest(request, broker)
 }
 
 /// Lets a topic grow to so many partitions.
@@ -105,8 +94,13 @@ pub(super) fn grow_topic(broker: &str, topic: &str, partitions: i32) -> io::Resu
     request.i32(partitions);
     // No assignments: Kafka spreads the copies.
     request.i32(-1);
+    in_earnest(request, broker)
+}
+
+/// Ends a request that changes one topic, and asks it.
+fn in_earnest(mut request: Request, broker: &str) -> io::Result<()> {
     request.i32(TO_CREATE_MS);
-    // In earnest.
+    // Not only to see whether it could be done.
     request.bytes(&[0]);
     let answer = request.ask(broker, PATIENCE)?;
     let mut answer = Answer(&answer);
