@@ -420,8 +420,8 @@ WHERE p.records > 0 AND (r.records, r.offsets, r.first, r.last)
     IS DISTINCT FROM (p.records, p.records, 0, p.records - 1)
 UNION ALL -- A partition that was added begins at the fold_time of a layout record.
 SELECT 'beginning of partition', "partition"::VARCHAR, begins::VARCHAR, 'no layout record'
-FROM partitions
-WHERE begins > 0 AND begins NOT IN (SELECT fold_time FROM records WHERE kind = 'layout' AND "partition" = 0);
+FROM partitions WHERE begins > 0 AND begins NOT IN
+    (SELECT fold_time FROM records WHERE kind = 'layout' AND "partition" = 0);
 
 -- SPEC 3 and 4: what the archive's own columns say of time, source and stateless reasons.
 CREATE OR REPLACE TEMP VIEW wrong_columns AS
