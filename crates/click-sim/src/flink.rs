@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::servers::{free_ports, jars};
 
 /// Most time that a start, a job or a savepoint may take on a busy machine.
@@ -215,13 +217,14 @@ impl Flink {
     /// If that takes too long.
     pub fn wait_running(&self, job: &str) {
         self.wait("all tasks run", |flink| {
-            let all = flink.ask("GET", &format!("/jobs/{job}"), "");
-            let states = all.split("\"vertices\":").nth(1).unwrap_or_default();
-            let states = states.split("\"status-counts\"").next().unwrap_or_default();
-            all.contains("\"state\":\"RUNNING\"")
-                && states.contains("\"status\":\"RUNNING\"")
-                && states.matches("\"status\":").count()
-                    == states.matches("\"status\":\"RUNNING\"").count()
+            let answer = flink.ask("GET", &format!("/jobs/{job}"), "");
+            let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+            let told: Value = serde_json::from_str(body).unwrap_or_default();
+            // A vertex is said to run as soon as one of its tasks does.
+            let runs = |vertex: &Value| vertex["tasks"]["RUNNING"] == vertex["parallelism"];
+            let vertices = told["vertices"].as_array();
+            told["state"] == "RUNNING"
+                && vertices.is_some_and(|all| !all.is_empty() && all.iter().all(runs))
         });
     }
 
