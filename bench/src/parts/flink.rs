@@ -257,9 +257,7 @@ impl Bench {
     }
 
     fn asked(&self, path: &str) -> Result<Value> {
-        let answer = self.flink.ask("GET", path, "");
-        let (_, body) = answer.split_once("\r\n\r\n").context("no answer of the JobManager")?;
-        serde_json::from_str(body).with_context(|| path.to_owned())
+        self.flink.told(path).with_context(|| format!("no answer of the JobManager: {path}"))
     }
 
     /// Topic of a stock job's rows.

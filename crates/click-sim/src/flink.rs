@@ -217,9 +217,7 @@ impl Flink {
     /// If that takes too long.
     pub fn wait_running(&self, job: &str) {
         self.wait("all tasks run", |flink| {
-            let answer = flink.ask("GET", &format!("/jobs/{job}"), "");
-            let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-            let told: Value = serde_json::from_str(body).unwrap_or_default();
+            let told = flink.told(&format!("/jobs/{job}")).unwrap_or_default();
             // A vertex is said to run as soon as one of its tasks does.
             let runs = |vertex: &Value| vertex["tasks"]["RUNNING"] == vertex["parallelism"];
             let vertices = told["vertices"].as_array();
@@ -309,6 +307,14 @@ impl Flink {
             Ok(answer)
         };
         ask().unwrap_or_default()
+    }
+
+    /// What it says of something, as JSON; nothing if it does not answer so.
+    #[must_use]
+    pub fn told(&self, path: &str) -> Option<Value> {
+        let answer = self.ask("GET", path, "");
+        let (_, body) = answer.split_once("\r\n\r\n")?;
+        serde_json::from_str(body).ok()
     }
 
     fn wait(&self, what: &str, mut is_so: impl FnMut(&Flink) -> bool) {

@@ -21,8 +21,12 @@ impl Router {
         &mut self.groups[usize::from(group)]
     }
 
+    /// What went to each key group, of all of them.
+    pub(super) fn into_pieces(self) -> Vec<Vec<u8>> {
+        self.groups.into_iter().map(Writer::into_bytes).collect()
+    }
+
     pub(super) fn finish(self) -> Routed {
-        let batches = self.groups.into_iter().map(Writer::into_bytes);
-        (0..).zip(batches).filter(|(_, batch)| !batch.is_empty()).collect()
+        (0..).zip(self.into_pieces()).filter(|(_, batch)| !batch.is_empty()).collect()
     }
 }

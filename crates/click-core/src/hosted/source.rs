@@ -108,10 +108,9 @@ impl SourceHost {
     pub fn snapshot(&self, group: u8) -> Result<Vec<u8>, HostError> {
         own(&self.groups, group)?;
         let mut out = self.common.begin_snapshot();
-        out.part(self.pieces.of(group, |writers| {
+        out.part(self.pieces.of(group, |router| {
             for click in self.stage.waiting().chain(&self.waiting) {
-                let to = &mut writers[usize::from(click.source_stage_group())];
-                put_facts(to, click, &self.common.keys);
+                put_facts(router.to(click.source_stage_group()), click, &self.common.keys);
             }
         }));
         Ok(out.into_bytes())

@@ -107,9 +107,9 @@ impl UserHost {
         let Common { watermark, timeline, keys, .. } = &self.common;
         let all = || self.stage.snapshot(group, *watermark, timeline);
         put_journal(&mut out, &if with_claims { all() } else { Journal::default() });
-        out.part(self.pieces.of(group, |writers| {
+        out.part(self.pieces.of(group, |router| {
             for event in &self.waiting {
-                put_event(&mut writers[usize::from(event.facts.user_group)], event, keys);
+                put_event(router.to(event.facts.user_group), event, keys);
             }
         }));
         Ok(out.into_bytes())

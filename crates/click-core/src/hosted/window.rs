@@ -2,6 +2,7 @@
 
 use super::effects::put_published;
 use super::pieces::Pieces;
+use super::route::Router;
 use super::{Common, GroupSnapshot, HostError, own};
 use crate::codec::{Delta, put_delta, put_rows, take_delta, take_rows};
 use crate::record::Header;
@@ -95,22 +96,23 @@ impl WindowHost {
     pub fn snapshot(&self, group: u8) -> Result<Vec<u8>, HostError> {
         own(&self.groups, group)?;
         let mut out = self.common.begin_snapshot();
-        out.part(self.pieces.of(group, |writers| self.write(writers)));
+        out.part(self.pieces.of(group, |router| self.write(router)));
         Ok(out.into_bytes())
     }
 
-    /// Rows and counts, each to the writer of its key group.
-    fn write(&self, writers: &mut [Writer]) {
+    /// Rows and counts, each to its key group.
+    fn write(&self, router: &mut Router) {
         let keys = &self.common.keys;
-        let group = |slot: &Slot| usize::from(keys.group(slot.key));
+        let group = |slot: &Slot| keys.group(slot.key);
         let mut rows: Vec<Vec<OpenRow>> = Vec::new();
-        rows.resize_with(writers.len(), Vec::new);
-        self.stage.rows().for_each(|row| rows[group(&row.slot)].push(row));
-        for (rows, writer) in rows.iter().zip(&mut *writers) {
-            put_rows(writer, rows, keys);
+        rows.resize_with(self.groups.len(), Vec::new);
+        let here = |row: &OpenRow| usize::from(group(&row.slot) - self.groups.start);
+        self.stage.rows().for_each(|row| rows[here(&row)].push(row));
+        for (group, rows) in self.groups.clone().zip(&rows) {
+            put_rows(router.to(group), rows, keys);
         }
         for delta in &self.waiting {
-            put_delta(&mut writers[group(&delta.slot)], delta, keys);
+            put_delta(router.to(group(&delta.slot)), delta, keys);
         }
     }
 }

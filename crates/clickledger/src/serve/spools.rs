@@ -69,7 +69,7 @@ impl Spools {
         let shared = Shared { config, data, settings, header, spools: Mutex::default(), copies };
         shared.open(SpoolPlace::beginning(&shared.settings, header))?;
         if let Some(layout) = layout {
-            shared.open_new(layout)?;
+            shared.open_parts(layout)?;
         }
         let (shared, stop) = (Arc::new(shared), Arc::default());
         Ok(Spools { shared, stop, watch: None, routes: routes.unwrap_or_default() })
@@ -135,13 +135,18 @@ impl Shared {
         Ok(log)
     }
 
-    /// Opens the spools of parts that have none; returns their logs.
+    /// Remembers the parts that are new here and opens their spools; returns their logs.
     fn open_new(&self, layout: &Layout) -> Result<Vec<Arc<dyn EventLog>>> {
-        let known = self.lock().len();
-        if layout.parts.len() <= known {
+        if layout.parts.len() <= self.lock().len() {
             return Ok(Vec::new());
         }
         layout::write(&self.data, layout)?;
+        self.open_parts(layout)
+    }
+
+    /// Opens the spools of parts that have none; the layout is on disk. Returns their logs.
+    fn open_parts(&self, layout: &Layout) -> Result<Vec<Arc<dyn EventLog>>> {
+        let known = self.lock().len();
         let places = (known..).map_while(|number| SpoolPlace::of(layout, number));
         places.map(|place| self.open(place)).collect()
     }
