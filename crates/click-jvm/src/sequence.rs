@@ -28,9 +28,11 @@ struct Reading {
     kept: VecDeque<(Offset, Vec<u8>)>,
 }
 
-/// The key group that a partition's stage belongs to.
+/// The key group that a partition's stage belongs to: the last bits of its number in reverse, so
+/// that neighbours are far apart and few partitions are spread over all instances.
 fn group_of(partition: u32) -> u8 {
-    u8::try_from(partition % u32::from(KEY_GROUPS)).unwrap_or_default()
+    let low = u8::try_from(partition % u32::from(KEY_GROUPS)).unwrap_or_default();
+    low.reverse_bits() >> (u8::BITS - KEY_GROUPS.ilog2())
 }
 
 impl Sequences {

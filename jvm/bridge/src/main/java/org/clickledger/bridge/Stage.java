@@ -91,13 +91,18 @@ public final class Stage implements AutoCloseable {
         return reached;
     }
 
-    /** Writes the state of a key group, its length first. Nothing may wait: flush before. */
-    public void snapshot(int group, DataOutputStream state) throws IOException {
+    /**
+     * Writes the state of a key group, its length first. Nothing may wait: flush before.
+     *
+     * @return how many bytes that were
+     */
+    public long snapshot(int group, DataOutputStream state) throws IOException {
         if (in.position() > 0) {
             throw new IllegalStateException("frames wait: flush before a snapshot");
         }
-        long left = Native.snapshot(handle, group);
-        state.writeLong(left);
+        long length = Native.snapshot(handle, group);
+        state.writeLong(length);
+        long left = length;
         byte[] piece = new byte[PIECE_BYTES];
         while (left > 0) {
             int count = Native.takeState(handle, out, piece.length);
@@ -105,6 +110,7 @@ public final class Stage implements AutoCloseable {
             state.write(piece, 0, count);
             left -= count;
         }
+        return Long.BYTES + length;
     }
 
     /** Records known to be missing; 0 but in sequence stages. */

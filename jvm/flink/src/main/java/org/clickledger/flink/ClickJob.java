@@ -17,6 +17,7 @@ import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.util.ParameterTool;
 import org.apache.kafka.clients.consumer.OffsetResetStrategy;
 import org.apache.kafka.common.TopicPartition;
+import org.clickledger.kafka.Cluster;
 
 /**
  * The job: a topic of clicks in; {@code TOPIC.rows}, {@code TOPIC.verdicts} and {@code

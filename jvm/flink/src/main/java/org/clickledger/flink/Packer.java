@@ -1,6 +1,5 @@
 package org.clickledger.flink;
 
-import java.io.ByteArrayOutputStream;
 import java.util.Map;
 import java.util.TreeMap;
 import org.apache.flink.streaming.api.operators.AbstractStreamOperator;
@@ -8,7 +7,7 @@ import org.apache.flink.streaming.api.operators.OneInputStreamOperator;
 import org.apache.flink.streaming.api.watermark.Watermark;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 import org.apache.flink.streaming.runtime.watermarkstatus.WatermarkStatus;
-import org.clickledger.bridge.Frame;
+import org.clickledger.bridge.RecordBlock;
 
 /**
  * Packs records into blocks, one of each partition, beside the source. Keeps nothing over a
@@ -20,7 +19,7 @@ final class Packer extends AbstractStreamOperator<byte[]>
     private static final int BLOCK_BYTES = 64 * 1024;
     private static final long WAIT_MS = 20;
 
-    private transient Map<Integer, ByteArrayOutputStream> blocks;
+    private transient Map<Integer, RecordBlock> blocks;
 
     @Override
     public void open() throws Exception {
@@ -33,27 +32,20 @@ final class Packer extends AbstractStreamOperator<byte[]>
     public void processElement(StreamRecord<byte[]> element) {
         byte[] record = element.getValue();
         int partition = LogRecord.partition(record);
-        ByteArrayOutputStream block = blocks.computeIfAbsent(partition, this::begin);
-        int from = LogRecord.PARTITION_BYTES;
-        block.write(record, from, record.length - from);
+        RecordBlock block = blocks.computeIfAbsent(partition, Packer::begin);
+        block.add(record, LogRecord.PARTITION_BYTES);
         if (block.size() >= BLOCK_BYTES) {
             blocks.remove(partition);
-            emit(partition, block.toByteArray());
+            emit(partition, block.frame());
         }
     }
 
-    private ByteArrayOutputStream begin(int partition) {
-        ByteArrayOutputStream block = new ByteArrayOutputStream(BLOCK_BYTES);
-        block.write(Frame.RECORDS);
-        block.write(partition % KeyGroups.COUNT);
-        for (int shift = 0; shift < 32; shift += 8) {
-            block.write(partition >>> shift);
-        }
-        return block;
+    private static RecordBlock begin(int partition) {
+        return new RecordBlock(partition, BLOCK_BYTES);
     }
 
     private void flush() {
-        blocks.forEach((partition, block) -> emit(partition, block.toByteArray()));
+        blocks.forEach((partition, block) -> emit(partition, block.frame()));
         blocks.clear();
     }
 

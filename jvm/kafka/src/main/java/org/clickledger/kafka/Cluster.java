@@ -1,4 +1,4 @@
-package org.clickledger.flink;
+package org.clickledger.kafka;
 
 import java.time.Duration;
 import java.time.Instant;
@@ -12,18 +12,18 @@ import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
 /** What is asked of the Kafka cluster before the job begins. */
-final class Cluster {
+public final class Cluster {
     private static final Duration PATIENCE = Duration.ofSeconds(30);
 
     private final Properties client;
 
     /** @param client {@code bootstrap.servers} and what else a client needs */
-    Cluster(Properties client) {
+    public Cluster(Properties client) {
         this.client = client;
     }
 
     /** How many partitions a topic has. */
-    int partitions(String topic) throws InterruptedException {
+    public int partitions(String topic) throws InterruptedException {
         try (Admin admin = Admin.create(client)) {
             return admin.describeTopics(List.of(topic)).allTopicNames().get()
                     .get(topic).partitions().size();
@@ -36,7 +36,7 @@ final class Cluster {
     }
 
     /** Which log a topic is: the first record of the topic beside it. */
-    byte[] header(String topic) throws InterruptedException {
+    public byte[] header(String topic) throws InterruptedException {
         String name = topic + ".header";
         partitions(name);
         ByteArrayDeserializer bytes = new ByteArrayDeserializer();

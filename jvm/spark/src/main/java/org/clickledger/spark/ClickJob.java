@@ -1,0 +1,110 @@
+package org.clickledger.spark;
+
+import java.io.IOException;
+import java.time.Instant;
+import java.util.Properties;
+import java.util.Set;
+import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.streaming.DataStreamReader;
+import org.apache.spark.sql.streaming.Trigger;
+import org.clickledger.bridge.RecordBlock;
+import org.clickledger.kafka.Cluster;
+
+/**
+ * The job: a topic of clicks in; {@code TOPIC.rows}, {@code TOPIC.verdicts} and {@code TOPIC.dead}
+ * out. At least once is enough: a row is absolute and has a version, of two the higher wins and
+ * equal ones are equal; a verdict is final and names its click's place.
+ *
+ * <p>docs/spark.md tells its arguments.
+ */
+public final class ClickJob {
+    private static final Set<String> NAMES = Set.of(
+            "bootstrap", "topic", "state", "checkpoint", "tasks", "trigger-ms", "max-offsets",
+            "bounded", "keep-batches", "keep-open");
+    private static final int TRIGGER_MS = 1000;
+    private static final int MAX_OFFSETS = 1_000_000;
+    private static final int KEPT = 10;
+    private static final String QUERY_ID = "sql.streaming.queryId";
+
+    private final SparkSession session;
+    private final Arguments given;
+    private final Properties client;
+    private final String topic;
+
+    private ClickJob(SparkSession session, Arguments given) {
+        this.session = session;
+        this.given = given;
+        client = given.client();
+        topic = given.required("topic");
+    }
+
+    /** Runs until it is stopped, or has reached the end of the topic if that is asked for. */
+    public static void main(String[] arguments) throws Exception {
+        Arguments given = new Arguments(arguments, NAMES);
+        SparkSession session = SparkSession.builder()
+                .appName("clickledger " + given.required("topic"))
+                .config("spark.serializer", "org.apache.spark.serializer.KryoSerializer")
+                .getOrCreate();
+        try {
+            new ClickJob(session, given).run();
+        } finally {
+            session.stop();
+        }
+    }
+
+    private void run() throws Exception {
+        Cluster cluster = new Cluster(client);
+        int partitions = cluster.partitions(topic);
+        Outputs outputs = new KafkaOutputs(client, topic, cluster.partitions(topic + ".rows"));
+        JavaSparkContext spark = JavaSparkContext.fromSparkContext(session.sparkContext());
+        Batches.Settings settings = new Batches.Settings(
+                given.required("state"),
+                given.number(
+                        "tasks",
+                        Math.min(spark.defaultParallelism(), RecordBlock.GROUPS),
+                        RecordBlock.GROUPS),
+                given.isSet("keep-open", true),
+                given.number("keep-batches", KEPT, Integer.MAX_VALUE));
+        Batches batches =
+                new Batches(spark, settings, cluster.header(topic), partitions, outputs);
+        source().load().writeStream()
+                .option("checkpointLocation", given.required("checkpoint"))
+                .trigger(trigger())
+                .foreachBatch((Dataset<Row> batch, Long number) -> run(batches, batch, number))
+                .start()
+                .awaitTermination();
+    }
+
+    private DataStreamReader source() {
+        DataStreamReader source = session.readStream()
+                .format("kafka")
+                .option("subscribe", topic)
+                // Where records are gone that were not read, this stops rather than going on.
+                .option("failOnDataLoss", "true")
+                .option("startingOffsets", "earliest")
+                .option(
+                        "maxOffsetsPerTrigger",
+                        given.number("max-offsets", MAX_OFFSETS, Integer.MAX_VALUE));
+        client.forEach((name, value) -> source.option("kafka." + name, String.valueOf(value)));
+        return source;
+    }
+
+    private Trigger trigger() {
+        return given.isSet("bounded", false)
+                ? Trigger.AvailableNow()
+                : Trigger.ProcessingTime(given.number("trigger-ms", TRIGGER_MS, 0, Long.MAX_VALUE));
+    }
+
+    private static void run(Batches batches, Dataset<Row> batch, long number) throws IOException {
+        long begun = System.nanoTime();
+        String query = batch.sparkSession().sparkContext().getLocalProperty(QUERY_ID);
+        Batches.Done done = batches.run(query, number, KafkaRecords.of(batch));
+        System.out.printf(
+                "batch %d: %d records, %d rows, as of %s, %d ms%n",
+                number, done.records(), done.rows(), Instant.ofEpochMilli(done.watermark()),
+                (System.nanoTime() - begun) / 1_000_000);
+    }
+}

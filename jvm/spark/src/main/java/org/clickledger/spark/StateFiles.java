@@ -1,0 +1,53 @@
+package org.clickledger.spark;
+
+import java.io.IOException;
+import java.io.Serializable;
+import java.util.UUID;
+import org.apache.hadoop.fs.FSDataInputStream;
+import org.apache.hadoop.fs.FSDataOutputStream;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+import org.apache.spark.broadcast.Broadcast;
+import org.apache.spark.util.SerializableConfiguration;
+
+/** Files of state, for tasks: each is written once, under a name that nobody else gives. */
+final class StateFiles implements Serializable {
+    private static final long serialVersionUID = 1;
+    static final String FOLDER = "data";
+
+    private final String root;
+    private final Broadcast<SerializableConfiguration> settings;
+
+    /** Below a folder that every executor reaches. */
+    StateFiles(String root, Broadcast<SerializableConfiguration> settings) {
+        this.root = root;
+        this.settings = settings;
+    }
+
+    /** A name of a file of this batch. */
+    static String name(long batch, String what) {
+        return batch + "-" + what + "-" + UUID.randomUUID();
+    }
+
+    /** The batch of a file of this name. */
+    static long batchOf(String name) {
+        return Long.parseLong(name.substring(0, name.indexOf('-')));
+    }
+
+    /** To be closed: only then it is whole. */
+    FSDataOutputStream create(String name) throws IOException {
+        return system().create(path(name), false);
+    }
+
+    FSDataInputStream open(String name) throws IOException {
+        return system().open(path(name));
+    }
+
+    private Path path(String name) {
+        return new Path(new Path(root, FOLDER), name);
+    }
+
+    private FileSystem system() throws IOException {
+        return new Path(root).getFileSystem(settings.value().value());
+    }
+}
