@@ -1,21 +1,22 @@
 package org.clickledger.bridge;
 
-import java.io.ByteArrayOutputStream;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.Arrays;
 
 /** A frame of records of one partition in the making, for a sequence stage. */
 public final class RecordBlock {
     /** Key groups of every stage. */
     public static final int GROUPS = 128;
     private static final int GROUP_BITS = 7;
+    private static final int HEAD_BYTES = 3 * Long.BYTES;
 
-    private final ByteArrayOutputStream bytes;
+    private ByteBuffer bytes;
 
     /** An empty one that may grow to about so many bytes. */
     public RecordBlock(int partition, int capacity) {
-        bytes = new ByteArrayOutputStream(capacity);
-        bytes.write(Frame.RECORDS);
-        bytes.write(group(partition));
-        number(partition, Integer.BYTES);
+        bytes = ByteBuffer.allocate(capacity).order(ByteOrder.LITTLE_ENDIAN);
+        bytes.put(Frame.RECORDS).put((byte) group(partition)).putInt(partition);
     }
 
     /**
@@ -28,30 +29,31 @@ public final class RecordBlock {
 
     /** Adds the next record. */
     public void add(long offset, long appendTime, byte[] payload) {
-        number(offset, Long.BYTES);
-        number(appendTime, Long.BYTES);
-        number(payload.length, Long.BYTES);
-        bytes.write(payload, 0, payload.length);
+        reserve(HEAD_BYTES + payload.length);
+        bytes.putLong(offset).putLong(appendTime).putLong(payload.length).put(payload);
     }
 
     /** Adds records that are bytes already, from {@code start} on. */
     public void add(byte[] records, int start) {
-        bytes.write(records, start, records.length - start);
+        reserve(records.length - start);
+        bytes.put(records, start, records.length - start);
+    }
+
+    private void reserve(int more) {
+        if (bytes.remaining() < more) {
+            int capacity = Math.max(2 * bytes.capacity(), bytes.position() + more);
+            ByteBuffer larger = ByteBuffer.allocate(capacity).order(ByteOrder.LITTLE_ENDIAN);
+            bytes = larger.put(bytes.flip());
+        }
     }
 
     /** Bytes so far. */
     public int size() {
-        return bytes.size();
+        return bytes.position();
     }
 
     /** The frame. */
     public byte[] frame() {
-        return bytes.toByteArray();
-    }
-
-    private void number(long number, int length) {
-        for (int shift = 0; shift < length * Byte.SIZE; shift += Byte.SIZE) {
-            bytes.write((int) (number >>> shift));
-        }
+        return Arrays.copyOf(bytes.array(), bytes.position());
     }
 }

@@ -11,6 +11,8 @@ import scala.Tuple2;
 final class Packing implements PairFlatMapFunction<Iterator<LogRecord>, Place, byte[]> {
     private static final long serialVersionUID = 1;
     private static final int BLOCK_BYTES = 64 * 1024;
+    /** The last record of a block mostly fits in without another allocation. */
+    private static final int CAPACITY_BYTES = BLOCK_BYTES + 4 * 1024;
 
     private final int tasks;
     private final LongAccumulator packed;
@@ -59,7 +61,7 @@ final class Packing implements PairFlatMapFunction<Iterator<LogRecord>, Place, b
             }
             int partition = next.partition();
             Place place = new Place(taskOf(partition), partition, next.offset());
-            RecordBlock block = new RecordBlock(partition, BLOCK_BYTES);
+            RecordBlock block = new RecordBlock(partition, CAPACITY_BYTES);
             long count = 0;
             while (next != null && next.partition() == partition && block.size() < BLOCK_BYTES) {
                 block.add(next.offset(), next.appendTime(), next.payload());
