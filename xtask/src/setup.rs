@@ -9,6 +9,7 @@ mod flink;
 mod kafka;
 mod maven;
 mod s3_server;
+mod spark;
 
 use crate::shell;
 use anyhow::{Context, Result, bail, ensure};
@@ -58,7 +59,7 @@ const TOOLS: [Tool; 15] = [
     Tool {
         questions: &["mvn --version"],
         packages: &["maven"],
-        needed_for: "the jars of Kafka, Cassandra and Flink",
+        needed_for: "the jars of Kafka, Cassandra, Flink and Spark",
     },
     Tool {
         questions: &["openssl version"],
@@ -107,6 +108,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     kafka::install(root, &own_dir("kafka")?)?;
     cassandra::install(root, &own_dir("cassandra")?)?;
     flink::install(root, &own_dir("flink")?)?;
+    spark::install(root, &own_dir("spark")?)?;
     check(root)?;
     println!("everything the tests need is installed");
     Ok(())
@@ -137,6 +139,7 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     missing.extend(kafka::missing(root, &own_dir("kafka")?));
     missing.extend(cassandra::missing(root, &own_dir("cassandra")?));
     missing.extend(flink::missing(root, &own_dir("flink")?));
+    missing.extend(spark::missing(root, &own_dir("spark")?));
     if !missing.is_empty() {
         bail!("not installed:\n{}\nrun `cargo xtask setup` as root", missing.join("\n"));
     }
