@@ -18,11 +18,8 @@ const TAIL: usize = 40;
 /// What an executor's command line has in it.
 const EXECUTOR: &str = "CoarseGrainedExecutorBackend";
 /// What every driver is started with.
-const SETTINGS: [&str; 3] = [
-    "spark.ui.enabled=false",
-    "spark.driver.host=127.0.0.1",
-    "spark.driver.bindAddress=127.0.0.1",
-];
+const SETTINGS: [&str; 3] =
+    ["spark.ui.enabled=false", "spark.driver.host=127.0.0.1", "spark.driver.bindAddress=127.0.0.1"];
 
 /// What a driver is started with.
 #[derive(Clone, Debug)]

@@ -5,18 +5,16 @@
 //!
 //! `CLICKTEST_FLINK_SECONDS` says for how long TaskManagers are killed (10).
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use click_sim::flink::{Flink, FlinkSetup};
 use click_sim::kafka::Kafka;
 use click_sim::s3_server::S3Server;
-use rustix::process::{Pid, Signal, kill_process};
 
 use super::alone;
+use super::hosted::{Posting, library, show};
 use super::ledger::{Ledger, count, metric, run, start, wait_until};
-use crate::server::{BIN, said};
+use crate::server::said;
 use crate::visitors::{Visitors, begin_trial};
 
 const TRIAL: &str = "flink";
@@ -102,48 +100,4 @@ s3.access-key: {key}
 s3.secret-key: {secret}
 "
     )
-}
-
-/// The native library, which lies beside the tests.
-fn library() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    test.parent().unwrap().join("libclick_jvm.so")
-}
-
-fn show(data: &Path, store: &str) -> String {
-    let data = data.display().to_string();
-    let of = |view| {
-        let view = ["show", "--format", "csv", "--with-version", "--by", view];
-        let shown = run(&[&view[..], &["--data", &data, "--store", store]].concat());
-        String::from_utf8_lossy(&shown.stdout).into_owned()
-    };
-    of("ad") + &of("publisher")
-}
-
-/// `clickledger post`.
-struct Posting(Child);
-
-impl Posting {
-    fn begin(ledger: &Ledger, store: &Path) -> Posting {
-        let store = format!("sqlite:{}", store.display());
-        let child = Command::new(BIN)
-            .args(["post", "--log", ledger.url(), "--store", &store])
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        Posting(child)
-    }
-
-    fn stop(mut self) {
-        kill_process(Pid::from_child(&self.0), Signal::TERM).unwrap();
-        let status = self.0.wait().unwrap();
-        assert!(status.success(), "a clean stop ends with {status}");
-    }
-}
-
-impl Drop for Posting {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }

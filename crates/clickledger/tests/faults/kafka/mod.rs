@@ -8,11 +8,13 @@ mod copies;
 mod cutover;
 mod engines;
 mod flink;
+mod hosted;
 mod ledger;
 mod networks;
 mod others;
 mod secure;
 mod sites;
+mod spark;
 mod topics;
 mod trackers;
 
