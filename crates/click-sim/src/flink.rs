@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::hosted::{Jars, package};
 use crate::servers::{free_ports, jars};
 
 /// Most time that a start, a job or a savepoint may take on a busy machine.
@@ -82,13 +83,6 @@ struct Worker {
     child: Child,
 }
 
-/// The bridge with the native library in it, and the job.
-#[derive(Clone, Debug)]
-struct Jars {
-    bridge: PathBuf,
-    job: PathBuf,
-}
-
 impl Flink {
     /// Starts one that keeps checkpoints and logs below `dir`, with the bridge and the native
     /// library at `library` among its own jars; `None`, said once, where it is not installed.
@@ -105,7 +99,7 @@ impl Flink {
         for (name, jar) in named(&libs).filter(|(name, _)| name.starts_with(PLUGIN)) {
             symlink(jar, dir.join("plugins/s3").join(name)).expect("a link to a plug-in");
         }
-        let jars = package(library);
+        let jars = package(library, "flink");
         let [port, rpc] = free_ports();
         fs::write(dir.join("conf/config.yaml"), config(&dir, port, rpc, setup)).expect("settings");
         fs::write(dir.join("conf/log4j.properties"), LOGGING).expect("settings");
@@ -435,22 +429,3 @@ appender.console.layout.pattern = %d %p %c{1} %m%n
 logger.kafka.name = org.apache.kafka
 logger.kafka.level = WARN
 ";
-
-/// Both jars, with this library in the bridge.
-fn package(library: &Path) -> Jars {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../jvm");
-    let native = library.parent().expect("a file").display().to_string();
-    // `cargo xtask setup` has run it before, with a network.
-    let done = Command::new("mvn")
-        .args(["--quiet", "--batch-mode", "--offline", "package"])
-        .arg(format!("-Dclickledger.native={native}"))
-        .current_dir(&root)
-        .stdin(Stdio::null())
-        .output()
-        .expect("mvn starts");
-    let said = String::from_utf8_lossy(&done.stdout).into_owned();
-    assert!(done.status.success(), "mvn package (`cargo xtask setup` gets what it needs): {said}");
-    let version = env!("CARGO_PKG_VERSION");
-    let jar = |name: &str| root.join(format!("{name}/target/clickledger-{name}-{version}.jar"));
-    Jars { bridge: jar("bridge"), job: jar("flink") }
-}

@@ -5,7 +5,8 @@
 //! of this workspace, so that they can disagree with the code they check. `bridge` puts their
 //! records into the core's form, `check` folds them in the most awkward ways and compares.
 //! `fuzz` holds everything that parses to its promises. `s3_server`, `azure_server`, `kafka`,
-//! `redis`, `cassandra` and `flink` are real ones, for tests. Nothing here ships.
+//! `redis`, `cassandra`, `flink` and `spark` are real ones, for tests; `hosted` has the jars of
+//! `jvm/`. Nothing here ships.
 
 pub mod azure_server;
 pub mod bridge;
@@ -15,10 +16,12 @@ pub mod flink;
 pub mod fuzz;
 pub mod generate;
 pub mod given_log;
+pub mod hosted;
 pub mod kafka;
 pub mod python;
 pub mod redis;
 pub mod reference;
 pub mod s3_server;
 mod servers;
+pub mod spark;
 pub mod world;
