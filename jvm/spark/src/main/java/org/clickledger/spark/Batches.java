@@ -36,9 +36,10 @@ final class Batches {
      * @param state the folder for state, which every executor reaches
      * @param tasks of each stage
      * @param keepsHandles whether open stages stay in memory between batches
+     * @param undecided whether rows are handed out, too, in which only undecided clicks are new
      * @param kept manifests, and the state that they name, that stay
      */
-    record Settings(String state, int tasks, boolean keepsHandles, int kept) {}
+    record Settings(String state, int tasks, boolean keepsHandles, boolean undecided, int kept) {}
 
     /** What a batch did. */
     record Done(long watermark, long records, long rows) {}
@@ -70,7 +71,8 @@ final class Batches {
         LongAccumulator packed = spark.sc().longAccumulator("records");
         LongAccumulator rows = spark.sc().longAccumulator("rows");
         StageTask.Batch batch = new StageTask.Batch(
-                number, run, settings.tasks, settings.keepsHandles, header, files, outputs, rows);
+                number, run, settings.tasks, settings.keepsHandles, settings.undecided, header, files,
+                outputs, rows);
         List<byte[]> told = new Flow(batch, before).run(blocks(records, packed));
         long watermark = reached(told);
         List<Piece> pieces = told.stream()

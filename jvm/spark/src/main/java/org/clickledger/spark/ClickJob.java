@@ -2,6 +2,7 @@ package org.clickledger.spark;
 
 import java.io.IOException;
 import java.time.Instant;
+import java.util.List;
 import java.util.Properties;
 import java.util.Set;
 import org.apache.spark.api.java.JavaSparkContext;
@@ -27,6 +28,8 @@ public final class ClickJob {
     private static final int TRIGGER_MS = 1000;
     private static final int MAX_OFFSETS = 1_000_000;
     private static final int KEPT = 10;
+    /** Exit status of an audit that found a difference. */
+    private static final int DIFFERS = 1;
     private static final String QUERY_ID = "sql.streaming.queryId";
 
     private final SparkSession session;
@@ -43,15 +46,23 @@ public final class ClickJob {
 
     /** Runs until it is stopped, or has reached the end of the topic if that is asked for. */
     public static void main(String[] arguments) throws Exception {
-        Arguments given = new Arguments(arguments, NAMES);
+        boolean again = List.of(arguments).contains("--" + ArchiveJob.WORD);
         SparkSession session = SparkSession.builder()
-                .appName("clickledger " + given.required("topic"))
+                .appName("clickledger")
                 .config("spark.serializer", "org.apache.spark.serializer.KryoSerializer")
                 .getOrCreate();
+        boolean good = true;
         try {
-            new ClickJob(session, given).run();
+            if (again) {
+                good = new ArchiveJob(session, arguments).run();
+            } else {
+                new ClickJob(session, new Arguments(arguments, NAMES)).run();
+            }
         } finally {
             session.stop();
+        }
+        if (!good) {
+            System.exit(DIFFERS);
         }
     }
 
@@ -67,6 +78,7 @@ public final class ClickJob {
                         Math.min(spark.defaultParallelism(), RecordBlock.GROUPS),
                         RecordBlock.GROUPS),
                 given.isSet("keep-open", true),
+                false,
                 given.number("keep-batches", KEPT, Integer.MAX_VALUE));
         Batches batches =
                 new Batches(spark, settings, cluster.header(topic), partitions, outputs);

@@ -63,9 +63,13 @@ final class Packing implements PairFlatMapFunction<Iterator<LogRecord>, Place, b
             Place place = new Place(taskOf(partition), partition, next.offset());
             RecordBlock block = new RecordBlock(partition, CAPACITY_BYTES);
             long count = 0;
-            while (next != null && next.partition() == partition && block.size() < BLOCK_BYTES) {
+            long behind = next.offset();
+            // Files of a partition may come in any order: a gap may be filled by another block.
+            while (next != null && next.partition() == partition && next.offset() == behind
+                    && block.size() < BLOCK_BYTES) {
                 block.add(next.offset(), next.appendTime(), next.payload());
                 count++;
+                behind++;
                 step();
             }
             packed.add(count);

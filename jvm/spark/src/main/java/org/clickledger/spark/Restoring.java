@@ -1,6 +1,5 @@
 package org.clickledger.spark;
 
-import java.io.BufferedInputStream;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.DataInputStream;
@@ -15,8 +14,6 @@ import org.clickledger.bridge.Stage;
 
 /** Opens stages from files. */
 final class Restoring {
-    private static final int BUFFER_BYTES = 1 << 20;
-
     private final StateFiles files;
     private final byte[] header;
 
@@ -82,8 +79,7 @@ final class Restoring {
 
     /** What comes out is out already. */
     private void replay(Piece.Log log, Range part, Stage stage) throws IOException {
-        try (DataInputStream in = new DataInputStream(
-                new BufferedInputStream(files.open(log.file()), BUFFER_BYTES))) {
+        try (DataInputStream in = new DataInputStream(files.openBuffered(log.file()))) {
             long left = log.bytes();
             while (left > 0) {
                 byte[] frame = new byte[in.readInt()];

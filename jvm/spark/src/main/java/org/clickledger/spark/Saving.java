@@ -1,6 +1,5 @@
 package org.clickledger.spark;
 
-import java.io.BufferedOutputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -13,8 +12,6 @@ import org.clickledger.bridge.Stage;
  * come in, the frames that came in.
  */
 final class Saving implements AutoCloseable {
-    private static final int BUFFER_BYTES = 1 << 20;
-
     private final StateFiles files;
     private final Kind kind;
     private final Range range;
@@ -70,7 +67,7 @@ final class Saving implements AutoCloseable {
     }
 
     private DataOutputStream create() throws IOException {
-        return new DataOutputStream(new BufferedOutputStream(files.create(name), BUFFER_BYTES));
+        return new DataOutputStream(files.createBuffered(name));
     }
 
     /** What was not finished is not named, and is swept. */

@@ -62,6 +62,7 @@ final class StageTask implements Function2<Integer, Iterator<byte[]>, Iterator<b
             String run,
             int tasks,
             boolean keepsHandles,
+            boolean undecided,
             byte[] header,
             StateFiles files,
             Outputs outputs,
@@ -170,7 +171,7 @@ final class StageTask implements Function2<Integer, Iterator<byte[]>, Iterator<b
                 case Frame.NEXT, Frame.POLICIES -> next.add(frame);
                 // A row ends with whether a verdict changed it: the others come again.
                 case Frame.ROW -> {
-                    if (frame[frame.length - 1] != 0) {
+                    if (batch.undecided || frame[frame.length - 1] != 0) {
                         batch.rows.add(1);
                         sink.take(frame);
                     }

@@ -1,6 +1,10 @@
 package org.clickledger.spark;
 
+import java.io.BufferedInputStream;
+import java.io.BufferedOutputStream;
 import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
 import java.io.Serializable;
 import java.util.UUID;
 import org.apache.hadoop.fs.FSDataInputStream;
@@ -14,6 +18,7 @@ import org.apache.spark.util.SerializableConfiguration;
 final class StateFiles implements Serializable {
     private static final long serialVersionUID = 1;
     static final String FOLDER = "data";
+    private static final int BUFFER_BYTES = 1 << 20;
 
     private final String root;
     private final Broadcast<SerializableConfiguration> settings;
@@ -41,6 +46,16 @@ final class StateFiles implements Serializable {
 
     FSDataInputStream open(String name) throws IOException {
         return system().open(path(name));
+    }
+
+    /** As {@link #create}, for many small pieces. */
+    OutputStream createBuffered(String name) throws IOException {
+        return new BufferedOutputStream(create(name), BUFFER_BYTES);
+    }
+
+    /** As {@link #open}, from the beginning. */
+    InputStream openBuffered(String name) throws IOException {
+        return new BufferedInputStream(open(name), BUFFER_BYTES);
     }
 
     private Path path(String name) {

@@ -100,7 +100,7 @@ public final class LocalRun {
 
         private Batches batches(int tasks, boolean open) {
             Batches.Settings settings =
-                    new Batches.Settings(out.resolve("state").toString(), tasks, open, 2);
+                    new Batches.Settings(out.resolve("state").toString(), tasks, open, true, 2);
             return new Batches(
                     spark, settings, header, log.size(), new FileOutputs(out.toString()));
         }
