@@ -25,7 +25,7 @@ use click_sim::reference::{PlainRecord, Reference};
 use click_sim::spark::{Spark, SparkJob};
 
 /// Those of even seeds have their addresses truncated.
-const SEEDS: [u64; 3] = [3, 4, 7];
+const SEEDS: [u64; 2] = [3, 4];
 const PATIENCE: Duration = Duration::from_secs(180);
 
 #[test]
@@ -43,6 +43,11 @@ fn spark_computes_a_ledger_again_from_its_archive() {
         }
         let records = archive(&records, config.partitions, &dir.join("archive"), seed % 2 == 0);
         let said = again(&spark, &jars, &dir);
+        println!(
+            "{}",
+            said.lines().filter(|l| l.starts_with("slice")).collect::<Vec<_>>().join("\n")
+        );
+
         let reference = Reference::new(records, config.partitions);
         let shown =
             [("ad", reference.show_ads(true)), ("publisher", reference.show_publishers(true))];
@@ -98,11 +103,15 @@ fn again(spark: &Spark, jars: &Jars, dir: &Path) -> String {
         ["--state", &state],
         ["--out", &out],
         ["--tasks", "3"],
-        ["--max-records", "700"],
+        ["--max-records", "1200"],
     ];
     let job = SparkJob {
         master: "local[2]".to_owned(),
-        settings: vec![format!("spark.driver.extraClassPath={}", jars.bridge.display())],
+        settings: vec![
+            format!("spark.driver.extraClassPath={}", jars.bridge.display()),
+            // Nothing runs long enough to be worth more.
+            "spark.driver.extraJavaOptions=-XX:TieredStopAtLevel=1".to_owned(),
+        ],
         memory: "1g".to_owned(),
         environment: Vec::new(),
         jar: jars.job.clone(),

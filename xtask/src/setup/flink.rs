@@ -8,11 +8,11 @@ use std::path::Path;
 
 const POM: &str = "xtask/src/setup/flink-pom.xml";
 /// Ours, whose making is tried once, so that Maven has what it takes for the tests.
-const JOB: &str = "jvm/flink/target/classes";
+const JOBS: [&str; 2] = ["jvm/flink/target/classes", "jvm/spark/target/classes"];
 
 /// Copies the jars below `dir`, unless they are there.
 pub(super) fn install(root: &Path, dir: &Path) -> Result<()> {
-    if !root.join(JOB).is_dir() {
+    if !JOBS.iter().all(|job| root.join(job).is_dir()) {
         shell::run(root, "mvn --quiet --batch-mode --file jvm/pom.xml package", &[])?;
     }
     if maven::is_current(root, POM, dir) {

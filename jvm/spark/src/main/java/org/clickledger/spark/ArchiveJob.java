@@ -63,11 +63,14 @@ final class ArchiveJob {
         long number = 0;
         for (List<String> files : archive.slices(
                 given.number("max-records", MAX_RECORDS, Integer.MAX_VALUE))) {
+            long begun = System.nanoTime();
             JavaRDD<LogRecord> records = ArchiveRecords.of(session, files);
             Batches.Done done = batches.run(WORD, number, records);
             System.out.printf(
-                    "slice %d: %d records, %d rows, as of %s%n",
-                    number, done.records(), done.rows(), Instant.ofEpochMilli(done.watermark()));
+                    "slice %d: %d records of %d files, %d rows, as of %s, %d ms%n",
+                    number, done.records(), files.size(), done.rows(),
+                    Instant.ofEpochMilli(done.watermark()),
+                    (System.nanoTime() - begun) / 1_000_000);
             number++;
         }
         JavaRDD<byte[]> all = frames(work, frames).cache();
