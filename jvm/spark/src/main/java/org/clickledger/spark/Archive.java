@@ -41,7 +41,8 @@ final class Archive {
             if (Character.isDigit(name.charAt(0))) {
                 int revision = name.length() > DIGITS
                         ? Integer.parseInt(name.substring(DIGITS + 1)) : 0;
-                found.computeIfAbsent(Long.parseLong(name.substring(0, DIGITS)), n -> new TreeMap<>())
+                long number = Long.parseLong(name.substring(0, DIGITS));
+                found.computeIfAbsent(number, none -> new TreeMap<>())
                         .put(revision, status.getPath());
             }
         }

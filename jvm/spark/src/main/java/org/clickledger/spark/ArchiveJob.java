@@ -10,11 +10,13 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SaveMode;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.util.SerializableConfiguration;
 import org.clickledger.bridge.Frame;
 import org.clickledger.bridge.RecordBlock;
+import scala.Tuple2;
 
 /**
  * Computes the ledger again from an archive, slice after slice by the same stages as the stream,
@@ -94,9 +96,9 @@ final class ArchiveJob {
     }
 
     private void write(JavaRDD<byte[]> frames, byte view, String folder) {
-        JavaRDD<org.apache.spark.sql.Row> rows = frames
+        JavaRDD<Row> rows = frames
                 .filter(frame -> Frame.port(frame) == Frame.ROW && LedgerRows.view(frame) == view)
-                .mapToPair(frame -> new scala.Tuple2<>(LedgerRows.key(frame), frame))
+                .mapToPair(frame -> new Tuple2<>(LedgerRows.key(frame), frame))
                 .reduceByKey(LedgerRows::newer, tasks)
                 .values()
                 .map(LedgerRows::row);

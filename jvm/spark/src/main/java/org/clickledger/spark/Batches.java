@@ -1,8 +1,8 @@
 package org.clickledger.spark;
 
 import java.io.IOException;
+import java.io.Serializable;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.UUID;
 import org.apache.spark.api.java.JavaPairRDD;
@@ -15,7 +15,7 @@ import org.apache.spark.util.SerializableConfiguration;
 import org.clickledger.bridge.Frame;
 import org.clickledger.bridge.Kind;
 import scala.Tuple2;
-import scala.reflect.ClassTag$;
+import scala.runtime.AbstractFunction1;
 
 /**
  * Runs batches of records through the stages, each stage a shuffle by key group. What comes of a
@@ -71,8 +71,8 @@ final class Batches {
         LongAccumulator packed = spark.sc().longAccumulator("records");
         LongAccumulator rows = spark.sc().longAccumulator("rows");
         StageTask.Batch batch = new StageTask.Batch(
-                number, run, settings.tasks, settings.keepsHandles, settings.undecided, header, files,
-                outputs, rows);
+                number, run, settings.tasks, settings.keepsHandles, settings.undecided, header,
+                files, outputs, rows);
         List<byte[]> told = new Flow(batch, before).run(blocks(records, packed));
         long watermark = reached(told);
         List<Piece> pieces = told.stream()
@@ -114,7 +114,8 @@ final class Batches {
 
         /** What the tasks of the last stage say. */
         List<byte[]> run(JavaRDD<byte[]> blocks) {
-            JavaRDD<byte[]> lead = task(pruned(blocks, true), Kind.LEAD, StageTask.Input.ofRecords())
+            StageTask.Input input = StageTask.Input.ofRecords();
+            JavaRDD<byte[]> lead = task(pruned(blocks, true), Kind.LEAD, input)
                     .persist(StorageLevel.MEMORY_AND_DISK());
             try {
                 return follow(blocks, lead);
@@ -174,7 +175,7 @@ final class Batches {
 
     /** Task 0, or all others. */
     private static final class TaskFilter
-            extends scala.runtime.AbstractFunction1<Object, Object> implements java.io.Serializable {
+            extends AbstractFunction1<Object, Object> implements Serializable {
         private static final long serialVersionUID = 1;
         private final boolean first;
 

@@ -5,6 +5,7 @@ import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
+import java.util.function.Consumer;
 import org.apache.spark.SparkEnv;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.function.Function2;
@@ -157,7 +158,7 @@ final class StageTask implements Function2<Integer, Iterator<byte[]>, Iterator<b
     }
 
     /** Sorts what comes out of a stage. */
-    private final class Outgoing implements java.util.function.Consumer<byte[]> {
+    private final class Outgoing implements Consumer<byte[]> {
         private final List<byte[]> next = new ArrayList<>();
         private final Outputs.Sink sink;
 

@@ -49,7 +49,8 @@ final class Verdicts {
                         + " FROM archived a FULL OUTER JOIN mine m"
                         + " ON a.partition = m.partition AND a.offset = m.offset").first();
         System.out.printf(
-                "verdicts: %d archived, %d of them not decided by the archive alone yet, %d differ%n",
+                "verdicts: %d archived, %d of them not decided by the archive alone yet,"
+                        + " %d differ%n",
                 counts.getLong(0), counts.getLong(1), counts.getLong(2));
         return counts.getLong(2) == 0;
     }
@@ -63,7 +64,8 @@ final class Verdicts {
             long offset = bytes.getLong();
             long foldTime = bytes.getLong();
             String reasons = LedgerRows.classes(bytes.getShort());
-            rows.add(RowFactory.create(partition, offset, foldTime, reasons, (long) bytes.getInt()));
+            long policy = bytes.getInt();
+            rows.add(RowFactory.create(partition, offset, foldTime, reasons, policy));
         }
         return rows;
     }

@@ -91,7 +91,8 @@ public final class LocalRun {
                     boolean changes = batch == (turn + 1) * BATCHES - 1 && turn + 1 < tasks.length;
                     if (changes) {
                         // As after a death between the state's last file and Spark's own note.
-                        batches(Integer.parseInt(tasks[turn + 1]), open).run("test", batch, records);
+                        Batches after = batches(Integer.parseInt(tasks[turn + 1]), open);
+                        after.run("test", batch, records);
                     }
                     from = to;
                 }
@@ -110,8 +111,8 @@ public final class LocalRun {
             for (int partition = 0; partition < to.length; partition++) {
                 int left = log.get(partition).size() - from[partition];
                 // Often nothing at all comes of a partition.
-                int more = isLast ? left : random.nextInt(3) == 0 ? 0 : random.nextInt(left / 3 + 1);
-                to[partition] += more;
+                int some = random.nextInt(3) == 0 ? 0 : random.nextInt(left / 3 + 1);
+                to[partition] += isLast ? left : some;
             }
             return to;
         }
