@@ -91,6 +91,9 @@ enum Bench {
     /// The hosted core in Apache Flink, beside an ordinary job.
     #[cfg(feature = "kafka")]
     Flink,
+    /// The hosted core in Apache Spark, beside an ordinary job.
+    #[cfg(feature = "kafka")]
+    Spark,
     /// Rows a second, bytes a row and times of queries of each serving store.
     Stores,
     /// How many rows a store is given for each click.
@@ -122,6 +125,8 @@ fn main() -> Result<()> {
         Bench::Kafka => parts::kafka::run(settings, &mut report)?,
         #[cfg(feature = "kafka")]
         Bench::Flink => parts::flink::run(settings, &mut report)?,
+        #[cfg(feature = "kafka")]
+        Bench::Spark => parts::spark::run(settings, &mut report)?,
         Bench::Stores => parts::stores::run(settings, &mut report)?,
         Bench::Writes => parts::writes::run(settings, &mut report)?,
         Bench::Machine => parts::limits::run(settings, &mut report)?,

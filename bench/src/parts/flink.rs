@@ -12,26 +12,20 @@ use crate::report::{Figure, Line, Report, progress};
 use crate::stats::Samples;
 use crate::worker::kafka::{PACE, PARTITIONS};
 use anyhow::{Context, Result, bail, ensure};
-use click_core::record::Record;
-use click_core::types::Millis;
-use click_engine::kafka::{KafkaLog, Patience};
-use click_engine::log::{Clock, EventLog, SystemClock};
 use click_sim::flink::{Flink, FlinkSetup};
 use click_sim::kafka::Kafka;
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::fold::path;
 use super::kafka::{make_topic, rate};
+use super::stock::{OUTPUTS, fill, stock};
 
 const PART: &str = "flink";
 /// Tasks of each stage.
 const PARALLELISM: usize = 2;
-/// Partitions of the rows.
-const OUTPUTS: u32 = 2;
 /// The short topic has a click for so many of the long one.
 const SHORT: u64 = 10;
 /// Checkpoints of a job that has caught up of which the stops are told.
@@ -49,8 +43,8 @@ pub fn run(settings: &Settings, report: &mut Report) -> Result<()> {
         return Ok(());
     };
     let clicks = settings.clicks();
-    let bytes = fill(&kafka, dir.path(), "short", clicks / SHORT)?;
-    fill(&kafka, dir.path(), "long", clicks)?;
+    let bytes = fill(PART, &kafka, dir.path(), "short", clicks / SHORT)?;
+    fill(PART, &kafka, dir.path(), "long", clicks)?;
     // What suits the heap job best: no collector beside the tasks, room for what stays, and no page
     // that is touched first by whichever job comes first.
     let heap = "-Xms10g -Xmn2500m -XX:+UseParallelGC -XX:+AlwaysPreTouch";
@@ -72,7 +66,7 @@ pub fn run(settings: &Settings, report: &mut Report) -> Result<()> {
         return Ok(());
     };
     let (topics, last) = (Cell::new(0), RefCell::default());
-    let bench = Bench { kafka, flink, clicks, stock: stock()?, topics, last };
+    let bench = Bench { kafka, flink, clicks, stock: stock(PART)?, topics, last };
     let mut contenders = [
         Contender::new("hosted core", || bench.round(None)),
         Contender::new("stock job, heap", || bench.round(Some("hashmap"))),
@@ -102,37 +96,6 @@ struct Bench {
     topics: Cell<u32>,
     /// Where the stock job wrote its rows last.
     last: RefCell<String>,
-}
-
-/// Makes a topic of so many clicks, each partition closed by a tick; bytes of a click.
-fn fill(kafka: &Kafka, dir: &Path, topic: &str, clicks: u64) -> Result<f64> {
-    let spool = dir.join(format!("spool-{topic}"));
-    progress(&format!("{PART}: writing {clicks} clicks to topic {topic}"));
-    let count = clicks.to_string();
-    let args = ["write-spool", "--dir", path(&spool)?, "--clicks", &count];
-    let written = output(&mut worker(None, &args)?)?;
-    let url = format!("kafka://{}/{topic}", kafka.bootstrap());
-    let settings = make_topic(&url, Some(OUTPUTS))?;
-    output(&mut worker(None, &["forward", "--dir", path(&spool)?, "--url", &url])?)?;
-    std::fs::remove_dir_all(&spool)?;
-    // All verdicts are final as of a tick so long after the last click.
-    std::thread::sleep(Duration::from_millis(2500));
-    let log = KafkaLog::open(settings, Patience::Live, None)?;
-    for partition in 0..PARTITIONS {
-        let tick = Record::tick(Millis(SystemClock.now().0 / 1000)).to_bytes();
-        log.append(partition, &tick)?.wait()?;
-    }
-    Ok(field(&written, "payload_bytes")? / rate(clicks))
-}
-
-/// The jar of the ordinary job.
-fn stock() -> Result<PathBuf> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("stock/flink");
-    let mvn = ["--quiet", "--batch-mode", "package"];
-    let built = Command::new("mvn").args(mvn).current_dir(&dir).status().context("mvn")?;
-    ensure!(built.success(), "`mvn package` in {}: {built}", dir.display());
-    let version = env!("CARGO_PKG_VERSION");
-    Ok(dir.join(format!("target/stock-flink-{version}.jar")))
 }
 
 impl Bench {

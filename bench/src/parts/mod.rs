@@ -14,5 +14,9 @@ pub mod latency;
 pub mod limits;
 pub mod memory;
 mod shards;
+#[cfg(feature = "kafka")]
+pub mod spark;
+#[cfg(feature = "kafka")]
+mod stock;
 pub mod stores;
 pub mod writes;

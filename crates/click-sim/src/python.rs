@@ -12,8 +12,12 @@ use std::process::Command;
 #[expect(clippy::print_stdout, reason = "a test says why it skips")]
 pub fn python_with(module: &str) -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?;
-    let own = program.ancestors().nth(3)?.join("bench-data/duckdb/bin/python");
-    let found = [own, PathBuf::from("python3")].into_iter().find(|python| has(python, module));
+    // Below the build directory that this program is in, however deep.
+    let own = program.ancestors().map(|dir| dir.join("bench-data/duckdb/bin/python"));
+    let found = own
+        .filter(|python| python.is_file())
+        .chain([PathBuf::from("python3")])
+        .find(|python| has(python, module));
     if found.is_none() {
         let missing = format!("no Python with {module} is installed");
         assert!(std::env::var_os("CLICKTEST_CI").is_none(), "{missing}");

@@ -20,16 +20,16 @@ public final class ClickSerializer extends Serializer<Click> {
         out.writeByte(click.verdict);
         out.writeLong(click.price);
         out.writeLong(click.payout);
-        click.issuer.write(out);
-        click.clickId.write(out);
-        click.userId.write(out);
-        click.ad.write(out);
-        click.campaign.write(out);
-        click.advertiser.write(out);
-        click.publisher.write(out);
-        click.placement.write(out);
-        click.currency.write(out);
-        click.ip.write(out);
+        write(click.issuer, out);
+        write(click.clickId, out);
+        write(click.userId, out);
+        write(click.ad, out);
+        write(click.campaign, out);
+        write(click.advertiser, out);
+        write(click.publisher, out);
+        write(click.placement, out);
+        write(click.currency, out);
+        write(click.ip, out);
     }
 
     @Override
@@ -42,17 +42,32 @@ public final class ClickSerializer extends Serializer<Click> {
         click.verdict = in.readByte();
         click.price = in.readLong();
         click.payout = in.readLong();
-        click.issuer = Bytes.read(in);
-        click.clickId = Bytes.read(in);
-        click.userId = Bytes.read(in);
-        click.ad = Bytes.read(in);
-        click.campaign = Bytes.read(in);
-        click.advertiser = Bytes.read(in);
-        click.publisher = Bytes.read(in);
-        click.placement = Bytes.read(in);
-        click.currency = Bytes.read(in);
-        click.ip = Bytes.read(in);
+        click.issuer = readBytes(in);
+        click.clickId = readBytes(in);
+        click.userId = readBytes(in);
+        click.ad = readBytes(in);
+        click.campaign = readBytes(in);
+        click.advertiser = readBytes(in);
+        click.publisher = readBytes(in);
+        click.placement = readBytes(in);
+        click.currency = readBytes(in);
+        click.ip = readBytes(in);
         return click;
+    }
+
+    static void write(Bytes bytes, DataOutputView out) throws IOException {
+        out.writeByte(bytes.length());
+        out.write(bytes.get());
+    }
+
+    static Bytes readBytes(DataInputView in) throws IOException {
+        int length = in.readUnsignedByte();
+        if (length == 0) {
+            return Bytes.NONE;
+        }
+        byte[] bytes = new byte[length];
+        in.readFully(bytes);
+        return new Bytes(bytes);
     }
 
     @Override

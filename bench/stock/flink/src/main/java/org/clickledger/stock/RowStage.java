@@ -22,7 +22,7 @@ final class RowStage extends KeyedProcessFunction<Bytes, Click, byte[]> {
     @Override
     public void open(OpenContext context) {
         rows = getRuntimeContext().getState(
-                new ValueStateDescriptor<>("row", Counts.CountsSerializer.INSTANCE));
+                new ValueStateDescriptor<>("row", CountsSerializer.INSTANCE));
     }
 
     @Override
@@ -33,11 +33,7 @@ final class RowStage extends KeyedProcessFunction<Bytes, Click, byte[]> {
             counts = new Counts();
             context.timerService().registerEventTimeTimer(end(context.getCurrentKey()));
         }
-        counts.measured++;
-        counts.byClass[click.verdict]++;
-        if (click.verdict == Click.VALID) {
-            counts.sum += byAd ? click.price : click.payout;
-        }
+        counts.add(click, byAd);
         if (!counts.changed) {
             counts.changed = true;
             long final_ = click.foldTime + GRID_MS;
@@ -66,22 +62,11 @@ final class RowStage extends KeyedProcessFunction<Bytes, Click, byte[]> {
         }
         if (counts.changed) {
             counts.changed = false;
-            out.collect(row(context.getCurrentKey(), counts, time));
+            out.collect(counts.row(context.getCurrentKey(), time));
             rows.update(counts);
         }
         if (time >= end(context.getCurrentKey())) {
             rows.clear();
         }
-    }
-
-    /** Length of the key, key, version, counts. */
-    private static byte[] row(Bytes key, Counts counts, long version) {
-        int bytes = 2 + key.length() + 8 * (3 + counts.byClass.length);
-        ByteBuffer row = ByteBuffer.allocate(bytes).putShort((short) key.length()).put(key.get());
-        row.putLong(version).putLong(counts.measured).putLong(counts.sum);
-        for (long count : counts.byClass) {
-            row.putLong(count);
-        }
-        return row.array();
     }
 }

@@ -52,7 +52,7 @@ public final class StockJob {
     }
 
     private static DataStream<byte[]> rows(DataStream<Click> decided, boolean byAd) {
-        return decided.keyBy(new RowKey(byAd), BytesSerializer.TYPE).process(
+        return decided.keyBy(click -> RowKey.of(click, byAd), BytesSerializer.TYPE).process(
                 new RowStage(byAd), PrimitiveArrayTypeInfo.BYTE_PRIMITIVE_ARRAY_TYPE_INFO);
     }
 

@@ -1,22 +1,15 @@
 package org.clickledger.stock;
 
 import java.nio.ByteBuffer;
-import org.apache.flink.api.java.functions.KeySelector;
 
 /** Whose row of which minute a click belongs to. */
-final class RowKey implements KeySelector<Click, Bytes> {
-    private static final long serialVersionUID = 1;
+final class RowKey {
     static final long MINUTE_MS = 60_000;
     static final long SEAL_AFTER_MS = 900_000;
 
-    private final boolean byAd;
+    private RowKey() {}
 
-    RowKey(boolean byAd) {
-        this.byAd = byAd;
-    }
-
-    @Override
-    public Bytes getKey(Click click) {
+    static Bytes of(Click click, boolean byAd) {
         Bytes[] parts = byAd
                 ? new Bytes[] {click.ad, click.currency, click.campaign, click.advertiser}
                 : new Bytes[] {click.publisher, click.placement, click.currency};

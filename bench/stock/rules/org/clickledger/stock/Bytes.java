@@ -1,9 +1,6 @@
 package org.clickledger.stock;
 
-import java.io.IOException;
 import java.util.Arrays;
-import org.apache.flink.core.memory.DataInputView;
-import org.apache.flink.core.memory.DataOutputView;
 
 /** A string that is compared and hashed as the bytes that it is on the wire. */
 final class Bytes implements Comparable<Bytes> {
@@ -22,21 +19,6 @@ final class Bytes implements Comparable<Bytes> {
 
     byte[] get() {
         return bytes;
-    }
-
-    static Bytes read(DataInputView in) throws IOException {
-        int length = in.readUnsignedByte();
-        if (length == 0) {
-            return NONE;
-        }
-        byte[] bytes = new byte[length];
-        in.readFully(bytes);
-        return new Bytes(bytes);
-    }
-
-    void write(DataOutputView out) throws IOException {
-        out.writeByte(bytes.length);
-        out.write(bytes);
     }
 
     @Override

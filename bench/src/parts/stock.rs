@@ -1,0 +1,52 @@
+//! What the parts share that compare the hosted core with an ordinary job: topics filled once, and
+//! that job's jar.
+
+use crate::process::{field, output, worker};
+use crate::report::progress;
+use crate::worker::kafka::PARTITIONS;
+use anyhow::{Context, Result, ensure};
+use click_core::record::Record;
+use click_core::types::Millis;
+use click_engine::kafka::{KafkaLog, Patience};
+use click_engine::log::{Clock, EventLog, SystemClock};
+use click_sim::kafka::Kafka;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::fold::path;
+use super::kafka::{make_topic, rate};
+
+/// Partitions of the rows.
+pub(super) const OUTPUTS: u32 = 2;
+
+/// Makes a topic of so many clicks, each partition closed by a tick; bytes of a click.
+pub(super) fn fill(part: &str, kafka: &Kafka, dir: &Path, topic: &str, clicks: u64) -> Result<f64> {
+    let spool = dir.join(format!("spool-{topic}"));
+    progress(&format!("{part}: writing {clicks} clicks to topic {topic}"));
+    let count = clicks.to_string();
+    let args = ["write-spool", "--dir", path(&spool)?, "--clicks", &count];
+    let written = output(&mut worker(None, &args)?)?;
+    let url = format!("kafka://{}/{topic}", kafka.bootstrap());
+    let settings = make_topic(&url, Some(OUTPUTS))?;
+    output(&mut worker(None, &["forward", "--dir", path(&spool)?, "--url", &url])?)?;
+    std::fs::remove_dir_all(&spool)?;
+    // All verdicts are final as of a tick so long after the last click.
+    std::thread::sleep(Duration::from_millis(2500));
+    let log = KafkaLog::open(settings, Patience::Live, None)?;
+    for partition in 0..PARTITIONS {
+        let tick = Record::tick(Millis(SystemClock.now().0 / 1000)).to_bytes();
+        log.append(partition, &tick)?.wait()?;
+    }
+    Ok(field(&written, "payload_bytes")? / rate(clicks))
+}
+
+/// The jar of the ordinary job for a host.
+pub(super) fn stock(host: &str) -> Result<PathBuf> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("stock").join(host);
+    let mvn = ["--quiet", "--batch-mode", "package"];
+    let built = Command::new("mvn").args(mvn).current_dir(&dir).status().context("mvn")?;
+    ensure!(built.success(), "`mvn package` in {}: {built}", dir.display());
+    let version = env!("CARGO_PKG_VERSION");
+    Ok(dir.join(format!("target/stock-{host}-{version}.jar")))
+}
