@@ -12,5 +12,7 @@ mod keyed;
 mod sequence;
 pub mod stage;
 
+pub use sequence::group_of;
+
 /// Changes whenever the bytes or calls at the border do: both sides compare it.
 pub const BORDER_VERSION: u32 = 1;

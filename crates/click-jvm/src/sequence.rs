@@ -30,7 +30,8 @@ struct Reading {
 
 /// The key group that a partition's stage belongs to: the last bits of its number in reverse, so
 /// that neighbours are far apart and few partitions are spread over all instances.
-fn group_of(partition: u32) -> u8 {
+#[must_use]
+pub fn group_of(partition: u32) -> u8 {
     let low = u8::try_from(partition % u32::from(KEY_GROUPS)).unwrap_or_default();
     low.reverse_bits() >> (u8::BITS - KEY_GROUPS.ilog2())
 }

@@ -8,12 +8,11 @@ use click_core::hosted::put_record;
 use click_core::record::{Kind as RecordKind, Record};
 use click_core::types::{Millis, Offset};
 use click_jvm::frames::{Frame, FrameReader, Frames, Port, Taken};
+use click_jvm::group_of;
 use click_jvm::stage::{Kind, Stage};
 use click_sim::check::{Dice, World};
 
 use super::sink::Sink;
-
-const GROUPS: u8 = 128;
 
 /// What travels in a channel.
 #[derive(Clone)]
@@ -146,7 +145,7 @@ impl<'w> Cluster<'w> {
         for (offset, (time, record)) in (from as u64..).zip(&log[from..to]) {
             put_record(&mut payload, Offset(offset), Millis(*time), record);
         }
-        let group = u8::try_from(number % u32::from(GROUPS)).expect("a key group");
+        let group = group_of(number);
         let frame = framed(Port::Records, group, &payload);
         let (first, count) = self.places[usize::from(number != 0)];
         let machine = first + shard_of(group, count);
