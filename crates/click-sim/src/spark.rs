@@ -228,8 +228,11 @@ fn parent(id: u32) -> Option<u32> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
 
+/// Tasks that begin and end are told, so that a test can see which ran twice.
 const LOGGING: &str = "\
 rootLogger.level = WARN
+logger.tasks.name = org.apache.spark.scheduler.TaskSetManager
+logger.tasks.level = INFO
 rootLogger.appenderRef.console.ref = console
 appender.console.type = Console
 appender.console.name = console

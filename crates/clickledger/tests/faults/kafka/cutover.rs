@@ -2,16 +2,18 @@
 //! which that has grown; what waits in a spool goes to the partitions that it was made for.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use click_sim::kafka::Kafka;
+use rustix::process::{Pid, Signal, kill_process};
 
+use super::again::sent_again;
 use super::alone;
 use super::ledger::{Ledger, metric, start, start_by, wait_drained, wait_until};
 use crate::server::{BIN, Server, said};
 use crate::visitors::{Visitors, begin_trial};
 
-const TRIAL: &str = "kafka-cutover";
+const TRIALS: [&str; 2] = ["kafka-cutover", "kafka-cutover-sent-again"];
 
 /// A tracker for whom the cluster is away: it has its spool alone.
 fn offline(tracker: &Path) -> Server {
@@ -36,7 +38,7 @@ fn a_log_that_moves_loses_and_repeats_nothing() {
     let _alone = alone();
     let dir = tempfile::tempdir().unwrap();
     let Some(kafka) = Kafka::start(dir.path(), 1) else { return };
-    begin_trial(TRIAL);
+    begin_trial(TRIALS[0]);
     let ledger = Ledger::with_partitions(dir.path(), &kafka, "clicks", 2);
     let (tracker, engine) = (ledger.tracker(""), ledger.engine());
     let (taking, counting) = (start(&tracker), start(&engine));
@@ -99,5 +101,52 @@ fn a_log_that_moves_loses_and_repeats_nothing() {
     let check = ledger.check();
     assert!(check.contains("nothing about it could lose clicks"), "{check}");
     assert!(visitors.acknowledged > 0);
-    visitors.verify_trial(TRIAL, &engine);
+    visitors.verify_trial(TRIALS[0], &engine);
+}
+
+#[test]
+fn ticks_and_what_is_sent_again_reach_every_part() {
+    let _alone = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let Some(kafka) = Kafka::start(dir.path(), 1) else { return };
+    let ledger = Ledger::with_partitions(dir.path(), &kafka, "clicks", 2);
+    let (tracker, engine) = (ledger.tracker(""), ledger.engine());
+    let taking = start(&tracker);
+    let mut visitors = Visitors::new();
+    click(&mut visitors, &tracker, &taking, 0.5);
+    wait_drained(&taking);
+    taking.stop();
+    let moved = ledger.cutover(&["--to", "more", "--partitions", "3"]);
+    assert!(moved.status.success(), "{}", said(&moved));
+
+    // Nobody else appends: neither tracker nor engine runs.
+    let before = ends(&kafka);
+    let mut ticking = Command::new(BIN)
+        .args(["tick", "--data"])
+        .arg(&engine)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until("every partition of both parts has had ticks", || {
+        let now = ends(&kafka);
+        now.len() == 5 && before.iter().zip(&now).all(|(before, now)| now > before)
+    });
+    kill_process(Pid::from_child(&ticking), Signal::TERM).unwrap();
+    assert!(ticking.wait().unwrap().success());
+
+    sent_again(&ledger, &mut visitors, TRIALS[1], "spool-1");
+}
+
+/// Where the partitions of both topics end, in their order.
+fn ends(kafka: &Kafka) -> Vec<u64> {
+    let told = kafka
+        .tool("org.apache.kafka.tools.GetOffsetShell")
+        .args(["--bootstrap-server", &kafka.bootstrap()])
+        .args(["--topic-partitions", "clicks:0-2,more:0-3"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&told.stdout).into_owned();
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    lines.iter().filter_map(|line| line.rsplit(':').next()?.parse().ok()).collect()
 }

@@ -3,6 +3,7 @@
 //!
 //! `CLICKTEST_KAFKA_LONG=1` plays every fault as long as operators would see it (minutes).
 
+mod again;
 mod brokers;
 mod copies;
 mod cutover;

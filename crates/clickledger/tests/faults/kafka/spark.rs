@@ -53,6 +53,7 @@ fn spark_that_is_killed_and_rescaled_gives_the_native_rows() {
     while job.drivers < SHAPES.len() || begun.elapsed() < Duration::from_secs(seconds) {
         let mut driver = job.start();
         job.kill_executor(&driver);
+        job.twice += driver.log().matches("as speculatable").count();
         match job.drivers % 2 {
             0 => job.kill_while_writing(&mut driver),
             _ => job.kill_before_the_note(&mut driver),
@@ -77,6 +78,7 @@ fn spark_that_is_killed_and_rescaled_gives_the_native_rows() {
     });
     println!("{}, equal {:?} after the end", job.told(), begun.elapsed());
     assert!(job.again > 0, "no batch was done again after its writes: {}", job.told());
+    assert!(job.twice > 0, "no task was speculated: {}", job.told());
     posting.stop();
     taking.stop();
     let audited = run(&["audit", "--data", &engine.display().to_string(), "--store", &store]);
@@ -97,20 +99,23 @@ struct Job<'a> {
     again: usize,
     /// Drivers killed with files of state that no manifest names.
     torn: usize,
+    /// Tasks that were begun a second time while they ran.
+    twice: usize,
 }
 
 impl<'a> Job<'a> {
     fn new(spark: &'a Spark, kafka: &Kafka, dir: &Path) -> Job<'a> {
         let (bootstrap, jars) = (kafka.bootstrap(), package(&library(), "spark"));
-        let (dir, drivers, executors, again, torn) = (dir.join("query"), 0, 0, 0, 0);
-        Job { spark, bootstrap, jars, dir, drivers, executors, again, torn }
+        let dir = dir.join("query");
+        let (drivers, executors, again, torn, twice) = (0, 0, 0, 0, 0);
+        Job { spark, bootstrap, jars, dir, drivers, executors, again, torn, twice }
     }
 
     fn told(&self) -> String {
-        let Job { drivers, executors, again, torn, .. } = self;
+        let Job { drivers, executors, again, torn, twice, .. } = self;
         format!(
             "{drivers} drivers, {executors} executors killed; {torn} with files half written, \
-             {again} behind the manifest"
+             {again} behind the manifest; {twice} tasks speculated"
         )
     }
 
