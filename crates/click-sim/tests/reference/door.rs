@@ -4,10 +4,12 @@
 //! Times are milliseconds after `T0`. An entry is appended at `at`, received at the same instant
 //! and tells no `sent_at`, unless it says otherwise; so its `fold_time` is `T0 + at`.
 
+use std::collections::BTreeMap;
+
 use click_sim::check::{Dice, Style, World};
 use click_sim::reference::{
-    PlainClick, PlainHeader, PlainHeartbeat, PlainIdentity, PlainIp, PlainPayload, PlainPolicy,
-    PlainPrevious, PlainRecord, Position, Reference,
+    PlainClick, PlainHeader, PlainHeartbeat, PlainIdentity, PlainIp, PlainLayout, PlainPayload,
+    PlainPolicy, PlainPrevious, PlainRecord, Position, Reference,
 };
 
 /// 2017-11-07T09:30:00Z, the start of a minute.
@@ -151,6 +153,13 @@ pub fn policy(at: u64, id: &str, set: impl FnOnce(&mut PlainPolicy)) -> Entry {
     entry(at, PlainPayload::Policy(policy))
 }
 
+/// The log of `header` gets one more partition, of the number behind those of the beginning.
+pub fn layout(at: u64) -> Entry {
+    let parts = vec![("old".to_owned(), PARTITIONS), ("new".to_owned(), 1)];
+    let layout = PlainLayout { sent_at: None, log_id: [1; 16], number: 1, parts };
+    entry(at, PlainPayload::Layout(layout))
+}
+
 /// The entries in the order given, and a tick on each partition that makes all of them final.
 pub fn ledger(entries: &[Entry]) -> Reference {
     let greatest = entries.iter().map(|e| e.append_time).max().unwrap_or(T0);
@@ -188,10 +197,10 @@ fn core_agrees(records: &[PlainRecord]) {
 }
 
 fn positions(entries: &[Entry]) -> Vec<Position> {
-    let mut next = [0; PARTITIONS as usize];
+    let mut next = BTreeMap::new();
     let mut positions = Vec::new();
     for e in entries {
-        let offset = &mut next[e.partition as usize];
+        let offset = next.entry(e.partition).or_insert(0);
         positions.push((e.partition, *offset));
         *offset += 1;
     }

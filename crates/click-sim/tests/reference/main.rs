@@ -6,6 +6,7 @@
 mod bursts;
 mod door;
 mod duplicates;
+mod layouts;
 mod policies;
 mod rows;
 mod shown;
