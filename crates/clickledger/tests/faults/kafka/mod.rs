@@ -7,10 +7,13 @@ mod brokers;
 mod copies;
 mod cutover;
 mod engines;
+#[cfg(feature = "redis")]
 mod flink;
 mod ledger;
 mod networks;
 mod others;
+#[cfg(all(feature = "redis", feature = "cassandra"))]
+mod posting;
 mod secure;
 mod sites;
 mod topics;
