@@ -1,7 +1,8 @@
 //! The stages in a Flink cluster on the same topic as the native engine, checkpoints in a bucket of
 //! a real S3 server, savepoints on the file system: TaskManagers are killed,
 //! the job is stopped, goes on with more and fewer instances, and from an older savepoint. In the
-//! end the rows that came of it are the native engine's, version for version.
+//! end the rows that came of it, in SQLite and, with sums by advertiser, in Redis, are the native
+//! engine's, version for version.
 //!
 //! `CLICKTEST_FLINK_SECONDS` says for how long TaskManagers are killed (10).
 
@@ -11,11 +12,12 @@ use std::time::{Duration, Instant};
 
 use click_sim::flink::{Flink, FlinkSetup};
 use click_sim::kafka::Kafka;
+use click_sim::redis::Redis;
 use click_sim::s3_server::S3Server;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::alone;
-use super::ledger::{Ledger, count, metric, run, start, wait_until};
+use super::ledger::{Ledger, count, metric, run, start, stored, wait_until};
 use crate::server::{BIN, said};
 use crate::visitors::{Visitors, begin_trial};
 
@@ -41,7 +43,11 @@ fn a_flink_cluster_that_is_killed_and_rescaled_gives_the_native_rows() {
     begin_trial(TRIAL);
     let seconds = std::env::var("CLICKTEST_FLINK_SECONDS").ok();
     let seconds: u64 = seconds.map_or(10, |text| text.parse().expect("a number of seconds"));
-    let (tracker, engine) = (ledger.tracker(""), ledger.engine());
+    let (one, two) = (dir.path().join("native"), dir.path().join("posted"));
+    let Some(redis) = Redis::start(&one) else { return };
+    let Some(other) = Redis::start(&two) else { return };
+    let stores = format!("[store]\nurl = \"sqlite:ledger.db {}\"\n", redis.url());
+    let (tracker, engine) = (ledger.tracker(""), ledger.data("engine", &["engine"], &stores));
     let (taking, native) = (start(&tracker), start(&engine));
     let mut visitors = Visitors::new();
     (visitors.rate, visitors.ads) = (RATE, 20);
@@ -49,8 +55,8 @@ fn a_flink_cluster_that_is_killed_and_rescaled_gives_the_native_rows() {
     let long = (seconds + 40) as f64;
     visitors.mint(&tracker, long);
     let posted = dir.path().join("posted.db");
-    let posting = Posting::begin(&ledger, &posted);
-    let arguments = ["--bootstrap", &kafka.bootstrap(), "--topic", "clicks"];
+    let posting = Posting::begin(&ledger, &format!("sqlite:{} {}", posted.display(), other.url()));
+    let arguments = ["--bootstrap", &kafka.bootstrap(), "--topic", "clicks", "--sums", "true"];
     let loading = visitors.begin(&taking, long);
     let mut job = flink.run(2, None, &arguments);
     let begun = Instant::now();
@@ -81,6 +87,7 @@ fn a_flink_cluster_that_is_killed_and_rescaled_gives_the_native_rows() {
     let store = format!("sqlite:{}", posted.display());
     let begun = Instant::now();
     wait_until("the cluster has everything", || shown(&store) == truth);
+    wait_until("the cluster's sums are there", || stored(&other.url()) == stored(&redis.url()));
     println!("{kills} kills, 3 restores, equal {:?} after the end", begun.elapsed());
     posting.stop();
     taking.stop();
@@ -124,10 +131,9 @@ fn show(data: &Path, store: &str) -> String {
 struct Posting(Child);
 
 impl Posting {
-    fn begin(ledger: &Ledger, store: &Path) -> Posting {
-        let store = format!("sqlite:{}", store.display());
+    fn begin(ledger: &Ledger, stores: &str) -> Posting {
         let child = Command::new(BIN)
-            .args(["post", "--log", ledger.url(), "--store", &store])
+            .args(["post", "--log", ledger.url(), "--store", stores])
             .stdout(Stdio::null())
             .spawn()
             .unwrap();

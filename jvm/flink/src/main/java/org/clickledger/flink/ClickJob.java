@@ -25,7 +25,8 @@ import org.apache.kafka.common.TopicPartition;
  *
  * <p>Arguments: {@code --bootstrap HOST:PORT,... --topic TOPIC}; {@code --kafka.NAME VALUE} for
  * each further property of Kafka's clients, such as those of TLS; {@code --bounded true} to end
- * where the topic ended at the start.
+ * where the topic ended at the start; {@code --sums true} to hand out rows, too, in which only
+ * undecided clicks are new, which sums by advertiser are made of.
  */
 public final class ClickJob {
     /** How often the sequence stages tell how far they are. */
@@ -36,9 +37,11 @@ public final class ClickJob {
     private final Properties client = new Properties();
     private final String topic;
     private final boolean bounded;
+    private final boolean sums;
 
     private ClickJob(ParameterTool given) {
         bounded = given.getBoolean("bounded", false);
+        sums = given.getBoolean("sums", false);
         topic = given.getRequired("topic");
         for (Map.Entry<String, String> entry : given.toMap().entrySet()) {
             if (entry.getKey().startsWith(KAFKA)) {
@@ -68,7 +71,7 @@ public final class ClickJob {
                 .setParallelism(readers);
         String rows = topic + ".rows";
         byte[] header = cluster.header(topic);
-        RowStage last = new RowStage(header, cluster.partitions(rows), false);
+        RowStage last = new RowStage(header, cluster.partitions(rows), sums);
         Dataflow flow = new Dataflow(records, header, EVERY_MS, last);
         String verdicts = topic + ".verdicts";
         String dead = topic + ".dead";

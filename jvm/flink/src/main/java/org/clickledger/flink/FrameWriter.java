@@ -26,7 +26,7 @@ final class FrameWriter implements KafkaRecordSerializationSchema<byte[]> {
             byte[] frame, KafkaSinkContext context, Long timestamp) {
         return switch (Frame.port(frame)) {
             case Frame.ROW -> row(frame);
-            case Mark.PORT -> new ProducerRecord<>(
+            case Frame.MARK -> new ProducerRecord<>(
                     topic, Mark.partition(frame), Mark.key(frame), Mark.value(frame));
             default -> new ProducerRecord<>(
                     topic, Arrays.copyOfRange(frame, Frame.HEAD, frame.length));

@@ -3,27 +3,33 @@ package org.clickledger.flink;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
+import org.clickledger.bridge.Frame;
 
 /**
- * A frame that never meets the core: all rows of some key groups that changed before an instant are
- * in a partition of the topic of rows already.
+ * A window stage's mark for one partition of the topic of rows: all rows of some key groups that
+ * changed before an instant are in there already.
  */
 final class Mark {
-    /** Its port, which the core does not know. */
-    static final byte PORT = 6;
     /** What the key of its record begins with; those of rows begin with another letter. */
     private static final byte KEY = 'm';
     private static final int PARTITION_AT = 2;
     private static final int GROUPS_AT = PARTITION_AT + 4;
     private static final int INSTANT_AT = GROUPS_AT + 2;
-    private static final int BYTES = INSTANT_AT + 8;
+    /** An instant, the first minute that can still change, and whether all rows are there. */
+    private static final int VALUE_BYTES = 8 + 4 + 1;
 
     private Mark() {}
 
-    static byte[] frame(int partition, int firstGroup, int endGroup, long instant) {
-        ByteBuffer frame = ByteBuffer.allocate(BYTES).order(ByteOrder.LITTLE_ENDIAN);
-        frame.put(PORT).put((byte) 0).putInt(partition);
-        return frame.put((byte) firstGroup).put((byte) endGroup).putLong(instant).array();
+    /**
+     * @param told the stage's own frame
+     * @param all whether rows are there, too, in which only undecided clicks are new
+     */
+    static byte[] frame(int partition, int firstGroup, int endGroup, byte[] told, boolean all) {
+        ByteBuffer frame = ByteBuffer.allocate(INSTANT_AT + VALUE_BYTES);
+        frame.order(ByteOrder.LITTLE_ENDIAN).put(Frame.MARK).put((byte) 0).putInt(partition);
+        frame.put((byte) firstGroup).put((byte) endGroup);
+        frame.put(told, Frame.HEAD, VALUE_BYTES - 1);
+        return frame.put((byte) (all ? 1 : 0)).array();
     }
 
     static int partition(byte[] frame) {
@@ -35,8 +41,8 @@ final class Mark {
         return new byte[] {KEY, frame[GROUPS_AT], frame[GROUPS_AT + 1]};
     }
 
-    /** The instant in 8 bytes. */
+    /** The instant in 8 bytes, the minute in 4, and 1 if all rows are there. */
     static byte[] value(byte[] frame) {
-        return Arrays.copyOfRange(frame, INSTANT_AT, BYTES);
+        return Arrays.copyOfRange(frame, INSTANT_AT, frame.length);
     }
 }
