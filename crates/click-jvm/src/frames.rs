@@ -19,10 +19,20 @@ pub enum Port {
     Verdicts = 4,
     /// Dead letters.
     DeadLetters = 5,
+    /// An instant in 8 bytes as of which every row is in front of this frame, and in 4 the first
+    /// minute whose ordinary rows can still change.
+    Mark = 6,
 }
 
-const PORTS: [Port; 6] =
-    [Port::Records, Port::Next, Port::Policies, Port::Row, Port::Verdicts, Port::DeadLetters];
+const PORTS: [Port; 7] = [
+    Port::Records,
+    Port::Next,
+    Port::Policies,
+    Port::Row,
+    Port::Verdicts,
+    Port::DeadLetters,
+    Port::Mark,
+];
 /// Bytes of the length of a frame.
 const LENGTH: usize = 4;
 
@@ -157,7 +167,7 @@ mod tests {
 
     #[test]
     fn other_bytes_are_refused() {
-        for bytes in [&[1][..], &[9, 0, 0, 0, 1, 2], &[2, 0, 0, 0, 6, 0], &[2, 0, 0, 0, 1, 128]] {
+        for bytes in [&[1][..], &[9, 0, 0, 0, 1, 2], &[2, 0, 0, 0, 7, 0], &[2, 0, 0, 0, 1, 128]] {
             assert_eq!(FrameReader::new(bytes).last(), Some(Err(StageError::Frames)), "{bytes:?}");
         }
     }

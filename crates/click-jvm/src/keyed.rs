@@ -85,7 +85,7 @@ impl<H: Host> Work for Keyed<H> {
         match frame.port {
             Port::Next => Ok(self.host.apply(frame.payload)?),
             Port::Policies => self.learn(frame.payload, out),
-            Port::Records | Port::Row | Port::Verdicts | Port::DeadLetters => {
+            Port::Records | Port::Row | Port::Verdicts | Port::DeadLetters | Port::Mark => {
                 Err(StageError::Frames)
             }
         }
@@ -191,6 +191,10 @@ impl Host for WindowHost {
         for row in split_published(&WindowHost::advance(self, w)?)? {
             let key_len = u32::try_from(row.key_len).map_err(|_| HostError::Malformed)?;
             out.put(Port::Row, 0, &[&key_len.to_le_bytes(), row.item]);
+        }
+        if let Some(whole) = self.take_whole() {
+            let (at, open_from) = (whole.at.0.to_le_bytes(), whole.open_from.0.to_le_bytes());
+            out.put(Port::Mark, 0, &[&at, &open_from]);
         }
         Ok(())
     }

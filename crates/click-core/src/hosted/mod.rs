@@ -28,7 +28,7 @@ pub use route::Routed;
 pub use sequence::{Announced, SequenceHost, Sequenced, put_record};
 pub use source::{SourceHost, Sourced};
 pub use user::{UserHost, Users};
-pub use window::WindowHost;
+pub use window::{Whole, WindowHost};
 
 use crate::codec::{put_timeline, take_timeline};
 use crate::hash::Identity;

@@ -5,12 +5,13 @@ use super::pieces::Pieces;
 use super::route::Router;
 use super::{Common, GroupSnapshot, HostError, own};
 use crate::codec::{Delta, put_delta, put_rows, take_delta, take_rows};
+use crate::limits::{LOOK_AHEAD_MS, MAX_HORIZON_MS, MINUTE_MS};
 use crate::record::Header;
 use crate::snapshot::{Reader, Writer};
 use crate::stage::event::Slot;
 use crate::stage::partial::Partial;
-use crate::stage::window::{OpenRow, Publish, WindowStage};
-use crate::types::Millis;
+use crate::stage::window::{OpenRow, Publish, WindowStage, is_sealed};
+use crate::types::{Millis, Minute};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -23,6 +24,18 @@ pub struct WindowHost {
     /// Counts of which nothing is to be published yet.
     waiting: Vec<Delta>,
     pieces: Pieces,
+    whole: Whole,
+    /// Nobody has been told of `whole`.
+    is_news: bool,
+}
+
+/// An instant as of which a stage has handed out every row that changed until then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Whole {
+    /// The instant, of the publishing grid.
+    pub at: Millis,
+    /// Ordinary rows of the minutes before this one do not change after it.
+    pub open_from: Minute,
 }
 
 impl WindowHost {
@@ -49,7 +62,8 @@ impl WindowHost {
                 waiting.push(common.take_delta(&mut input, &here)?);
             }
         }
-        Ok(WindowHost { groups, common, stage, waiting, pieces: Pieces::default() })
+        let (pieces, whole) = (Pieces::default(), Whole::default());
+        Ok(WindowHost { groups, common, stage, waiting, pieces, whole, is_news: false })
     }
 
     /// Takes counts of the source stages.
@@ -89,7 +103,28 @@ impl WindowHost {
         let generation = *generation;
         self.stage.publish(grid, &mut Publish { generation, keys, timeline, rows: &mut rows });
         rows.iter().for_each(|row| put_published(&mut out, row));
+        self.note_whole(grid);
         Ok(out.into_bytes())
+    }
+
+    /// The instant of the last `advance`, if everything was handed out as of it and this was not
+    /// told before.
+    pub const fn take_whole(&mut self) -> Option<Whole> {
+        if core::mem::replace(&mut self.is_news, false) { Some(self.whole) } else { None }
+    }
+
+    fn note_whole(&mut self, grid: Millis) {
+        if grid <= self.whole.at || self.stage.owes() {
+            return;
+        }
+        let longest = MAX_HORIZON_MS + LOOK_AHEAD_MS + MINUTE_MS;
+        let surely = Millis(grid.0.saturating_sub(longest)).minute();
+        let mut open_from = self.whole.open_from.max(surely);
+        while is_sealed(open_from, false, grid, &self.common.timeline) {
+            open_from = Minute(open_from.0 + 1);
+        }
+        self.whole = Whole { at: grid, open_from };
+        self.is_news = true;
     }
 
     /// State of a key group as of the watermark.

@@ -157,6 +157,11 @@ impl WindowStage {
         }
     }
 
+    /// Whether rows that changed up to the instant of the last publishing wait for a later one.
+    pub const fn owes(&self) -> bool {
+        !self.unpublished.is_empty()
+    }
+
     /// Hands out the rows that changed since the last call, as of the watermark.
     pub fn take_touched(&mut self, mut f: impl FnMut(&OpenRow)) {
         let Some(live) = &mut self.live else { return };

@@ -42,7 +42,7 @@ pub use log::{KafkaLog, Patience};
 #[cfg(feature = "kafka")]
 pub use remote::{Destination, KafkaRemote};
 #[cfg(feature = "kafka")]
-pub use rows::{RowTopic, RowsRead};
+pub use rows::{RowRecord, RowTopic, RowsRead};
 #[cfg(feature = "kafka")]
 pub use topics::{TopicReport, TopicSpec, check, create, header};
 

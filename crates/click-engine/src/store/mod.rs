@@ -8,8 +8,10 @@ mod calendar;
 #[cfg(feature = "cassandra")]
 mod cassandra;
 mod columns;
+mod instants;
 mod late;
 mod memory;
+mod newest;
 #[cfg(any(feature = "redis", feature = "cassandra"))]
 mod packed;
 mod query;
@@ -32,8 +34,10 @@ pub use self::cassandra::{CassandraReader, CassandraStore};
 pub use self::redis::{RedisReader, RedisStore};
 pub use address::{CassandraAddress, Consistency, StoreAddress, store_list, without_logins};
 pub use calendar::{Buckets, Calendar, CalendarError, Step};
+pub use instants::{Instants, Mark, WholeInstant};
 pub use late::LateStore;
 pub use memory::MemoryStore;
+pub use newest::NewestRows;
 pub use query::{
     GroupBy, LedgerReader, MinuteRow, QueryError, Scan, ScanOrder, Sort, Sums, TotalRow,
     TotalsQuery, View, ad_minutes, sealed_at, totals, totals_of,

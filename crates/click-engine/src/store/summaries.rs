@@ -79,7 +79,12 @@ impl Summaries {
 
     /// Forgets what cannot change any more.
     pub fn forget(&mut self, watermark: Millis, timeline: &Timeline) {
-        self.spans.retain(|(minute, posted), _| sealed_at(*minute, *posted, timeline) > watermark);
+        self.keep(|minute, posted| sealed_at(minute, posted, timeline) > watermark);
+    }
+
+    /// The same, where somebody else knows what can: of a minute, and a posted minute.
+    pub fn keep(&mut self, can_change: impl Fn(Minute, Option<Minute>) -> bool) {
+        self.spans.retain(|(minute, posted), _| can_change(*minute, *posted));
     }
 
     fn add(&mut self, row: &Row) -> Option<(String, String)> {

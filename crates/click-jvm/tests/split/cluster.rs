@@ -242,6 +242,7 @@ impl<'w> Cluster<'w> {
             Port::Row => sink.take_row(frame.payload),
             Port::Verdicts => sink.take_verdicts(frame.payload),
             Port::DeadLetters => sink.take_dead_letters(frame.payload),
+            Port::Mark => {}
             Port::Records => panic!("no stage hands out records"),
         }
     }

@@ -1,7 +1,8 @@
 //! The stages in a Flink cluster on the same topic as the native engine, checkpoints in a bucket of
 //! a real S3 server, savepoints on the file system: TaskManagers are killed,
 //! the job is stopped, goes on with more and fewer instances, and from an older savepoint. In the
-//! end the rows that came of it are the native engine's, version for version.
+//! end the rows that came of it, in SQLite and, with sums by advertiser, in Redis, are the native
+//! engine's, version for version.
 //!
 //! `CLICKTEST_FLINK_SECONDS` says for how long TaskManagers are killed (10).
 
@@ -9,11 +10,12 @@ use std::time::{Duration, Instant};
 
 use click_sim::flink::{Flink, FlinkSetup};
 use click_sim::kafka::Kafka;
+use click_sim::redis::Redis;
 use click_sim::s3_server::S3Server;
 
 use super::alone;
 use super::hosted::{Posting, library, show};
-use super::ledger::{Ledger, count, metric, run, start, wait_until};
+use super::ledger::{Ledger, count, metric, run, start, stored, wait_until};
 use crate::server::said;
 use crate::visitors::{Visitors, begin_trial};
 
@@ -39,7 +41,11 @@ fn a_flink_cluster_that_is_killed_and_rescaled_gives_the_native_rows() {
     begin_trial(TRIAL);
     let seconds = std::env::var("CLICKTEST_FLINK_SECONDS").ok();
     let seconds: u64 = seconds.map_or(10, |text| text.parse().expect("a number of seconds"));
-    let (tracker, engine) = (ledger.tracker(""), ledger.engine());
+    let (one, two) = (dir.path().join("native"), dir.path().join("posted"));
+    let Some(redis) = Redis::start(&one) else { return };
+    let Some(other) = Redis::start(&two) else { return };
+    let stores = format!("[store]\nurl = \"sqlite:ledger.db {}\"\n", redis.url());
+    let (tracker, engine) = (ledger.tracker(""), ledger.data("engine", &["engine"], &stores));
     let (taking, native) = (start(&tracker), start(&engine));
     let mut visitors = Visitors::new();
     (visitors.rate, visitors.ads) = (RATE, 20);
@@ -47,8 +53,8 @@ fn a_flink_cluster_that_is_killed_and_rescaled_gives_the_native_rows() {
     let long = (seconds + 40) as f64;
     visitors.mint(&tracker, long);
     let posted = dir.path().join("posted.db");
-    let posting = Posting::begin(&ledger, &posted);
-    let arguments = ["--bootstrap", &kafka.bootstrap(), "--topic", "clicks"];
+    let posting = Posting::begin(&ledger, &format!("sqlite:{} {}", posted.display(), other.url()));
+    let arguments = ["--bootstrap", &kafka.bootstrap(), "--topic", "clicks", "--sums", "true"];
     let loading = visitors.begin(&taking, long);
     let mut job = flink.run(2, None, &arguments);
     let begun = Instant::now();
@@ -79,6 +85,7 @@ fn a_flink_cluster_that_is_killed_and_rescaled_gives_the_native_rows() {
     let store = format!("sqlite:{}", posted.display());
     let begun = Instant::now();
     wait_until("the cluster has everything", || shown(&store) == truth);
+    wait_until("the cluster's sums are there", || stored(&other.url()) == stored(&redis.url()));
     println!("{kills} kills, 3 restores, equal {:?} after the end", begun.elapsed());
     posting.stop();
     taking.stop();

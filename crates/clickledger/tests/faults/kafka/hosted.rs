@@ -29,10 +29,10 @@ pub fn show(data: &Path, store: &str) -> String {
 pub struct Posting(Child);
 
 impl Posting {
-    pub fn begin(ledger: &Ledger, store: &Path) -> Posting {
-        let store = format!("sqlite:{}", store.display());
+    /// From the topic of rows to these stores.
+    pub fn begin(ledger: &Ledger, stores: &str) -> Posting {
         let child = Command::new(BIN)
-            .args(["post", "--log", ledger.url(), "--store", &store])
+            .args(["post", "--log", ledger.url(), "--store", stores])
             .stdout(Stdio::null())
             .spawn()
             .unwrap();

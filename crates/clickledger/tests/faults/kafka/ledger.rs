@@ -1,9 +1,15 @@
 //! A ledger on Kafka: a topic, data directories that name it, and the look at the end.
 
+#[cfg(feature = "redis")]
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "redis")]
+use click_core::row::{Row, RowId};
+#[cfg(feature = "redis")]
+use click_engine::store::{Scan, StoreAddress, View, summary_id};
 use click_sim::kafka::Kafka;
 
 use crate::server::{BIN, Server, said};
@@ -136,4 +142,18 @@ pub fn wait_drained(tracker: &Server) -> Duration {
 
 pub fn run(args: &[&str]) -> Output {
     Command::new(BIN).args(args).output().unwrap()
+}
+
+/// What a store shows, sums included.
+#[cfg(feature = "redis")]
+pub fn stored(url: &str) -> BTreeMap<(u8, RowId), Row> {
+    let reader = url.parse::<StoreAddress>().unwrap().reader(Path::new("")).unwrap();
+    let sums = summary_id("");
+    let sums = Scan { only: Some(&sums), ..Scan::all(View::Ad) };
+    let mut rows = BTreeMap::new();
+    for (kind, scan) in [(0, Scan::all(View::Ad)), (1, Scan::all(View::Publisher)), (2, sums)] {
+        let mut take = |row: Row| rows.insert((kind, row.id()), row).is_none();
+        reader.scan(&scan, &mut take).unwrap();
+    }
+    rows
 }

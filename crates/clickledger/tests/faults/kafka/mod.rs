@@ -8,11 +8,14 @@ mod brokers;
 mod copies;
 mod cutover;
 mod engines;
+#[cfg(feature = "redis")]
 mod flink;
 mod hosted;
 mod ledger;
 mod networks;
 mod others;
+#[cfg(all(feature = "redis", feature = "cassandra"))]
+mod posting;
 mod secure;
 mod sites;
 mod spark;

@@ -2,7 +2,8 @@
 //! that share state by files, with speculation on: executors and drivers are killed, drivers also
 //! while files are being written and between the end of a batch and Spark's note of it, and each
 //! driver goes on with another number of tasks, with and without stages kept open. In the end the
-//! rows that came of it are the native engine's, version for version.
+//! rows that came of it, in SQLite and, with sums by advertiser, in Redis, are the native engine's,
+//! version for version.
 //!
 //! `CLICKTEST_SPARK_SECONDS` says for how long executors and drivers are killed (20).
 
@@ -12,11 +13,12 @@ use std::time::{Duration, Instant};
 
 use click_sim::hosted::{Jars, package};
 use click_sim::kafka::Kafka;
+use click_sim::redis::Redis;
 use click_sim::spark::{Driver, Spark, SparkJob};
 
 use super::alone;
 use super::hosted::{Posting, library, show};
-use super::ledger::{Ledger, count, metric, run, start, wait_until};
+use super::ledger::{Ledger, count, metric, run, start, stored, wait_until};
 use crate::server::said;
 use crate::visitors::{Visitors, begin_trial};
 
@@ -38,7 +40,10 @@ fn spark_that_is_killed_and_rescaled_gives_the_native_rows() {
     begin_trial(TRIAL);
     let seconds = std::env::var("CLICKTEST_SPARK_SECONDS").ok();
     let seconds: u64 = seconds.map_or(20, |text| text.parse().expect("a number of seconds"));
-    let (tracker, engine) = (ledger.tracker(""), ledger.engine());
+    let Some(redis) = Redis::start(&dir.path().join("native")) else { return };
+    let Some(other) = Redis::start(&dir.path().join("posted")) else { return };
+    let stores = format!("[store]\nurl = \"sqlite:ledger.db {}\"\n", redis.url());
+    let (tracker, engine) = (ledger.tracker(""), ledger.data("engine", &["engine"], &stores));
     let (taking, native) = (start(&tracker), start(&engine));
     let mut visitors = Visitors::new();
     (visitors.rate, visitors.ads) = (RATE, 20);
@@ -46,7 +51,7 @@ fn spark_that_is_killed_and_rescaled_gives_the_native_rows() {
     let long = (seconds + 60) as f64;
     visitors.mint(&tracker, long);
     let posted = dir.path().join("posted.db");
-    let posting = Posting::begin(&ledger, &posted);
+    let posting = Posting::begin(&ledger, &format!("sqlite:{} {}", posted.display(), other.url()));
     let loading = visitors.begin(&taking, long);
     let mut job = Job::new(&spark, &kafka, dir.path());
     let begun = Instant::now();
@@ -76,6 +81,7 @@ fn spark_that_is_killed_and_rescaled_gives_the_native_rows() {
         assert!(job.is_alive(&last), "{}", last.tail());
         show(&engine, &store) == truth
     });
+    wait_until("Spark's sums are there", || stored(&other.url()) == stored(&redis.url()));
     println!("{}, equal {:?} after the end", job.told(), begun.elapsed());
     assert!(job.again > 0, "no batch was done again after its writes: {}", job.told());
     assert!(job.twice > 0, "no task was speculated: {}", job.told());
@@ -150,6 +156,7 @@ impl<'a> Job<'a> {
             ["--keep-open", open],
             ["--trigger-ms", "100"],
             ["--keep-batches", "2"],
+            ["--sums", "true"],
         ];
         let job = SparkJob {
             master: "local-cluster[2,2,1024]".to_owned(),

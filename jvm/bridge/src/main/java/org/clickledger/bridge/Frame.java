@@ -14,6 +14,8 @@ public final class Frame {
     public static final byte VERDICTS = 4;
     /** Dead letters. */
     public static final byte DEAD_LETTERS = 5;
+    /** An instant in 8 bytes as of which every row is in front, and a minute in 4. */
+    public static final byte MARK = 6;
 
     /** Bytes before the payload. */
     public static final int HEAD = 2;

@@ -26,7 +26,8 @@ import org.clickledger.kafka.Cluster;
  *
  * <p>Arguments: {@code --bootstrap HOST:PORT,... --topic TOPIC}; {@code --kafka.NAME VALUE} for
  * each further property of Kafka's clients, such as those of TLS; {@code --bounded true} to end
- * where the topic ended at the start.
+ * where the topic ended at the start; {@code --sums true} to hand out rows, too, in which only
+ * undecided clicks are new, which sums by advertiser are made of.
  */
 public final class ClickJob {
     /** How often the sequence stages tell how far they are. */
@@ -37,9 +38,11 @@ public final class ClickJob {
     private final Properties client = new Properties();
     private final String topic;
     private final boolean bounded;
+    private final boolean sums;
 
     private ClickJob(ParameterTool given) {
         bounded = given.getBoolean("bounded", false);
+        sums = given.getBoolean("sums", false);
         topic = given.getRequired("topic");
         for (Map.Entry<String, String> entry : given.toMap().entrySet()) {
             if (entry.getKey().startsWith(KAFKA)) {
@@ -69,7 +72,7 @@ public final class ClickJob {
                 .setParallelism(readers);
         String rows = topic + ".rows";
         byte[] header = cluster.header(topic);
-        RowStage last = new RowStage(header, cluster.partitions(rows), false);
+        RowStage last = new RowStage(header, cluster.partitions(rows), sums);
         Dataflow flow = new Dataflow(records, header, EVERY_MS, last);
         String verdicts = topic + ".verdicts";
         String dead = topic + ".dead";

@@ -1,19 +1,13 @@
 package org.clickledger.flink;
 
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import java.util.Arrays;
 import org.apache.flink.connector.kafka.sink.KafkaRecordSerializationSchema;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.clickledger.bridge.Frame;
+import org.clickledger.kafka.Records;
 
-/**
- * Writes rows by their keys, versions in them; marks where they belong; verdicts and dead letters
- * in batches, by no key.
- */
+/** Writes rows by their keys; marks where they belong; verdicts in batches, by no key. */
 final class FrameWriter implements KafkaRecordSerializationSchema<byte[]> {
     private static final long serialVersionUID = 1;
-    private static final int LENGTH_BYTES = 4;
 
     private final String topic;
 
@@ -25,18 +19,9 @@ final class FrameWriter implements KafkaRecordSerializationSchema<byte[]> {
     public ProducerRecord<byte[], byte[]> serialize(
             byte[] frame, KafkaSinkContext context, Long timestamp) {
         return switch (Frame.port(frame)) {
-            case Frame.ROW -> row(frame);
-            case Mark.PORT -> new ProducerRecord<>(
-                    topic, Mark.partition(frame), Mark.key(frame), Mark.value(frame));
-            default -> new ProducerRecord<>(
-                    topic, Arrays.copyOfRange(frame, Frame.HEAD, frame.length));
+            case Frame.ROW -> Records.row(topic, frame);
+            case Frame.MARK -> Mark.record(topic, frame);
+            default -> Records.verdicts(topic, frame);
         };
-    }
-
-    private ProducerRecord<byte[], byte[]> row(byte[] frame) {
-        int from = Frame.HEAD + LENGTH_BYTES;
-        int length = ByteBuffer.wrap(frame).order(ByteOrder.LITTLE_ENDIAN).getInt(Frame.HEAD);
-        byte[] key = Arrays.copyOfRange(frame, from, from + length);
-        return new ProducerRecord<>(topic, key, Arrays.copyOfRange(frame, from, frame.length));
     }
 }

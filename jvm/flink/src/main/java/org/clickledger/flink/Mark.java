@@ -3,40 +3,35 @@ package org.clickledger.flink;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.clickledger.bridge.Frame;
+import org.clickledger.kafka.Records;
 
 /**
- * A frame that never meets the core: all rows of some key groups that changed before an instant are
- * in a partition of the topic of rows already.
+ * A window stage's mark for one partition of the topic of rows: all rows of some key groups that
+ * changed before an instant are in there already. A frame, on its way to the sink.
  */
 final class Mark {
-    /** Its port, which the core does not know. */
-    static final byte PORT = 6;
-    /** What the key of its record begins with; those of rows begin with another letter. */
-    private static final byte KEY = 'm';
-    private static final int PARTITION_AT = 2;
-    private static final int GROUPS_AT = PARTITION_AT + 4;
-    private static final int INSTANT_AT = GROUPS_AT + 2;
-    private static final int BYTES = INSTANT_AT + 8;
+    private static final int KEY_AT = Frame.HEAD + Integer.BYTES;
+    private static final int VALUE_AT = KEY_AT + Records.markKey(0, 0).length;
 
     private Mark() {}
 
-    static byte[] frame(int partition, int firstGroup, int endGroup, long instant) {
-        ByteBuffer frame = ByteBuffer.allocate(BYTES).order(ByteOrder.LITTLE_ENDIAN);
-        frame.put(PORT).put((byte) 0).putInt(partition);
-        return frame.put((byte) firstGroup).put((byte) endGroup).putLong(instant).array();
+    /**
+     * @param told the stage's own frame
+     * @param all whether rows are there, too, in which only undecided clicks are new
+     */
+    static byte[] frame(int partition, int first, int end, byte[] told, boolean all) {
+        byte[] value = Records.markValue(told, all);
+        ByteBuffer frame = ByteBuffer.allocate(VALUE_AT + value.length);
+        frame.order(ByteOrder.LITTLE_ENDIAN).put(Frame.MARK).put((byte) 0).putInt(partition);
+        return frame.put(Records.markKey(first, end)).put(value).array();
     }
 
-    static int partition(byte[] frame) {
-        return ByteBuffer.wrap(frame).order(ByteOrder.LITTLE_ENDIAN).getInt(PARTITION_AT);
-    }
-
-    /** One key for each range of key groups: compaction keeps the newest mark of each. */
-    static byte[] key(byte[] frame) {
-        return new byte[] {KEY, frame[GROUPS_AT], frame[GROUPS_AT + 1]};
-    }
-
-    /** The instant in 8 bytes. */
-    static byte[] value(byte[] frame) {
-        return Arrays.copyOfRange(frame, INSTANT_AT, BYTES);
+    static ProducerRecord<byte[], byte[]> record(String topic, byte[] frame) {
+        int partition = ByteBuffer.wrap(frame).order(ByteOrder.LITTLE_ENDIAN).getInt(Frame.HEAD);
+        byte[] key = Arrays.copyOfRange(frame, KEY_AT, VALUE_AT);
+        byte[] value = Arrays.copyOfRange(frame, VALUE_AT, frame.length);
+        return new ProducerRecord<>(topic, partition, key, value);
     }
 }

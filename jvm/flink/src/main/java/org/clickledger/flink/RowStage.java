@@ -10,12 +10,9 @@ import org.clickledger.bridge.Kind;
  */
 final class RowStage extends KeyedStage {
     private static final long serialVersionUID = 1;
-    /** Rows are as of multiples of this. */
-    private static final long GRID_MS = 1000;
 
     private final int partitions;
     private final boolean undecided;
-    private transient long marked;
 
     /**
      * @param partitions of the topic of rows
@@ -29,22 +26,19 @@ final class RowStage extends KeyedStage {
 
     @Override
     void emit(byte[] frame) {
-        if (undecided || Frame.port(frame) != Frame.ROW || frame[frame.length - 1] != 0) {
+        if (Frame.port(frame) == Frame.MARK) {
+            mark(frame);
+        } else if (undecided || Frame.port(frame) != Frame.ROW || frame[frame.length - 1] != 0) {
             super.emit(frame);
         }
     }
 
-    @Override
-    void advance(long watermark) {
-        super.advance(watermark);
-        long mark = watermark - watermark % GRID_MS;
-        if (mark > marked) {
-            marked = mark;
-            int first = groups().getStartKeyGroup();
-            int end = groups().getEndKeyGroup() + 1;
-            for (int partition = 0; partition < partitions; partition++) {
-                output.collect(new StreamRecord<>(Mark.frame(partition, first, end, mark)));
-            }
+    private void mark(byte[] told) {
+        int first = groups().getStartKeyGroup();
+        int end = groups().getEndKeyGroup() + 1;
+        for (int partition = 0; partition < partitions; partition++) {
+            byte[] mark = Mark.frame(partition, first, end, told, undecided);
+            output.collect(new StreamRecord<>(mark));
         }
     }
 }

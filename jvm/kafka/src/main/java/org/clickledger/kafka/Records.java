@@ -25,16 +25,19 @@ public final class Records {
         return new ProducerRecord<>(topic, key, Arrays.copyOfRange(frame, from, frame.length));
     }
 
+    /** The key of a mark of these key groups: compaction keeps the newest of each range. */
+    public static byte[] markKey(int first, int end) {
+        return new byte[] {MARK, (byte) first, (byte) end};
+    }
+
     /**
-     * All rows of the key groups from {@code first} to before {@code end} that changed before an
-     * instant are in this partition already. One key for each range of key groups: compaction keeps
-     * the newest mark of each.
+     * What a mark says: what the window stage told, an instant and a minute, and whether rows are
+     * there, too, in which only undecided clicks are new.
      */
-    public static ProducerRecord<byte[], byte[]> mark(
-            String topic, int partition, int first, int end, long instant) {
-        byte[] key = {MARK, (byte) first, (byte) end};
-        ByteBuffer value = ByteBuffer.allocate(Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
-        return new ProducerRecord<>(topic, partition, key, value.putLong(instant).array());
+    public static byte[] markValue(byte[] frame, boolean all) {
+        byte[] value = Arrays.copyOfRange(frame, Frame.HEAD, frame.length + 1);
+        value[value.length - 1] = (byte) (all ? 1 : 0);
+        return value;
     }
 
     /** Verdicts in a batch, by no key. */
@@ -42,9 +45,9 @@ public final class Records {
         return new ProducerRecord<>(topic, Arrays.copyOfRange(frame, Frame.HEAD, frame.length));
     }
 
-    /** Dead letters one by one, as keys {@code PARTITION:OFFSET:REASON}; they are in the log. */
-    public static List<ProducerRecord<byte[], byte[]>> deadLetters(String topic, byte[] frame) {
-        List<ProducerRecord<byte[], byte[]>> records = new ArrayList<>();
+    /** Dead letters one by one, as {@code PARTITION:OFFSET:REASON}; they are in the log. */
+    public static List<byte[]> deadLetters(byte[] frame) {
+        List<byte[]> lines = new ArrayList<>();
         ByteBuffer letters = ByteBuffer.wrap(frame).order(ByteOrder.LITTLE_ENDIAN);
         letters.position(Frame.HEAD);
         while (letters.hasRemaining()) {
@@ -52,8 +55,13 @@ public final class Records {
             byte[] reason = new byte[Math.toIntExact(letters.getLong())];
             letters.get(reason);
             String line = place + new String(reason, StandardCharsets.UTF_8);
-            records.add(new ProducerRecord<>(topic, line.getBytes(StandardCharsets.UTF_8), null));
+            lines.add(line.getBytes(StandardCharsets.UTF_8));
         }
-        return records;
+        return lines;
+    }
+
+    /** Such a line is the key of its record. */
+    public static ProducerRecord<byte[], byte[]> deadLetter(String topic, byte[] line) {
+        return new ProducerRecord<>(topic, line, null);
     }
 }

@@ -80,7 +80,6 @@ final class Batches {
                 .map(frame -> Manifest.read(Control.json(frame), Piece.class))
                 .toList();
         manifests.write(new Manifest(Manifest.FORMAT, query, number, watermark, pieces));
-        outputs.mark(watermark);
         manifests.sweep(number, settings.kept);
         return new Done(watermark, packed.value(), rows.value());
     }

@@ -24,7 +24,7 @@ import org.clickledger.kafka.Cluster;
 public final class ClickJob {
     private static final Set<String> NAMES = Set.of(
             "bootstrap", "topic", "state", "checkpoint", "tasks", "trigger-ms", "max-offsets",
-            "bounded", "keep-batches", "keep-open");
+            "bounded", "sums", "keep-batches", "keep-open");
     private static final int TRIGGER_MS = 1000;
     private static final int MAX_OFFSETS = 1_000_000;
     private static final int KEPT = 10;
@@ -69,7 +69,9 @@ public final class ClickJob {
     private void run() throws Exception {
         Cluster cluster = new Cluster(client);
         int partitions = cluster.partitions(topic);
-        Outputs outputs = new KafkaOutputs(client, topic, cluster.partitions(topic + ".rows"));
+        boolean sums = given.isSet("sums", false);
+        Outputs outputs =
+                new KafkaOutputs(client, topic, cluster.partitions(topic + ".rows"), sums);
         JavaSparkContext spark = JavaSparkContext.fromSparkContext(session.sparkContext());
         Batches.Settings settings = new Batches.Settings(
                 given.required("state"),
@@ -78,7 +80,7 @@ public final class ClickJob {
                         Math.min(spark.defaultParallelism(), RecordBlock.GROUPS),
                         RecordBlock.GROUPS),
                 given.isSet("keep-open", true),
-                false,
+                sums,
                 given.number("keep-batches", KEPT, Integer.MAX_VALUE));
         Batches batches =
                 new Batches(spark, settings, cluster.header(topic), partitions, outputs);

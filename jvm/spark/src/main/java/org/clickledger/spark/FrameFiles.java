@@ -8,6 +8,7 @@ import java.io.UncheckedIOException;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
+import org.clickledger.bridge.Frame;
 
 /** Frames in files of their own, for those who read them all in the end. */
 final class FrameFiles implements Outputs {
@@ -20,13 +21,8 @@ final class FrameFiles implements Outputs {
     }
 
     @Override
-    public Sink open() {
+    public Sink open(Range range) {
         return new Writing();
-    }
-
-    @Override
-    public void mark(long instant) {
-        // Whoever reads begins at the end.
     }
 
     /** The frames of a file. */
@@ -49,6 +45,10 @@ final class FrameFiles implements Outputs {
 
         @Override
         public void take(byte[] frame) {
+            if (Frame.port(frame) == Frame.MARK) {
+                // Whoever reads begins at the end.
+                return;
+            }
             try {
                 if (out == null) {
                     out = new DataOutputStream(files.createBuffered(StateFiles.name(0, "out")));

@@ -10,40 +10,32 @@ import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.clickledger.bridge.Frame;
-import org.clickledger.bridge.RecordBlock;
 import org.clickledger.kafka.Records;
 
 /** Topics beside that of the clicks. One producer a process does for all tasks. */
 final class KafkaOutputs implements Outputs {
     private static final long serialVersionUID = 1;
     private static final Map<Properties, Producer<byte[], byte[]>> PRODUCERS = new HashMap<>();
-    /** Instants that marks tell are multiples of this. */
-    private static final long GRID_MS = 1000;
 
     private final Properties client;
     private final String topic;
     private final int rowPartitions;
+    private final boolean undecided;
 
-    /** @param client {@code bootstrap.servers} and what else a client needs */
-    KafkaOutputs(Properties client, String topic, int rowPartitions) {
+    /**
+     * @param client {@code bootstrap.servers} and what else a client needs
+     * @param undecided whether rows are there, too, in which only undecided clicks are new
+     */
+    KafkaOutputs(Properties client, String topic, int rowPartitions, boolean undecided) {
         this.client = client;
         this.topic = topic;
         this.rowPartitions = rowPartitions;
+        this.undecided = undecided;
     }
 
     @Override
-    public Sink open() {
-        return new Sending();
-    }
-
-    @Override
-    public void mark(long instant) throws IOException {
-        Sending sending = new Sending();
-        long on = instant - instant % GRID_MS;
-        for (int partition = 0; partition < rowPartitions; partition++) {
-            sending.send(Records.mark(rows(), partition, 0, RecordBlock.GROUPS, on));
-        }
-        sending.finish();
+    public Sink open(Range range) {
+        return new Sending(range);
     }
 
     private String rows() {
@@ -68,14 +60,21 @@ final class KafkaOutputs implements Outputs {
     private final class Sending implements Sink {
         private final Producer<byte[], byte[]> producer = producer(client);
         private final AtomicReference<Exception> failure = new AtomicReference<>();
+        private final Range range;
+        private byte[] mark;
+
+        Sending(Range range) {
+            this.range = range;
+        }
 
         @Override
         public void take(byte[] frame) {
             switch (Frame.port(frame)) {
                 case Frame.ROW -> send(Records.row(rows(), frame));
                 case Frame.VERDICTS -> send(Records.verdicts(topic + ".verdicts", frame));
-                case Frame.DEAD_LETTERS ->
-                    Records.deadLetters(topic + ".dead", frame).forEach(this::send);
+                case Frame.MARK -> mark = frame;
+                case Frame.DEAD_LETTERS -> Records.deadLetters(frame)
+                        .forEach(line -> send(Records.deadLetter(topic + ".dead", line)));
                 default -> throw new IllegalStateException("a frame of port " + frame[0]);
             }
         }
@@ -88,8 +87,21 @@ final class KafkaOutputs implements Outputs {
             });
         }
 
+        /** A mark says what is in front of it: none is sent before all rows are safe. */
         @Override
         public void finish() throws IOException {
+            flush();
+            if (mark != null) {
+                byte[] key = Records.markKey(range.first(), range.end());
+                byte[] value = Records.markValue(mark, undecided);
+                for (int partition = 0; partition < rowPartitions; partition++) {
+                    send(new ProducerRecord<>(rows(), partition, key, value));
+                }
+                flush();
+            }
+        }
+
+        private void flush() throws IOException {
             producer.flush();
             Exception error = failure.get();
             if (error != null) {

@@ -95,7 +95,7 @@ final class StageTask implements Function2<Integer, Iterator<byte[]>, Iterator<b
     private List<byte[]> work(Stage stage, Range range, Iterator<byte[]> frames) throws Exception {
         Piece mine = before.stream()
                 .filter(piece -> piece.range().equals(range)).findFirst().orElse(null);
-        Outgoing out = new Outgoing(batch.outputs.open());
+        Outgoing out = new Outgoing(batch.outputs.open(range));
         try (Saving saving = new Saving(batch.files, kind, range, batch.number, mine)) {
             long watermark = take(stage, saving, frames, out);
             if (kind == Kind.WINDOW) {

@@ -21,13 +21,8 @@ final class FileOutputs implements Outputs {
     }
 
     @Override
-    public Sink open() {
+    public Sink open(Range range) {
         return new Buffers();
-    }
-
-    @Override
-    public void mark(long instant) {
-        // Nobody waits for these.
     }
 
     /** One file of each kind. */
@@ -38,6 +33,10 @@ final class FileOutputs implements Outputs {
 
         @Override
         public void take(byte[] frame) {
+            if (Frame.port(frame) == Frame.MARK) {
+                // Nobody waits for these.
+                return;
+            }
             ByteBuffer length = ByteBuffer.allocate(Integer.BYTES).order(ByteOrder.LITTLE_ENDIAN);
             ByteArrayOutputStream to = kinds[Frame.port(frame) - Frame.ROW];
             to.writeBytes(length.putInt(frame.length).array());
