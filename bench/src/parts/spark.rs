@@ -45,6 +45,8 @@ const PATIENCE: Duration = Duration::from_secs(900);
 enum Who {
     Hosted,
     Stock,
+    /// By Spark's own operators.
+    Operators,
 }
 
 /// Fills both topics once, then lets the drivers run in turns.
@@ -68,6 +70,7 @@ pub fn run(settings: &Settings, report: &mut Report) -> Result<()> {
     let mut contenders = [
         Contender::new("hosted core", || bench.round(Who::Hosted)),
         Contender::new("stock job, RocksDB", || bench.round(Who::Stock)),
+        Contender::new("Spark's operators, RocksDB", || bench.round(Who::Operators)),
     ];
     compete(PART, settings.rounds(), &mut contenders, "clicks")?;
     bench.lines(report, &contenders);
@@ -111,8 +114,10 @@ impl Bench {
     /// CPU and wall seconds of one driver over a topic, from its start to its end.
     fn drained(&self, topic: &str, who: Who) -> Result<(f64, f64)> {
         let out = format!("stock-{topic}-{}", self.runs.get());
-        if who == Who::Stock {
+        if who != Who::Hosted {
             self.kafka.create_topic(&out, OUTPUTS.cast_signed(), &[]);
+        }
+        if who == Who::Stock {
             self.last.replace(out.clone());
         }
         let (begun, before) = (Instant::now(), cpu_of_children());
@@ -138,7 +143,8 @@ impl Bench {
         let name = format!("{who:?}-{topic}-{}", self.runs.get());
         let job = match who {
             Who::Hosted => self.hosted(&given, path(&state)?),
-            Who::Stock => self.ordinary(&given, out),
+            Who::Stock => self.ordinary("SparkJob", &given, out),
+            Who::Operators => self.ordinary("OperatorsJob", &given, out),
         };
         Ok((self.spark.submit(&name, &job), own))
     }
@@ -152,21 +158,23 @@ impl Bench {
         }
     }
 
-    fn ordinary(&self, given: &[&str], out: &str) -> SparkJob {
-        driver(&self.stock, "org.clickledger.stock.SparkJob", given, &["--out", out])
+    fn ordinary(&self, class: &str, given: &[&str], out: &str) -> SparkJob {
+        driver(&self.stock, &format!("org.clickledger.stock.{class}"), given, &["--out", out])
     }
 
-    fn lines(&self, report: &mut Report, contenders: &[Contender<'_>; 2]) {
+    fn lines(&self, report: &mut Report, contenders: &[Contender<'_>; 3]) {
         let clicks = rate(self.measured());
-        let [ours, other] = contenders;
-        let mut line = |what: &str, unit, ours: Figure, other: Figure| {
-            let what = what.to_owned();
-            report.line(Line { part: PART, what, unit, ours, other: Some(other) });
-        };
-        let unit = "clicks/CPU-s";
-        line("clicks of a topic to rows", unit, ours.per_cpu(clicks), other.per_cpu(clicks));
-        let clock = (ours.by_the_clock(clicks), other.by_the_clock(clicks));
-        line("clicks of a topic to rows, by the clock", "clicks/s", clock.0, clock.1);
+        let [ours, others @ ..] = contenders;
+        for other in others {
+            let mut line = |what: &str, unit, ours: Figure, other: Figure| {
+                let what = what.to_owned();
+                report.line(Line { part: PART, what, unit, ours, other: Some(other) });
+            };
+            let unit = "clicks/CPU-s";
+            line("clicks of a topic to rows", unit, ours.per_cpu(clicks), other.per_cpu(clicks));
+            let clock = (ours.by_the_clock(clicks), other.by_the_clock(clicks));
+            line("clicks of a topic to rows, by the clock", "clicks/s", clock.0, clock.1);
+        }
     }
 
     /// The newest rows of the hosted core and of the last stock job are the same.

@@ -35,13 +35,26 @@ public final class SparkJob {
 
     /** Builds the query and waits for its end. */
     public static void main(String[] arguments) throws Exception {
+        Map<String, String> given = given(arguments);
+        SparkSession session = session(given);
+        Dataset<Tuple2<byte[], byte[]>> rows = rows(records(session, given));
+        sink(rows.toDF("key", "value"), given)
+                .outputMode(OutputMode.Append())
+                .start()
+                .awaitTermination();
+        session.stop();
+    }
+
+    static Map<String, String> given(String[] arguments) {
         Map<String, String> given = new HashMap<>();
         for (int at = 0; at + 1 < arguments.length; at += 2) {
             given.put(arguments[at].substring(2), arguments[at + 1]);
         }
-        SparkSession session = session(given);
-        Dataset<Tuple2<byte[], byte[]>> rows = rows(records(session, given));
-        DataStreamWriter<Row> sink = rows.toDF("key", "value").writeStream()
+        return given;
+    }
+
+    static DataStreamWriter<Row> sink(Dataset<Row> rows, Map<String, String> given) {
+        return rows.writeStream()
                 .format("kafka")
                 .option("kafka.bootstrap.servers", given.get("bootstrap"))
                 .option("kafka.linger.ms", "5")
@@ -49,13 +62,10 @@ public final class SparkJob {
                 .option("kafka.compression.type", "lz4")
                 .option("topic", given.get("out"))
                 .option("checkpointLocation", given.get("checkpoint"))
-                .outputMode(OutputMode.Append())
                 .trigger(trigger(given));
-        sink.start().awaitTermination();
-        session.stop();
     }
 
-    private static SparkSession session(Map<String, String> given) {
+    static SparkSession session(Map<String, String> given) {
         String own = "spark.sql.streaming.stateStore.";
         return SparkSession.builder()
                 .config("spark.serializer", "org.apache.spark.serializer.KryoSerializer")
@@ -66,7 +76,7 @@ public final class SparkJob {
                 .getOrCreate();
     }
 
-    private static Dataset<Row> records(SparkSession session, Map<String, String> given) {
+    static Dataset<Row> records(SparkSession session, Map<String, String> given) {
         DataStreamReader source = session.readStream()
                 .format("kafka")
                 .option("kafka.bootstrap.servers", given.get("bootstrap"))
@@ -83,12 +93,7 @@ public final class SparkJob {
 
     private static Dataset<Tuple2<byte[], byte[]>> rows(Dataset<Row> records) {
         Encoder<byte[]> bytes = Encoders.BINARY();
-        Encoder<Tuple4<Integer, Long, Long, byte[]>> record = Encoders.tuple(
-                Encoders.INT(), Encoders.LONG(), Encoders.LONG(), bytes);
-        return records
-                .selectExpr("partition", "offset", "unix_millis(timestamp)", "value")
-                .toDF("_1", "_2", "_3", "_4")
-                .as(record)
+        return typed(records)
                 .mapPartitions(new Reading(), bytes)
                 .groupByKey(Packed.USER, bytes)
                 .transformWithState(
@@ -98,6 +103,16 @@ public final class SparkJob {
                 .transformWithState(
                         new RowProcessor(), TimeMode.None(), OutputMode.Append(),
                         Encoders.tuple(bytes, bytes));
+    }
+
+    /** Partition, offset, time of the broker, value. */
+    static Dataset<Tuple4<Integer, Long, Long, byte[]>> typed(Dataset<Row> records) {
+        Encoder<Tuple4<Integer, Long, Long, byte[]>> record = Encoders.tuple(
+                Encoders.INT(), Encoders.LONG(), Encoders.LONG(), Encoders.BINARY());
+        return records
+                .selectExpr("partition", "offset", "unix_millis(timestamp)", "value")
+                .toDF("_1", "_2", "_3", "_4")
+                .as(record);
     }
 
     private static Trigger trigger(Map<String, String> given) {
