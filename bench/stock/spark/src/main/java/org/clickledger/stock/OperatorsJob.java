@@ -21,8 +21,8 @@ import scala.Tuple2;
 import scala.Tuple4;
 
 /**
- * What most would write: Spark's own operators. Duplicates of a link within an hour are dropped, and
- * valid clicks and their price are added up by ad and minute. No double clicks, no view by
+ * What most would write: Spark's own operators. Duplicates of a link within an hour are dropped,
+ * and valid clicks and their price are added up by ad and minute. No double clicks, no view by
  * publisher, no reasons, no late adjustments: so other rows, and fewer, than the hosted core's.
  *
  * <p>Arguments as those of {@link SparkJob}.
