@@ -20,8 +20,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::fold::path;
-use super::kafka::{make_topic, rate};
-use super::stock::{OUTPUTS, fill, stock};
+use super::kafka::make_topic;
+use super::stock::{COMPARE, OUTPUTS, fill, lines, same_rows, stock};
 
 const PART: &str = "flink";
 /// Tasks of each stage.
@@ -74,7 +74,11 @@ pub fn run(settings: &Settings, report: &mut Report) -> Result<()> {
     ];
     bench.warm_up()?;
     compete(PART, settings.rounds(), &mut contenders, "clicks")?;
-    bench.lines(report, &contenders);
+    lines(PART, report, &contenders, bench.measured());
+    for contender in &contenders {
+        let told = &contender.answer()["checkpoints"];
+        report.note(format!("flink: {}: checkpoints: {told}", contender.name()));
+    }
     drop(contenders);
     bench.compare(report)?;
     bench.at_rest(report)?;
@@ -228,34 +232,10 @@ impl Bench {
         format!("stock-{topic}-{}", self.topics.get())
     }
 
-    fn lines(&self, report: &mut Report, contenders: &[Contender<'_>; 3]) {
-        let clicks = rate(self.measured());
-        let [ours, others @ ..] = contenders;
-        for other in others {
-            let mut line = |what: &str, unit, ours: Figure, other: Figure| {
-                let what = what.to_owned();
-                report.line(Line { part: PART, what, unit, ours, other: Some(other) });
-            };
-            let unit = "clicks/CPU-s";
-            line("clicks of a topic to rows", unit, ours.per_cpu(clicks), other.per_cpu(clicks));
-            let clock = (ours.by_the_clock(clicks), other.by_the_clock(clicks));
-            line("clicks of a topic to rows, by the clock", "clicks/s", clock.0, clock.1);
-        }
-        for contender in contenders {
-            let told = &contender.answer()["checkpoints"];
-            report.note(format!("flink: {}: checkpoints: {told}", contender.name()));
-        }
-    }
-
     /// The newest rows of the hosted core and of the last stock job are the same.
     fn compare(&self, report: &mut Report) -> Result<()> {
-        let last = self.last.borrow().clone();
-        let mut compare = self.flink.tool(&self.stock, "org.clickledger.stock.CompareRows");
-        let told = output(compare.args([&self.kafka.bootstrap(), "long.rows", &last]))?;
-        ensure!(told["differing"] == 0, "other rows: {told}");
-        report
-            .note(format!("flink: rows compared, of the hosted core's runs and one stock: {told}"));
-        Ok(())
+        let tool = self.flink.tool(&self.stock, COMPARE);
+        same_rows(PART, tool, &self.kafka, &self.last.borrow(), report)
     }
 
     /// How long after the instant that a row is true as of it can be read from its topic, while

@@ -21,8 +21,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::fold::path;
-use super::kafka::{make_topic, rate};
-use super::stock::{OUTPUTS, fill, stock};
+use super::kafka::make_topic;
+use super::stock::{COMPARE, OUTPUTS, fill, lines, same_rows, stock};
 
 const PART: &str = "spark";
 /// Where tasks run, and how many at once.
@@ -73,7 +73,7 @@ pub fn run(settings: &Settings, report: &mut Report) -> Result<()> {
         Contender::new("Spark's operators, RocksDB", || bench.round(Who::Operators)),
     ];
     compete(PART, settings.rounds(), &mut contenders, "clicks")?;
-    bench.lines(report, &contenders);
+    lines(PART, report, &contenders, bench.measured());
     drop(contenders);
     bench.compare(report)?;
     bench.latency(settings, report)?;
@@ -162,30 +162,10 @@ impl Bench {
         driver(&self.stock, &format!("org.clickledger.stock.{class}"), given, &["--out", out])
     }
 
-    fn lines(&self, report: &mut Report, contenders: &[Contender<'_>; 3]) {
-        let clicks = rate(self.measured());
-        let [ours, others @ ..] = contenders;
-        for other in others {
-            let mut line = |what: &str, unit, ours: Figure, other: Figure| {
-                let what = what.to_owned();
-                report.line(Line { part: PART, what, unit, ours, other: Some(other) });
-            };
-            let unit = "clicks/CPU-s";
-            line("clicks of a topic to rows", unit, ours.per_cpu(clicks), other.per_cpu(clicks));
-            let clock = (ours.by_the_clock(clicks), other.by_the_clock(clicks));
-            line("clicks of a topic to rows, by the clock", "clicks/s", clock.0, clock.1);
-        }
-    }
-
     /// The newest rows of the hosted core and of the last stock job are the same.
     fn compare(&self, report: &mut Report) -> Result<()> {
-        let last = self.last.borrow().clone();
-        let mut compare = self.spark.tool(&self.stock, "org.clickledger.stock.CompareRows");
-        let told = output(compare.args([&self.kafka.bootstrap(), "long.rows", &last]))?;
-        ensure!(told["differing"] == 0, "other rows: {told}");
-        report
-            .note(format!("spark: rows compared, of the hosted core's runs and one stock: {told}"));
-        Ok(())
+        let tool = self.spark.tool(&self.stock, COMPARE);
+        same_rows(PART, tool, &self.kafka, &self.last.borrow(), report)
     }
 
     /// How long after the instant that a row is true as of it can be read from its topic, while

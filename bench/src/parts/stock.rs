@@ -1,8 +1,9 @@
-//! What the parts share that compare the hosted core with an ordinary job: topics filled once, and
-//! that job's jar.
+//! What the parts share that compare the hosted core with an ordinary job: topics filled once, that
+//! job's jar, and what is reported of both.
 
+use crate::contend::Contender;
 use crate::process::{field, output, worker};
-use crate::report::progress;
+use crate::report::{Figure, Line, Report, progress};
 use crate::worker::kafka::PARTITIONS;
 use anyhow::{Context, Result, ensure};
 use click_core::record::Record;
@@ -19,6 +20,9 @@ use super::kafka::{make_topic, rate};
 
 /// Partitions of the rows.
 pub(super) const OUTPUTS: u32 = 2;
+
+/// The program that compares rows.
+pub(super) const COMPARE: &str = "org.clickledger.stock.CompareRows";
 
 /// Makes a topic of so many clicks, each partition closed by a tick; bytes of a click.
 pub(super) fn fill(part: &str, kafka: &Kafka, dir: &Path, topic: &str, clicks: u64) -> Result<f64> {
@@ -39,6 +43,42 @@ pub(super) fn fill(part: &str, kafka: &Kafka, dir: &Path, topic: &str, clicks: u
         log.append(partition, &tick)?.wait()?;
     }
     Ok(field(&written, "payload_bytes")? / rate(clicks))
+}
+
+/// Clicks of a topic to rows, by the first contender beside each of the others.
+pub(super) fn lines(
+    part: &'static str,
+    report: &mut Report,
+    contenders: &[Contender<'_>],
+    clicks: u64,
+) {
+    let clicks = rate(clicks);
+    let [ours, others @ ..] = contenders else { return };
+    for other in others {
+        let mut line = |what: &str, unit, ours: Figure, other: Figure| {
+            let what = what.to_owned();
+            report.line(Line { part, what, unit, ours, other: Some(other) });
+        };
+        let unit = "clicks/CPU-s";
+        line("clicks of a topic to rows", unit, ours.per_cpu(clicks), other.per_cpu(clicks));
+        let clock = (ours.by_the_clock(clicks), other.by_the_clock(clicks));
+        line("clicks of a topic to rows, by the clock", "clicks/s", clock.0, clock.1);
+    }
+}
+
+/// Fails unless the newest rows of the hosted core and of a stock job's topic are the same; `tool`
+/// is a host's way to run [`COMPARE`].
+pub(super) fn same_rows(
+    part: &str,
+    mut tool: Command,
+    kafka: &Kafka,
+    stock: &str,
+    report: &mut Report,
+) -> Result<()> {
+    let told = output(tool.args([&kafka.bootstrap(), "long.rows", stock]))?;
+    ensure!(told["differing"] == 0, "other rows: {told}");
+    report.note(format!("{part}: rows compared, of the hosted core's runs and one stock: {told}"));
+    Ok(())
 }
 
 /// The jar of the ordinary job for a host.

@@ -7,16 +7,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 use std::time::Duration;
 
 use click_core::types::Millis;
-use click_engine::archive::{
-    Archive, ArchiveConfig, ArchiveParts, Archiver, DiskObjects, truncate_addresses,
-};
-use click_engine::disk::{MemDisk, RealDisk};
-use click_engine::log::ManualClock;
+use click_engine::archive::{Archive, truncate_addresses};
 use click_sim::bridge::{self, give_source_keys};
 use click_sim::generate::{GeneratorConfig, generate};
 use click_sim::given_log::GivenLog;
@@ -74,17 +69,7 @@ fn archive(
     truncated: bool,
 ) -> Vec<PlainRecord> {
     let log = bridge::log(records, partitions);
-    let objects = Arc::new(DiskObjects::new(Arc::new(RealDisk), dir));
-    let parts = ArchiveParts {
-        log: Arc::new(GivenLog::new(bridge::header(records, partitions), log)),
-        disk: Arc::new(MemDisk::new(0)),
-        clock: Arc::new(ManualClock::new(0)),
-        checkpoints: PathBuf::from("/state"),
-        objects: objects.clone(),
-    };
-    let config =
-        ArchiveConfig { rows_per_file: 300, interval_ms: 1_800_000, ..ArchiveConfig::default() };
-    let end = Archiver::open(parts, config).unwrap().finish().unwrap();
+    let (end, objects) = GivenLog::new(bridge::header(records, partitions), log).archive(dir);
     if truncated {
         let until = Millis(end.until.0 - 1);
         truncate_addresses(&Archive::open(objects).unwrap(), until).unwrap();

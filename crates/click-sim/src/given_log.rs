@@ -1,10 +1,14 @@
 //! A log of given records that nobody appends to, whose `append_time` may step back, as a Kafka
 //! topic's may. Must never give a record that it was not given.
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use click_core::record::Header;
-use click_engine::log::{LogError, ReadOnlyLog, RecordBatch};
+use click_engine::archive::{ArchiveConfig, ArchiveParts, Archived, Archiver, DiskObjects};
+use click_engine::disk::{MemDisk, RealDisk};
+use click_engine::log::{LogError, ManualClock, ReadOnlyLog, RecordBatch};
 
 /// See the module.
 pub struct GivenLog {
@@ -25,6 +29,30 @@ impl GivenLog {
     /// From now on there is so much of each partition, in a hundred.
     pub fn grow_to(&self, percent: usize) {
         self.percent.store(percent.min(100), Ordering::Relaxed);
+    }
+
+    /// Archives all of it into a directory, in spans and files so small that there are many of
+    /// both; how far it got, and the archive's objects.
+    ///
+    /// # Panics
+    /// If the archiver fails.
+    #[must_use]
+    pub fn archive(self, dir: &Path) -> (Archived, Arc<DiskObjects>) {
+        let objects = Arc::new(DiskObjects::new(Arc::new(RealDisk), dir));
+        let parts = ArchiveParts {
+            log: Arc::new(self),
+            disk: Arc::new(MemDisk::new(0)),
+            clock: Arc::new(ManualClock::new(0)),
+            checkpoints: PathBuf::from("/state"),
+            objects: objects.clone(),
+        };
+        let config = ArchiveConfig {
+            rows_per_file: 300,
+            interval_ms: 1_800_000,
+            ..ArchiveConfig::default()
+        };
+        let archiver = Archiver::open(parts, config).expect("an archiver");
+        (archiver.finish().expect("an archive"), objects)
     }
 
     fn grown(&self, partition: u32) -> usize {

@@ -10,12 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use click_engine::archive::{
-    Archive, ArchiveConfig, ArchiveParts, Archiver, Cell, DATASETS, DiskObjects, Objects,
-    StoredTable,
-};
-use click_engine::disk::{MemDisk, RealDisk};
-use click_engine::log::ManualClock;
+use click_engine::archive::{Archive, Cell, DATASETS, Objects, StoredTable};
 use click_sim::bridge;
 use click_sim::generate::{GeneratorConfig, generate};
 use click_sim::given_log::GivenLog;
@@ -35,17 +30,8 @@ fn archive(seed: u64, root: &Path) -> (PathBuf, Archive, Arc<dyn Objects>) {
     let time = log[0][middle].0;
     log[0].splice(middle..middle, extremes::payloads().into_iter().map(|payload| (time, payload)));
     let dir = root.join(seed.to_string());
-    let objects: Arc<dyn Objects> = Arc::new(DiskObjects::new(Arc::new(RealDisk), &dir));
-    let parts = ArchiveParts {
-        log: Arc::new(GivenLog::new(bridge::header(&records, config.partitions), log)),
-        disk: Arc::new(MemDisk::new(0)),
-        clock: Arc::new(ManualClock::new(0)),
-        checkpoints: PathBuf::from("/state"),
-        objects: objects.clone(),
-    };
-    let config =
-        ArchiveConfig { rows_per_file: 300, interval_ms: 1_800_000, ..ArchiveConfig::default() };
-    Archiver::open(parts, config).unwrap().finish().unwrap();
+    let header = bridge::header(&records, config.partitions);
+    let (_, objects) = GivenLog::new(header, log).archive(&dir);
     (dir, Archive::open(objects.clone()).unwrap(), objects)
 }
 

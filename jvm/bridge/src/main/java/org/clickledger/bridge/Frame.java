@@ -1,5 +1,9 @@
 package org.clickledger.bridge;
 
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.Arrays;
+
 /** A frame as bytes: what it is, the key group that it is for, and a payload. */
 public final class Frame {
     /** A partition in 4 bytes, and records of it. */
@@ -19,12 +23,20 @@ public final class Frame {
 
     /** Bytes before the payload. */
     public static final int HEAD = 2;
+    /** Where the row begins in a frame of one, behind the length of its key. */
+    public static final int ROW_AT = HEAD + Integer.BYTES;
 
     private Frame() {}
 
     /** What it is. */
     public static byte port(byte[] frame) {
         return frame[0];
+    }
+
+    /** Of a frame of a row: what tells rows apart, with which the row begins. */
+    public static byte[] rowKey(byte[] frame) {
+        int length = ByteBuffer.wrap(frame).order(ByteOrder.LITTLE_ENDIAN).getInt(HEAD);
+        return Arrays.copyOfRange(frame, ROW_AT, ROW_AT + length);
     }
 
     /** The key group that it is for, of the stage that reads it. */

@@ -11,7 +11,6 @@ import org.clickledger.bridge.Frame;
 
 /** What leaves the stages, as records of topics. */
 public final class Records {
-    private static final int LENGTH_BYTES = 4;
     /** What the key of a mark begins with; those of rows begin with another letter. */
     private static final byte MARK = 'm';
 
@@ -19,10 +18,8 @@ public final class Records {
 
     /** A row by its key; its version is in it. */
     public static ProducerRecord<byte[], byte[]> row(String topic, byte[] frame) {
-        int from = Frame.HEAD + LENGTH_BYTES;
-        int length = ByteBuffer.wrap(frame).order(ByteOrder.LITTLE_ENDIAN).getInt(Frame.HEAD);
-        byte[] key = Arrays.copyOfRange(frame, from, from + length);
-        return new ProducerRecord<>(topic, key, Arrays.copyOfRange(frame, from, frame.length));
+        byte[] row = Arrays.copyOfRange(frame, Frame.ROW_AT, frame.length);
+        return new ProducerRecord<>(topic, Frame.rowKey(frame), row);
     }
 
     /** The key of a mark of these key groups: compaction keeps the newest of each range. */

@@ -8,7 +8,6 @@ import java.time.Instant;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -25,7 +24,6 @@ final class LedgerRows {
     /** The first byte of a row by ad; those by publisher begin with another. */
     static final byte AD = 'a';
     static final byte PUBLISHER = 'p';
-    private static final int KEY_AT = Frame.HEAD + Integer.BYTES;
     private static final List<String> CLASSES = List.of(
             "T2", "T3", "T4", "G8", "G5", "G9", "G2", "G1", "G4", "D1", "D2", "G3", "S1", "V");
     private static final int SUM_BYTES = 16;
@@ -45,12 +43,11 @@ final class LedgerRows {
 
     /** What tells rows apart. */
     static ByteBuffer key(byte[] frame) {
-        int length = ByteBuffer.wrap(frame).order(ByteOrder.LITTLE_ENDIAN).getInt(Frame.HEAD);
-        return ByteBuffer.wrap(Arrays.copyOfRange(frame, KEY_AT, KEY_AT + length));
+        return ByteBuffer.wrap(Frame.rowKey(frame));
     }
 
     static byte view(byte[] frame) {
-        return frame[KEY_AT];
+        return frame[Frame.ROW_AT];
     }
 
     /** Of two frames of one row, the one of the higher version. */
@@ -89,7 +86,7 @@ final class LedgerRows {
 
     static Row row(byte[] frame) {
         ByteBuffer bytes = ByteBuffer.wrap(frame).order(ByteOrder.LITTLE_ENDIAN);
-        bytes.position(KEY_AT);
+        bytes.position(Frame.ROW_AT);
         List<Object> cells = new ArrayList<>();
         if (bytes.get() == AD) {
             String ad = slice(bytes);

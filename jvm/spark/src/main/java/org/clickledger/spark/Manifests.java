@@ -3,7 +3,10 @@ package org.clickledger.spark;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.util.HashMap;
 import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FSDataInputStream;
@@ -20,6 +23,8 @@ final class Manifests {
 
     private final Path root;
     private final CheckpointFileManager files;
+    /** What the manifests name that this driver has seen; they are read once. */
+    private final Map<Long, List<String>> named = new HashMap<>();
 
     Manifests(String root, Configuration settings) {
         this.root = new Path(root);
@@ -70,25 +75,35 @@ final class Manifests {
             out.cancel();
             throw e;
         }
+        named.put(manifest.batch(), names(manifest));
     }
 
     /** Removes manifests before the last {@code kept}, and files that none of the others names. */
     void sweep(long newest, int kept) throws IOException {
-        Set<String> named = new HashSet<>();
+        Set<String> needed = new HashSet<>();
         for (FileStatus file : list(FOLDER)) {
-            if (numberOf(file) <= newest - kept) {
+            long number = numberOf(file);
+            if (number <= newest - kept) {
                 files.delete(file.getPath());
+                named.remove(number);
             } else {
-                read(file.getPath()).pieces().forEach(piece -> named.addAll(piece.files()));
+                if (!named.containsKey(number)) {
+                    named.put(number, names(read(file.getPath())));
+                }
+                needed.addAll(named.get(number));
             }
         }
         for (FileStatus file : list(StateFiles.FOLDER)) {
             String name = file.getPath().getName();
             // Those of a batch that runs are not named yet.
-            if (StateFiles.batchOf(name) <= newest && !named.contains(name)) {
+            if (StateFiles.batchOf(name) <= newest && !needed.contains(name)) {
                 files.delete(file.getPath());
             }
         }
+    }
+
+    private static List<String> names(Manifest manifest) {
+        return manifest.pieces().stream().flatMap(piece -> piece.files().stream()).toList();
     }
 
     private Manifest read(Path path) throws IOException {
