@@ -5,4 +5,5 @@ mod batches;
 mod clicks;
 mod life;
 mod requests;
+mod short;
 mod world;

@@ -22,7 +22,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// Headers that say that nobody looks at the page yet.
-const PURPOSE: [HeaderName; 4] = [
+pub(super) const PURPOSE: [HeaderName; 4] = [
     HeaderName::from_static("sec-purpose"),
     HeaderName::from_static("purpose"),
     HeaderName::from_static("x-purpose"),
@@ -145,6 +145,15 @@ impl Tracker {
         }
     }
 
+    /// Counts a visitor who is sent on.
+    pub(super) fn count_redirect(&self, logged: Logged) {
+        match logged {
+            Logged::Yes => Metrics::add(&self.metrics().redirects, 1),
+            Logged::No(reason) => self.metrics().unlogged.add(reason, 1),
+            Logged::Throttled => {}
+        }
+    }
+
     /// The answer to `/c`.
     pub(super) async fn redirect(&self, visit: &Visit<'_>, arrived: Instant) -> Response<Body> {
         let accepted = match self.accept(visit) {
@@ -156,17 +165,13 @@ impl Tracker {
         };
         let (location, ahead) = (accepted.location, accepted.ahead);
         let logged = self.settle(accepted.queued, arrived).await;
-        match logged {
-            Logged::Yes => Metrics::add(&self.metrics().redirects, 1),
-            Logged::No(reason) if is_human(visit.method) => {
-                self.metrics().unlogged.add(reason, 1);
-            }
-            Logged::No(reason) => {
-                self.metrics().unavailable.add(reason, 1);
-                return respond::unavailable();
-            }
-            Logged::Throttled => {}
+        if let Logged::No(reason) = logged
+            && !is_human(visit.method)
+        {
+            self.metrics().unavailable.add(reason, 1);
+            return respond::unavailable();
         }
+        self.count_redirect(logged);
         if ahead {
             return respond::not_now();
         }

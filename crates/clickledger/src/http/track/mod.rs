@@ -14,6 +14,7 @@ mod dead_letter;
 mod draft;
 pub mod limits;
 mod metrics;
+mod quick;
 mod refusal;
 mod respond;
 mod sender;

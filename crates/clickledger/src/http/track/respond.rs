@@ -3,11 +3,14 @@
 use super::refusal::Refusal;
 use bytes::Bytes;
 use http_body_util::{Either, Full};
+use httpdate::fmt_http_date;
 use hyper::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue,
-    LOCATION, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, DATE,
+    HeaderName, HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode};
+use std::cell::RefCell;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A body in memory (ours) or a stream (the fallback's).
 pub type Body = Either<Full<Bytes>, axum::body::Body>;
@@ -42,6 +45,50 @@ pub fn found(location: Option<HeaderValue>, logged: bool) -> Response<Body> {
         headers.insert(LOGGED, HeaderValue::from_static("no"));
     }
     response
+}
+
+/// [`found`] as the bytes that hyper would send.
+pub fn write_found(out: &mut Vec<u8>, location: Option<&HeaderValue>, logged: bool) {
+    out.clear();
+    out.extend_from_slice(b"HTTP/1.1 302 Found\r\n");
+    let mut put = |name: &HeaderName, value: &[u8]| {
+        for part in [name.as_str().as_bytes(), b": ", value, b"\r\n"] {
+            out.extend_from_slice(part);
+        }
+    };
+    put(&CACHE_CONTROL, NO_STORE.as_bytes());
+    if let Some(location) = location {
+        put(&LOCATION, location.as_bytes());
+    }
+    put(&REFERRER_POLICY, REFERRER.as_bytes());
+    if !logged {
+        put(&LOGGED, b"no");
+    }
+    put(&CONTENT_LENGTH, b"0");
+    NOW.with_borrow_mut(|now| put(&DATE, now.text()));
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The date of answers, written anew each second.
+#[derive(Default)]
+struct Now {
+    second: u64,
+    text: String,
+}
+
+thread_local! {
+    static NOW: RefCell<Now> = RefCell::default();
+}
+
+impl Now {
+    fn text(&mut self) -> &[u8] {
+        let now = SystemTime::now();
+        let second = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        if second != self.second {
+            *self = Now { second, text: fmt_http_date(now) };
+        }
+        self.text.as_bytes()
+    }
 }
 
 /// 503 to a client that fetches ahead of a person: it must ask again for the real click.

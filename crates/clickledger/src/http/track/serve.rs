@@ -8,6 +8,7 @@ use super::limits::{
     DRAIN_TIMEOUT, HANDSHAKE_TIMEOUT, HEAD_TIMEOUT, MAX_BEACON_BODY, MAX_HEAD, READ_BUFFER,
 };
 use super::metrics::Metrics;
+use super::quick;
 use super::refusal::Refusal;
 use super::respond::{self, Body, method_not_allowed};
 use super::tls::TlsFiles;
@@ -252,6 +253,18 @@ async fn connection(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
 }
 
 async fn converse<S>(stream: S, peer: SocketAddr, shared: &Arc<Shared>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let Some(tracker) = &shared.tracker else {
+        return serve_any(stream, peer, shared).await;
+    };
+    if let Some(rest) = quick::clicks(stream, peer.ip(), tracker, shared.stop.clone()).await {
+        serve_any(rest, peer, shared).await;
+    }
+}
+
+async fn serve_any<S>(stream: S, peer: SocketAddr, shared: &Arc<Shared>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
