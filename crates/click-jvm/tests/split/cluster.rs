@@ -290,7 +290,8 @@ impl<'w> Cluster<'w> {
         let (kind, running) = (machine.kind, running.expect("a checkpoint is on"));
         let (first, count) = self.places[kind as usize];
         for group in groups_of(number - first, count) {
-            let state = machine.stage.snapshot(group).expect("a group of its own");
+            let mut state = Vec::new();
+            machine.stage.snapshot(group, &mut state).expect("a group of its own");
             running.states.insert((kind as i32, group), state);
         }
         running.missing -= 1;
