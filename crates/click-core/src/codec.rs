@@ -12,7 +12,7 @@ use crate::stage::layouts::Layouts;
 use crate::stage::partial::Partial;
 use crate::stage::sequence::SequenceState;
 use crate::stage::transport::{Seen, Transports};
-use crate::stage::user::{Claim, Journal, PairClick};
+use crate::stage::user::{Claim, Journal, PairClick, UserStage};
 use crate::stage::window::OpenRow;
 use crate::types::{Micros, Millis, Minute, Offset, Partition};
 use crate::verdict::{CLASSES, Reasons};
@@ -147,27 +147,50 @@ fn take_seen(input: &mut Reader<'_>) -> Result<Seen, SnapshotError> {
     Ok(Seen { name, epoch, intervals, next_seq, last_record })
 }
 
-pub(crate) fn put_journal(out: &mut Writer, journal: &Journal) {
-    out.len(journal.claims.len());
-    for claim in &journal.claims {
-        out.u128(claim.identity);
-        out.u64(claim.fold_time.0);
-    }
-    out.len(journal.pairs.len());
-    for pair in &journal.pairs {
-        out.u128(pair.identity);
-        out.u64(pair.fold_time.0);
-        out.u32(pair.age_ms);
-    }
+/// Identity and fold time.
+const CLAIM_BYTES: usize = 16 + 8;
+/// The same and the age.
+const PAIR_BYTES: usize = 16 + 8 + 4;
+
+/// What a user stage holds of a key group; nothing, where journals hold it.
+pub(crate) fn put_users(
+    out: &mut Writer,
+    users: Option<&UserStage>,
+    group: u8,
+    now: Millis,
+    timeline: &Timeline,
+) {
+    let Some(users) = users else { return [0, 0].into_iter().for_each(|none| out.len(none)) };
+    let (claims, pairs) = users.held(group);
+    out.reserve(claims * CLAIM_BYTES + pairs * PAIR_BYTES);
+    let (at, mut count) = (out.place_for_len(), 0);
+    users.for_each_claim(group, now, timeline, |claim| {
+        let mut bytes = [0; CLAIM_BYTES];
+        bytes[..16].copy_from_slice(&claim.identity.to_le_bytes());
+        bytes[16..].copy_from_slice(&claim.fold_time.0.to_le_bytes());
+        out.part(&bytes);
+        count += 1;
+    });
+    out.put_len(at, count);
+    let (at, mut count) = (out.place_for_len(), 0);
+    users.for_each_pair(group, now, |pair| {
+        let mut bytes = [0; PAIR_BYTES];
+        bytes[..16].copy_from_slice(&pair.identity.to_le_bytes());
+        bytes[16..24].copy_from_slice(&pair.fold_time.0.to_le_bytes());
+        bytes[24..].copy_from_slice(&pair.age_ms.to_le_bytes());
+        out.part(&bytes);
+        count += 1;
+    });
+    out.put_len(at, count);
 }
 
 pub(crate) fn take_journal(input: &mut Reader<'_>, group: u8) -> Result<Journal, SnapshotError> {
     let mut journal = Journal::default();
-    for _ in 0..input.len(24)? {
+    for _ in 0..input.len(CLAIM_BYTES)? {
         let (identity, fold_time) = (input.u128()?, Millis(input.u64()?));
         journal.claims.push(Claim { group, identity, fold_time });
     }
-    for _ in 0..input.len(28)? {
+    for _ in 0..input.len(PAIR_BYTES)? {
         let (identity, fold_time, age_ms) = (input.u128()?, Millis(input.u64()?), input.u32()?);
         journal.pairs.push(PairClick { group, identity, fold_time, age_ms });
     }

@@ -64,6 +64,27 @@ impl Writer {
         self.u64(len as u64);
     }
 
+    /// Writes behind what is there.
+    pub(crate) const fn behind(bytes: Vec<u8>) -> Writer {
+        Writer { bytes }
+    }
+
+    /// Makes room for so many bytes.
+    pub(crate) fn reserve(&mut self, bytes: usize) {
+        self.bytes.reserve(bytes);
+    }
+
+    /// Leaves room for a length that is not known yet, for [`Writer::put_len`].
+    pub(crate) fn place_for_len(&mut self) -> usize {
+        self.len(0);
+        self.bytes.len() - size_of::<u64>()
+    }
+
+    /// Writes a length into the room that was left for it.
+    pub(crate) fn put_len(&mut self, at: usize, len: usize) {
+        self.bytes[at..at + size_of::<u64>()].copy_from_slice(&(len as u64).to_le_bytes());
+    }
+
     /// Bytes of a part that was written elsewhere.
     pub(crate) fn part(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);

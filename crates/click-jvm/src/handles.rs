@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 struct Held {
     stage: Stage,
-    /// A snapshot on its way to the host, and how much of it is there.
+    /// A key group's snapshot on its way to the host, and how much of it is there. Its memory
+    /// serves the next one.
     state: (Vec<u8>, usize),
     failed: bool,
 }
@@ -52,8 +53,10 @@ pub fn with<T>(
 /// Takes a snapshot for [`take_state`]; its length in bytes.
 pub fn snapshot(handle: i64, group: u8) -> Result<usize, StageError> {
     with_held(handle, |held| {
-        held.state = (held.stage.snapshot(group)?, 0);
-        Ok(held.state.0.len())
+        let (state, taken) = &mut held.state;
+        held.stage.snapshot(group, state)?;
+        *taken = 0;
+        Ok(state.len())
     })
 }
 
@@ -65,9 +68,6 @@ pub fn take_state(handle: i64, buffer: &mut [u8]) -> Result<usize, StageError> {
         let count = rest.len().min(buffer.len());
         buffer[..count].copy_from_slice(&rest[..count]);
         *taken += count;
-        if *taken == state.len() {
-            held.state = (Vec::new(), 0);
-        }
         Ok(count)
     })
 }

@@ -33,8 +33,8 @@ pub(crate) trait Host: Sized + Send {
     fn learn(&mut self, policies: &[u8]) -> Result<(), HostError>;
     /// Hands out what is known below `w`.
     fn advance(&mut self, w: Millis, out: &mut Frames) -> Result<(), HostError>;
-    /// State of a key group.
-    fn snapshot(&self, group: u8) -> Result<Vec<u8>, HostError>;
+    /// State of a key group, behind what is there already.
+    fn snapshot(&self, group: u8, out: &mut Vec<u8>) -> Result<(), HostError>;
 }
 
 /// A stage of some key groups, with the policies that it has been told of.
@@ -99,11 +99,14 @@ impl<H: Host> Work for Keyed<H> {
         Ok(w)
     }
 
-    fn snapshot(&self, group: u8) -> Result<Vec<u8>, StageError> {
-        let mut out = Vec::new();
-        put_piece(&mut out, &[&self.policies]);
-        put_piece(&mut out, &[&self.host.snapshot(group)?]);
-        Ok(out)
+    fn snapshot(&self, group: u8, out: &mut Vec<u8>) -> Result<(), StageError> {
+        put_piece(out, &[&self.policies]);
+        let at = out.len();
+        put_piece(out, &[]);
+        self.host.snapshot(group, out)?;
+        let length = out.len() - at - size_of::<u64>();
+        out[at..at + size_of::<u64>()].copy_from_slice(&(length as u64).to_le_bytes());
+        Ok(())
     }
 }
 
@@ -130,8 +133,8 @@ impl Host for UserHost {
         Ok(())
     }
 
-    fn snapshot(&self, group: u8) -> Result<Vec<u8>, HostError> {
-        UserHost::snapshot(self, group, true)
+    fn snapshot(&self, group: u8, out: &mut Vec<u8>) -> Result<(), HostError> {
+        self.snapshot_to(group, true, out)
     }
 }
 
@@ -162,8 +165,9 @@ impl Host for SourceHost {
         Ok(())
     }
 
-    fn snapshot(&self, group: u8) -> Result<Vec<u8>, HostError> {
-        SourceHost::snapshot(self, group)
+    fn snapshot(&self, group: u8, out: &mut Vec<u8>) -> Result<(), HostError> {
+        out.append(&mut SourceHost::snapshot(self, group)?);
+        Ok(())
     }
 }
 
@@ -199,7 +203,8 @@ impl Host for WindowHost {
         Ok(())
     }
 
-    fn snapshot(&self, group: u8) -> Result<Vec<u8>, HostError> {
-        WindowHost::snapshot(self, group)
+    fn snapshot(&self, group: u8, out: &mut Vec<u8>) -> Result<(), HostError> {
+        out.append(&mut WindowHost::snapshot(self, group)?);
+        Ok(())
     }
 }

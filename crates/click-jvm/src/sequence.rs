@@ -124,16 +124,15 @@ impl Work for Sequences {
         Ok(self.reached)
     }
 
-    fn snapshot(&self, group: u8) -> Result<Vec<u8>, StageError> {
+    fn snapshot(&self, group: u8, out: &mut Vec<u8>) -> Result<(), StageError> {
         if !self.groups.contains(&group) {
             return Err(HostError::OtherGroup.into());
         }
-        let mut out = Vec::new();
         for (number, reading) in self.partitions.iter().filter(|(n, _)| group_of(**n) == group) {
             let snapshot = reading.snapshot();
-            put_piece(&mut out, &[&number.to_le_bytes(), &snapshot]);
+            put_piece(out, &[&number.to_le_bytes(), &snapshot]);
         }
-        Ok(out)
+        Ok(())
     }
 
     fn gaps(&self) -> u64 {

@@ -53,8 +53,8 @@ pub(crate) trait Work: Send {
     fn apply(&mut self, frame: Frame<'_>, out: &mut Frames) -> Result<(), StageError>;
     /// Goes to `w`, or as far as its records allow, and says how far.
     fn advance(&mut self, w: Millis, out: &mut Frames) -> Result<Millis, StageError>;
-    /// State of a key group.
-    fn snapshot(&self, group: u8) -> Result<Vec<u8>, StageError>;
+    /// State of a key group, behind what is there already.
+    fn snapshot(&self, group: u8, out: &mut Vec<u8>) -> Result<(), StageError>;
     /// Records known to be missing.
     fn gaps(&self) -> u64 {
         0
@@ -121,9 +121,10 @@ impl Stage {
         self.work.as_mut().ok_or(StageError::Order)?.advance(w, &mut self.out)
     }
 
-    /// State of a key group as of the watermark.
-    pub fn snapshot(&self, group: u8) -> Result<Vec<u8>, StageError> {
-        self.work.as_ref().ok_or(StageError::Order)?.snapshot(group)
+    /// State of a key group as of the watermark, in place of what is in `out`.
+    pub fn snapshot(&self, group: u8, out: &mut Vec<u8>) -> Result<(), StageError> {
+        out.clear();
+        self.work.as_ref().ok_or(StageError::Order)?.snapshot(group, out)
     }
 
     /// Records known to be missing below the watermark; 0 but in sequence stages.

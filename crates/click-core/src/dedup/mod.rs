@@ -20,6 +20,8 @@ use alloc::vec::Vec;
 
 /// Tables of a key group.
 const TABLES: usize = 32;
+/// Bits of an identity that its entry keeps.
+const ID_BITS: u32 = 96;
 
 /// Where an identity is looked for: its table, what tells it from others there, and what was seen
 /// of it when it was asked for.
@@ -121,18 +123,51 @@ impl<const V: usize> PagedMap<V> {
         self.tables.len()
     }
 
-    /// Every entry of a key group, sorted by identity: `(table and identity, value)`.
-    pub(crate) fn entries(&self, group: u8) -> Vec<(u128, [u8; V])> {
-        let first = usize::from(group - self.first_group) * TABLES;
-        let mut entries = Vec::new();
-        for (number, table) in self.tables[first..first + TABLES].iter().enumerate() {
+    /// Hands out every entry of a key group, sorted by identity: `(table and identity, value)`.
+    pub(crate) fn for_each(&self, group: u8, mut f: impl FnMut(u128, [u8; V])) {
+        let (mut entries, mut ends) = (Vec::new(), Vec::new());
+        for (number, table) in self.of_group(group).iter().enumerate() {
             let high = (number as u128) << (128 - TABLES.ilog2());
-            let from = entries.len();
-            table.for_each(&self.pool, |id, value| entries.push((high | id, value)));
+            self.sorted(table, &mut entries, &mut ends);
             // Those of the next table are all higher.
-            entries[from..].sort_unstable_by_key(|(id, _)| *id);
+            entries.iter().for_each(|(id, value)| f(high | *id, *value));
         }
-        entries
+    }
+
+    /// A table's entries, sorted: their identities are hashes, so that each is near its place as
+    /// soon as the first bits have been looked at.
+    fn sorted(&self, table: &Table<V>, entries: &mut Vec<(u128, [u8; V])>, ends: &mut Vec<usize>) {
+        ends.clear();
+        ends.resize(table.len().next_power_of_two(), 0);
+        let bits = ends.len().ilog2();
+        let bucket = |id: u128| (id >> (ID_BITS - bits)) as usize;
+        table.for_each(&self.pool, |id, _| ends[bucket(id)] += 1);
+        let mut begin = 0;
+        for end in &mut *ends {
+            begin += core::mem::replace(end, begin);
+        }
+        entries.clear();
+        entries.resize(table.len(), (0, [0; V]));
+        table.for_each(&self.pool, |id, value| {
+            let end = &mut ends[bucket(id)];
+            entries[*end] = (id, value);
+            *end += 1;
+        });
+        let mut begin = 0;
+        for end in ends {
+            entries[begin..*end].sort_unstable_by_key(|(id, _)| *id);
+            begin = *end;
+        }
+    }
+
+    /// Entries of a key group, dead ones included.
+    pub(crate) fn len_of(&self, group: u8) -> usize {
+        self.of_group(group).iter().map(Table::len).sum()
+    }
+
+    fn of_group(&self, group: u8) -> &[Table<V>] {
+        let first = usize::from(group - self.first_group) * TABLES;
+        &self.tables[first..first + TABLES]
     }
 
     /// Bytes of memory that the map holds.

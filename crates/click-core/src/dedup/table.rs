@@ -96,7 +96,7 @@ impl<const V: usize> Table<V> {
     const PAGE_ENTRIES: usize = PAGE_BYTES / Self::ENTRY;
 
     #[inline]
-    const fn len(&self) -> usize {
+    pub(super) const fn len(&self) -> usize {
         self.len as usize
     }
 
@@ -332,12 +332,15 @@ impl<const V: usize> Table<V> {
 
     /// Hands out the kept bits of each identity with its value.
     pub(super) fn for_each(&self, pool: &Pool, mut f: impl FnMut(u128, [u8; V])) {
-        for position in 0..self.len() {
-            let entry = self.entry(pool, position);
-            let id = EntryId::read(entry);
-            if let Some(value) = entry.last_chunk::<V>() {
-                f(u128::from(id.high) << 64 | u128::from(id.low), *value);
+        let mut left = self.len();
+        for page in &self.pages {
+            for entry in pool.page(*page).chunks_exact(Self::ENTRY).take(left) {
+                let id = EntryId::read(entry);
+                if let Some(value) = entry.last_chunk::<V>() {
+                    f(u128::from(id.high) << 64 | u128::from(id.low), *value);
+                }
             }
+            left -= left.min(Self::PAGE_ENTRIES);
         }
     }
 

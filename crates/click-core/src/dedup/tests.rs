@@ -61,7 +61,9 @@ impl Twins {
     fn compare(&self, now: u32) {
         let mut held = 0;
         for group in 3..6 {
-            let entries = self.map.entries(group);
+            let mut entries = Vec::new();
+            self.map.for_each(group, |id, value| entries.push((id, value)));
+            assert_eq!(entries.len(), self.map.len_of(group));
             assert!(entries.is_sorted());
             held += entries.len() as u64;
             let alive = |at: u32| now - at <= LIFE;

@@ -4,7 +4,7 @@
 use super::shard::shard_of;
 use super::{Fold, Totals};
 use crate::codec::{
-    put_clicks, put_journal, put_layouts, put_rows, put_sequence, put_timeline, take_clicks,
+    put_clicks, put_layouts, put_rows, put_sequence, put_timeline, put_users, take_clicks,
     take_journal, take_layouts, take_rows, take_sequence, take_timeline,
 };
 use crate::limits::KEY_GROUPS;
@@ -52,16 +52,12 @@ impl Fold {
         }
         #[expect(clippy::cast_possible_truncation, reason = "there are 128 groups")]
         for group in 0..KEY_GROUPS as u8 {
-            let journal = if with_claims {
-                let shard = &self.shards[shard_of(group, self.shards.len())];
-                shard.user.snapshot(group, self.watermark, &self.timeline)
-            } else {
-                Journal::default()
-            };
+            let users = &self.shards[shard_of(group, self.shards.len())].user;
             let at = usize::from(group);
             rows[at].sort_by(|a, b| self.by_key(a, b));
             let mut out = Writer::default();
-            put_journal(&mut out, &journal);
+            let users = with_claims.then_some(users);
+            put_users(&mut out, users, group, self.watermark, &self.timeline);
             put_clicks(&mut out, &waiting[at], &self.keys);
             put_rows(&mut out, &rows[at], &self.keys);
             parts.push(SnapshotPart::Group(group, out.into_bytes()));

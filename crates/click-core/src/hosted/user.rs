@@ -3,10 +3,10 @@
 use super::pieces::Pieces;
 use super::route::{Routed, Router};
 use super::{Common, GroupSnapshot, HostError, own, take_below};
-use crate::codec::{put_event, put_facts, put_journal, take_event, take_journal};
+use crate::codec::{put_event, put_facts, put_users, take_event, take_journal};
 use crate::fold::{decode_journal, encode_journal};
 use crate::record::Header;
-use crate::snapshot::Reader;
+use crate::snapshot::{Reader, Writer};
 use crate::stage::event::Event;
 use crate::stage::user::{Journal, UserStage};
 use crate::types::Millis;
@@ -102,16 +102,29 @@ impl UserHost {
 
     /// State of a key group as of the watermark, with or without what the journals say.
     pub fn snapshot(&self, group: u8, with_claims: bool) -> Result<Vec<u8>, HostError> {
+        let mut snapshot = Vec::new();
+        self.snapshot_to(group, with_claims, &mut snapshot)?;
+        Ok(snapshot)
+    }
+
+    /// As [`snapshot`](Self::snapshot), behind what is there already.
+    pub fn snapshot_to(
+        &self,
+        group: u8,
+        with_claims: bool,
+        snapshot: &mut Vec<u8>,
+    ) -> Result<(), HostError> {
         own(&self.groups, group)?;
-        let mut out = self.common.begin_snapshot();
+        let mut out = Writer::behind(core::mem::take(snapshot));
         let Common { watermark, timeline, keys, .. } = &self.common;
-        let all = || self.stage.snapshot(group, *watermark, timeline);
-        put_journal(&mut out, &if with_claims { all() } else { Journal::default() });
+        out.u64(watermark.0);
+        put_users(&mut out, with_claims.then_some(&self.stage), group, *watermark, timeline);
         out.part(self.pieces.of(group, |router| {
             for event in &self.waiting {
                 put_event(router.to(event.facts.user_group), event, keys);
             }
         }));
-        Ok(out.into_bytes())
+        *snapshot = out.into_bytes();
+        Ok(())
     }
 }

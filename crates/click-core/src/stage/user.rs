@@ -171,23 +171,35 @@ impl UserStage {
         self.pairs.memory()
     }
 
-    /// Everything of one key group that matters at `now`, sorted.
-    pub fn snapshot(&self, group: u8, now: Millis, timeline: &Timeline) -> Journal {
-        let claims = self.claims.entries(group).into_iter();
-        let claims = claims.filter(|(_, value)| claim_alive(*value, now, timeline));
-        let pairs = self.pairs.entries(group).into_iter();
-        let pairs = pairs.filter(|(_, value)| pair_alive(*value, now));
-        Journal {
-            claims: claims
-                .map(|(identity, value)| Claim { group, identity, fold_time: widen(value, now) })
-                .collect(),
-            pairs: pairs
-                .map(|(identity, value)| {
-                    let (fold_time, age_ms) = unpack_pair(value, now);
-                    PairClick { group, identity, fold_time, age_ms }
-                })
-                .collect(),
-        }
+    /// Hands out the claims of a key group that matter at `now`, sorted.
+    pub fn for_each_claim(
+        &self,
+        group: u8,
+        now: Millis,
+        timeline: &Timeline,
+        mut f: impl FnMut(Claim),
+    ) {
+        self.claims.for_each(group, |identity, value| {
+            let fold_time = widen(value, now);
+            if claim_lives(fold_time, now, timeline) {
+                f(Claim { group, identity, fold_time });
+            }
+        });
+    }
+
+    /// Hands out the last clicks of a key group that matter at `now`, sorted.
+    pub fn for_each_pair(&self, group: u8, now: Millis, mut f: impl FnMut(PairClick)) {
+        self.pairs.for_each(group, |identity, value| {
+            if pair_alive(value, now) {
+                let (fold_time, age_ms) = unpack_pair(value, now);
+                f(PairClick { group, identity, fold_time, age_ms });
+            }
+        });
+    }
+
+    /// Claims and last clicks held of a key group, those included that do not matter any more.
+    pub(crate) fn held(&self, group: u8) -> (usize, usize) {
+        (self.claims.len_of(group), self.pairs.len_of(group))
     }
 
     /// Adds what a snapshot or journal of these groups holds, oldest first; `now` is the snapshot's

@@ -62,6 +62,8 @@ pub struct Cluster<'w> {
     read: Vec<usize>,
     running: Option<Checkpoint>,
     done: Option<Checkpoint>,
+    /// No stage goes over one of these without a stop.
+    stops: Vec<u64>,
 }
 
 const STAGES: [Kind; 5] = [Kind::Lead, Kind::Sequence, Kind::User, Kind::Source, Kind::Window];
@@ -88,7 +90,13 @@ impl<'w> Cluster<'w> {
         }
         let read = from.map_or_else(|| vec![0; world.log.len()], |from| from.positions.clone());
         let dice = Dice::new(seed);
-        Self { world, dice, machines, places, readers, read, running: None, done: None }
+        let (running, done, stops) = (None, None, Vec::new());
+        Self { world, dice, machines, places, readers, read, running, done, stops }
+    }
+
+    /// From now on every stage stops at each of these instants, in order.
+    pub fn stop_at(&mut self, instants: &[u64]) {
+        self.stops = instants.to_vec();
     }
 
     pub fn last_checkpoint(&self) -> Option<Checkpoint> {
@@ -197,7 +205,20 @@ impl<'w> Cluster<'w> {
         }
     }
 
+    /// Goes to `w` or as far as it can, by way of the stops in between.
     fn advance(&mut self, number: usize, w: u64, sink: &mut Sink) {
+        loop {
+            let told = self.machines[number].told;
+            let stop = self.stops.get(self.stops.partition_point(|stop| *stop <= told));
+            let next = stop.map_or(w, |stop| w.min(*stop));
+            self.go(number, next, sink);
+            if next == w || self.machines[number].told < next {
+                return;
+            }
+        }
+    }
+
+    fn go(&mut self, number: usize, w: u64, sink: &mut Sink) {
         let machine = &mut self.machines[number];
         if w <= machine.told {
             return;
@@ -290,7 +311,8 @@ impl<'w> Cluster<'w> {
         let (kind, running) = (machine.kind, running.expect("a checkpoint is on"));
         let (first, count) = self.places[kind as usize];
         for group in groups_of(number - first, count) {
-            let state = machine.stage.snapshot(group).expect("a group of its own");
+            let mut state = Vec::new();
+            machine.stage.snapshot(group, &mut state).expect("a group of its own");
             running.states.insert((kind as i32, group), state);
         }
         running.missing -= 1;
