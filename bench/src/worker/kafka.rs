@@ -15,7 +15,7 @@ use click_engine::log::{
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Partitions of spool and topic.
 pub const PARTITIONS: u32 = 4;
@@ -35,6 +35,9 @@ pub struct SpoolArgs {
     /// The topic, where there is one.
     #[arg(long, default_value = "")]
     url: String,
+    /// Most clicks a second that are handed on; 0: as many as the cluster takes.
+    #[arg(long, default_value_t = 0)]
+    rate: u64,
 }
 
 /// Clicks of the last seconds, each in its partition.
@@ -115,8 +118,12 @@ pub fn forward(args: &SpoolArgs) -> Result<Value> {
     let mut forwarder = forwarder(args, &own)?;
     let records = forwarder.behind();
     let measure = Measure::begin();
+    let begun = Instant::now();
     while forwarder.behind() > 0 {
         forwarder.step(true)?;
+        let handed_on = records - forwarder.behind();
+        let due = (handed_on * 1000).checked_div(args.rate).map(Duration::from_millis);
+        std::thread::sleep(due.unwrap_or_default().saturating_sub(begun.elapsed()));
     }
     let (wall, cpu) = measure.end();
     Ok(json!({ "cpu": cpu.as_secs_f64(), "wall": wall.as_secs_f64(), "records": records }))
