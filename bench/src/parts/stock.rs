@@ -36,8 +36,8 @@ pub(super) fn fill(part: &str, kafka: &Kafka, dir: &Path, topic: &str, clicks: u
     let written = output(&mut worker(None, &args)?)?;
     let url = format!("kafka://{}/{topic}", kafka.bootstrap());
     let settings = make_topic(&url, Some(OUTPUTS))?;
-    let rate = FILL.to_string();
-    let forward = ["forward", "--dir", path(&spool)?, "--url", &url, "--rate", &rate];
+    let most = FILL.to_string();
+    let forward = ["forward", "--dir", path(&spool)?, "--url", &url, "--rate", &most];
     output(&mut worker(None, &forward)?)?;
     std::fs::remove_dir_all(&spool)?;
     // All verdicts are final as of a tick so long after the last click.

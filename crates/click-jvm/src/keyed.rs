@@ -35,6 +35,14 @@ pub(crate) trait Host: Sized + Send {
     fn advance(&mut self, w: Millis, out: &mut Frames) -> Result<(), HostError>;
     /// State of a key group.
     fn snapshot(&self, group: u8) -> Result<Vec<u8>, HostError>;
+    /// Takes a frame of its own journal.
+    fn remember(&mut self, _journal: &[u8]) -> Result<(), HostError> {
+        Err(HostError::Malformed)
+    }
+    /// Hands out a key group's journal, as short as it can be.
+    fn journal(&self, _group: u8, _out: &mut Frames) -> Result<(), HostError> {
+        Err(HostError::Malformed)
+    }
 }
 
 /// A stage of some key groups, with the policies that it has been told of.
@@ -85,6 +93,7 @@ impl<H: Host> Work for Keyed<H> {
         match frame.port {
             Port::Next => Ok(self.host.apply(frame.payload)?),
             Port::Policies => self.learn(frame.payload, out),
+            Port::Journal => Ok(self.host.remember(frame.payload)?),
             Port::Records | Port::Row | Port::Verdicts | Port::DeadLetters | Port::Mark => {
                 Err(StageError::Frames)
             }
@@ -104,6 +113,10 @@ impl<H: Host> Work for Keyed<H> {
         put_piece(&mut out, &[&self.policies]);
         put_piece(&mut out, &[&self.host.snapshot(group)?]);
         Ok(out)
+    }
+
+    fn journal(&self, group: u8, out: &mut Frames) -> Result<(), StageError> {
+        Ok(self.host.journal(group, out)?)
     }
 }
 

@@ -4,7 +4,7 @@ use super::pieces::Pieces;
 use super::route::{Routed, Router};
 use super::{Common, GroupSnapshot, HostError, own, take_below};
 use crate::codec::{put_event, put_facts, put_journal, take_event, take_journal};
-use crate::fold::{decode_journal, encode_journal};
+use crate::fold::decode_journal;
 use crate::record::Header;
 use crate::snapshot::Reader;
 use crate::stage::event::Event;
@@ -28,8 +28,8 @@ pub struct UserHost {
 pub struct Users {
     /// Clicks for the source stage.
     pub clicks: Routed,
-    /// What the dedup set remembered: the next piece of a snapshot without claims.
-    pub journal: Vec<u8>,
+    /// What the dedup set remembered: encoded, the next piece of a snapshot without claims.
+    pub journal: Journal,
 }
 
 impl UserHost {
@@ -97,19 +97,24 @@ impl UserHost {
         for Event { facts, .. } in &events {
             put_facts(router.to(facts.source_stage_group()), facts, &self.common.keys);
         }
-        Users { clicks: router.finish(), journal: encode_journal(&journal) }
+        Users { clicks: router.finish(), journal }
+    }
+
+    /// What all journals so far have come to for a key group, as of the watermark.
+    pub fn remembered(&self, group: u8) -> Result<Journal, HostError> {
+        own(&self.groups, group)?;
+        Ok(self.stage.snapshot(group, self.common.watermark, &self.common.timeline))
     }
 
     /// State of a key group as of the watermark, with or without what the journals say.
     pub fn snapshot(&self, group: u8, with_claims: bool) -> Result<Vec<u8>, HostError> {
         own(&self.groups, group)?;
         let mut out = self.common.begin_snapshot();
-        let Common { watermark, timeline, keys, .. } = &self.common;
-        let all = || self.stage.snapshot(group, *watermark, timeline);
-        put_journal(&mut out, &if with_claims { all() } else { Journal::default() });
+        let journal = if with_claims { self.remembered(group)? } else { Journal::default() };
+        put_journal(&mut out, &journal);
         out.part(self.pieces.of(group, |router| {
             for event in &self.waiting {
-                put_event(router.to(event.facts.user_group), event, keys);
+                put_event(router.to(event.facts.user_group), event, &self.common.keys);
             }
         }));
         Ok(out.into_bytes())

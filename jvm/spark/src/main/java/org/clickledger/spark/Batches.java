@@ -125,7 +125,7 @@ final class Batches {
                 clicks = lead.union(task(others, Kind.SEQUENCE, input));
                 sequences += batch.tasks();
             }
-            JavaRDD<byte[]> users = stage(clicks, Kind.USER, sequences);
+            JavaRDD<byte[]> users = stage(clicks, Kind.JOURNALLED_USER, sequences);
             JavaRDD<byte[]> sources = stage(users, Kind.SOURCE, batch.tasks());
             return stage(sources, Kind.WINDOW, batch.tasks()).collect();
         }
