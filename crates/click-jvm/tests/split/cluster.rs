@@ -92,7 +92,7 @@ impl<'w> Cluster<'w> {
                 let (timeless, others) = match kind {
                     Kind::Lead => (readers, 0),
                     Kind::Sequence => (readers, 1),
-                    Kind::User => (0, 1 + count),
+                    Kind::User | Kind::JournalledUser => (0, 1 + count),
                     Kind::Source | Kind::Window => (0, count),
                 };
                 let channel = |is_timeless| Channel { is_timeless, ..Channel::default() };
@@ -194,7 +194,7 @@ impl<'w> Cluster<'w> {
                 let w = self.machines[number].watermark();
                 self.advance(number, w, sink);
             }
-            Kind::User | Kind::Source | Kind::Window => {}
+            Kind::User | Kind::JournalledUser | Kind::Source | Kind::Window => {}
         }
     }
 
@@ -362,7 +362,7 @@ impl Machine {
 fn next(kind: Kind) -> Kind {
     match kind {
         Kind::Lead | Kind::Sequence => Kind::User,
-        Kind::User => Kind::Source,
+        Kind::User | Kind::JournalledUser => Kind::Source,
         Kind::Source => Kind::Window,
         Kind::Window => panic!("nothing follows the windows"),
     }
