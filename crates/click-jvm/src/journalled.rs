@@ -1,6 +1,6 @@
-//! The user stage for hosts that keep a journal: what the stage remembers leaves it once, when it is
-//! new, and its snapshots leave that out. A stage is opened from the newest snapshots of its key
-//! groups, and then given the journals, oldest first.
+//! The user stage for hosts that keep a journal: what the stage remembers leaves it once, when it
+//! is new, and its snapshots leave that out. A stage is opened from the newest snapshots of its
+//! key groups, and then given the journals, oldest first.
 
 use crate::frames::{Frames, Port};
 use crate::keyed::Host;

@@ -32,14 +32,8 @@ pub enum Kind {
     JournalledUser = 5,
 }
 
-const KINDS: [Kind; 6] = [
-    Kind::Lead,
-    Kind::Sequence,
-    Kind::User,
-    Kind::Source,
-    Kind::Window,
-    Kind::JournalledUser,
-];
+const KINDS: [Kind; 6] =
+    [Kind::Lead, Kind::Sequence, Kind::User, Kind::Source, Kind::Window, Kind::JournalledUser];
 
 impl Kind {
     /// The one with this number.

@@ -38,7 +38,8 @@ fn run(world: &World, seed: u64, machines: &[usize], is_journalled: bool) -> usi
     let mut from: Option<Checkpoint> = None;
     for (turn, count) in machines.iter().enumerate() {
         restores += usize::from(from.is_some());
-        let mut cluster = Cluster::new(world, (*count, is_journalled), from.as_ref(), dice.number());
+        let mut cluster =
+            Cluster::new(world, (*count, is_journalled), from.as_ref(), dice.number());
         if turn + 1 == machines.len() {
             while cluster.step(&mut sink) {}
             sink.compare_end(world, Some(cluster.gaps()));
@@ -91,14 +92,8 @@ fn restores(are_journalled: bool) {
 
 #[test]
 fn the_numbers_of_the_stages_are_those_of_the_bridge() {
-    let all = [
-        Kind::Lead,
-        Kind::Sequence,
-        Kind::User,
-        Kind::Source,
-        Kind::Window,
-        Kind::JournalledUser,
-    ];
+    let all =
+        [Kind::Lead, Kind::Sequence, Kind::User, Kind::Source, Kind::Window, Kind::JournalledUser];
     for (number, kind) in (0..).zip(all) {
         assert_eq!(Kind::of(number), Ok(kind));
     }
