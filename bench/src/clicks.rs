@@ -1,7 +1,7 @@
 //! Made-up clicks with the shape of real traffic: Zipf ads, many users, some duplicates and double
 //! clicks. The same seed gives the same clicks.
 
-use click_core::record::{Capture, Click, Kind, Record, SourceCode, Transport};
+use click_core::record::{Capture, Click, Kind, Record, SourceCode, Transport, partition_of};
 use click_core::types::{Micros, Millis};
 use std::fmt::Write as _;
 
@@ -45,6 +45,9 @@ pub struct Clicks {
     random: Random,
     cumulated: Vec<f64>,
     made: u64,
+    /// Numbers that the sender gives next, one a partition.
+    sequences: Vec<u64>,
+    partition: u32,
     start: u64,
     first: u64,
     per_second: u64,
@@ -73,6 +76,8 @@ impl Clicks {
             random: Random(seed),
             cumulated: Vec::new(),
             made: 0,
+            sequences: vec![0],
+            partition: 0,
             start: START,
             first: 0,
             per_second,
@@ -102,6 +107,11 @@ impl Clicks {
         Clicks { start, ..self }
     }
 
+    /// The same for a log of so many partitions, in each of which the sender counts by itself.
+    pub fn in_partitions(self, count: u32) -> Clicks {
+        Clicks { sequences: vec![0; count as usize], ..self }
+    }
+
     /// The same with other ids: the first click has this number.
     pub fn numbered(self, first: u64) -> Clicks {
         Clicks { first, ..self }
@@ -113,7 +123,7 @@ impl Clicks {
         let transport = Transport {
             tracker_id: "edge-1-5f1d8c2a9b3e4d7f8a6b5c4d3e2f1a0b",
             epoch: 0,
-            seq: self.made - 1,
+            seq: self.next_seq(),
         };
         let mut scratch = std::mem::take(&mut self.scratch);
         let sent_at = Some(Millis(self.time));
@@ -122,6 +132,20 @@ impl Clicks {
         record.encode(out, &mut scratch);
         self.scratch = scratch;
         self.time
+    }
+
+    /// In the partition of the current click.
+    fn next_seq(&mut self) -> u64 {
+        let partitions = u32::try_from(self.sequences.len()).unwrap_or(u32::MAX);
+        self.partition = partition_of(&self.text.user, partitions).0;
+        let next = &mut self.sequences[self.partition as usize];
+        *next += 1;
+        *next - 1
+    }
+
+    /// The partition of the last click that was appended.
+    pub const fn partition(&self) -> u32 {
+        self.partition
     }
 
     /// Appends the current click as a server sends it: without identity and times.

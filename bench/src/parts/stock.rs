@@ -24,6 +24,9 @@ pub(super) const OUTPUTS: u32 = 2;
 /// The program that compares rows.
 pub(super) const COMPARE: &str = "org.clickledger.stock.CompareRows";
 
+/// Clicks a second at which a topic is filled: so many are in a second of its time.
+const FILL: u64 = 100_000;
+
 /// Makes a topic of so many clicks, each partition closed by a tick; bytes of a click.
 pub(super) fn fill(part: &str, kafka: &Kafka, dir: &Path, topic: &str, clicks: u64) -> Result<f64> {
     let spool = dir.join(format!("spool-{topic}"));
@@ -33,7 +36,9 @@ pub(super) fn fill(part: &str, kafka: &Kafka, dir: &Path, topic: &str, clicks: u
     let written = output(&mut worker(None, &args)?)?;
     let url = format!("kafka://{}/{topic}", kafka.bootstrap());
     let settings = make_topic(&url, Some(OUTPUTS))?;
-    output(&mut worker(None, &["forward", "--dir", path(&spool)?, "--url", &url])?)?;
+    let most = FILL.to_string();
+    let forward = ["forward", "--dir", path(&spool)?, "--url", &url, "--rate", &most];
+    output(&mut worker(None, &forward)?)?;
     std::fs::remove_dir_all(&spool)?;
     // All verdicts are final as of a tick so long after the last click.
     std::thread::sleep(Duration::from_millis(2500));

@@ -5,7 +5,6 @@ use super::engine::fold_all;
 use crate::clicks::Clicks;
 use crate::measure::Measure;
 use anyhow::Result;
-use click_core::record::{partition_of, user_key};
 use click_engine::disk::RealDisk;
 use click_engine::forward::{ForwardConfig, Forwarder};
 use click_engine::kafka::{Destination, KafkaLog, KafkaRemote, KafkaSettings, Patience, header};
@@ -15,7 +14,7 @@ use click_engine::log::{
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Partitions of spool and topic.
 pub const PARTITIONS: u32 = 4;
@@ -35,6 +34,9 @@ pub struct SpoolArgs {
     /// The topic, where there is one.
     #[arg(long, default_value = "")]
     url: String,
+    /// Most clicks a second that are handed on; 0: as many as the cluster takes.
+    #[arg(long, default_value_t = 0)]
+    rate: u64,
 }
 
 /// Clicks of the last seconds, each in its partition.
@@ -42,13 +44,13 @@ pub fn write(args: &SpoolArgs) -> Result<Value> {
     let options = LogOptions { partitions: PARTITIONS, ..LogOptions::default() };
     let log = DiskLog::create(&args.dir, &options)?;
     let start = SystemClock.now().0 / 1000 - args.clicks * 1000 / RATE;
-    let mut clicks = Clicks::new(1, RATE, 10).starting_at(start);
+    let mut clicks = Clicks::new(1, RATE, 10).starting_at(start).in_partitions(PARTITIONS);
     let (mut payload, mut newest, mut bytes) = (Vec::new(), None::<Commit>, 0);
     for _ in 0..args.clicks {
         payload.clear();
         clicks.next_into(&mut payload);
         bytes += payload.len();
-        let partition = partition_of(user_key(&payload).unwrap_or_default(), PARTITIONS).0;
+        let partition = clicks.partition();
         newest = Some(loop {
             match (log.append(partition, &payload), newest.take()) {
                 (Ok(commit), _) => break commit,
@@ -68,16 +70,15 @@ pub fn pace(args: &SpoolArgs) -> Result<()> {
     let mut forwarder = forwarder(args, &own)?;
     let now = || SystemClock.now().0 / 1000;
     let start = now();
-    let mut clicks = Clicks::new(2, PACE, 10).starting_at(start);
+    let mut clicks = Clicks::new(2, PACE, 10).starting_at(start).in_partitions(PARTITIONS);
     let (mut payload, mut made) = (Vec::new(), 0);
     super::say(&json!({ "from": start }))?;
     while now() < start + args.clicks * 1000 {
         while made < (now() - start) * PACE / 1000 {
             payload.clear();
             clicks.next_into(&mut payload);
-            let partition = partition_of(user_key(&payload).unwrap_or_default(), PARTITIONS).0;
             // Written down by the time it is handed on.
-            let _commit = own.append(partition, &payload)?;
+            let _commit = own.append(clicks.partition(), &payload)?;
             made += 1;
         }
         forwarder.step(true)?;
@@ -115,8 +116,12 @@ pub fn forward(args: &SpoolArgs) -> Result<Value> {
     let mut forwarder = forwarder(args, &own)?;
     let records = forwarder.behind();
     let measure = Measure::begin();
+    let begun = Instant::now();
     while forwarder.behind() > 0 {
         forwarder.step(true)?;
+        let handed_on = records - forwarder.behind();
+        let due = (handed_on * 1000).checked_div(args.rate).map(Duration::from_millis);
+        std::thread::sleep(due.unwrap_or_default().saturating_sub(begun.elapsed()));
     }
     let (wall, cpu) = measure.end();
     Ok(json!({ "cpu": cpu.as_secs_f64(), "wall": wall.as_secs_f64(), "records": records }))

@@ -195,6 +195,21 @@ pub extern "system" fn Java_org_clickledger_bridge_Native_advance<'local>(
     })
 }
 
+/// Hands out the whole journal of a key group; bytes of frames that wait then.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_org_clickledger_bridge_Native_journal<'local>(
+    mut env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    handle: jlong,
+    number: jint,
+) -> jlong {
+    call(&mut env, |_| {
+        let group = group(number)?;
+        let journal = |stage: &mut Stage| stage.journal(group).map(|()| stage.pending());
+        signed(handles::with(handle, journal)? as u64)
+    })
+}
+
 /// Moves waiting frames into a buffer; how many bytes, or, negative, how many the next one needs.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_org_clickledger_bridge_Native_drain<'local>(

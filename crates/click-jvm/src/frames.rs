@@ -22,9 +22,11 @@ pub enum Port {
     /// An instant in 8 bytes as of which every row is in front of this frame, and in 4 the first
     /// minute whose ordinary rows can still change.
     Mark = 6,
+    /// What a user stage remembers since the last such frame, for hosts that keep it.
+    Journal = 7,
 }
 
-const PORTS: [Port; 7] = [
+const PORTS: [Port; 8] = [
     Port::Records,
     Port::Next,
     Port::Policies,
@@ -32,6 +34,7 @@ const PORTS: [Port; 7] = [
     Port::Verdicts,
     Port::DeadLetters,
     Port::Mark,
+    Port::Journal,
 ];
 /// Bytes of the length of a frame.
 const LENGTH: usize = 4;
@@ -167,7 +170,7 @@ mod tests {
 
     #[test]
     fn other_bytes_are_refused() {
-        for bytes in [&[1][..], &[9, 0, 0, 0, 1, 2], &[2, 0, 0, 0, 7, 0], &[2, 0, 0, 0, 1, 128]] {
+        for bytes in [&[1][..], &[9, 0, 0, 0, 1, 2], &[2, 0, 0, 0, 8, 0], &[2, 0, 0, 0, 1, 128]] {
             assert_eq!(FrameReader::new(bytes).last(), Some(Err(StageError::Frames)), "{bytes:?}");
         }
     }

@@ -35,6 +35,14 @@ pub(crate) trait Host: Sized + Send {
     fn advance(&mut self, w: Millis, out: &mut Frames) -> Result<(), HostError>;
     /// State of a key group, behind what is there already.
     fn snapshot(&self, group: u8, out: &mut Vec<u8>) -> Result<(), HostError>;
+    /// Takes a frame of its own journal.
+    fn remember(&mut self, _journal: &[u8]) -> Result<(), HostError> {
+        Err(HostError::Malformed)
+    }
+    /// Hands out a key group's journal, as short as it can be.
+    fn journal(&self, _group: u8, _out: &mut Frames) -> Result<(), HostError> {
+        Err(HostError::Malformed)
+    }
 }
 
 /// A stage of some key groups, with the policies that it has been told of.
@@ -85,6 +93,7 @@ impl<H: Host> Work for Keyed<H> {
         match frame.port {
             Port::Next => Ok(self.host.apply(frame.payload)?),
             Port::Policies => self.learn(frame.payload, out),
+            Port::Journal => Ok(self.host.remember(frame.payload)?),
             Port::Records | Port::Row | Port::Verdicts | Port::DeadLetters | Port::Mark => {
                 Err(StageError::Frames)
             }
@@ -107,6 +116,10 @@ impl<H: Host> Work for Keyed<H> {
         let length = out.len() - at - size_of::<u64>();
         out[at..at + size_of::<u64>()].copy_from_slice(&(length as u64).to_le_bytes());
         Ok(())
+    }
+
+    fn journal(&self, group: u8, out: &mut Frames) -> Result<(), StageError> {
+        Ok(self.host.journal(group, out)?)
     }
 }
 

@@ -8,6 +8,7 @@ mod border;
 pub mod error;
 pub mod frames;
 pub mod handles;
+mod journalled;
 mod keyed;
 mod sequence;
 pub mod stage;
@@ -15,4 +16,4 @@ pub mod stage;
 pub use sequence::group_of;
 
 /// Changes whenever the bytes or calls at the border do: both sides compare it.
-pub const BORDER_VERSION: u32 = 2;
+pub const BORDER_VERSION: u32 = 3;

@@ -102,9 +102,12 @@ impl Work for Sequences {
                 let mut hosts = self.partitions.values_mut();
                 Ok(hosts.try_for_each(|reading| reading.host.learn(frame.payload))?)
             }
-            Port::Next | Port::Row | Port::Verdicts | Port::DeadLetters | Port::Mark => {
-                Err(StageError::Frames)
-            }
+            Port::Next
+            | Port::Row
+            | Port::Verdicts
+            | Port::DeadLetters
+            | Port::Mark
+            | Port::Journal => Err(StageError::Frames),
         }
     }
 

@@ -5,6 +5,7 @@
 
 use crate::error::StageError;
 use crate::frames::{Frame, FrameReader, Frames, Port, Taken};
+use crate::journalled::JournalledUser;
 use crate::keyed::Keyed;
 use crate::sequence::Sequences;
 use click_core::hosted::{SourceHost, UserHost, WindowHost};
@@ -26,9 +27,13 @@ pub enum Kind {
     Source = 3,
     /// Rows.
     Window = 4,
+    /// As `User`, for hosts that keep a journal of what it remembers: told in frames, and left
+    /// out of snapshots.
+    JournalledUser = 5,
 }
 
-const KINDS: [Kind; 5] = [Kind::Lead, Kind::Sequence, Kind::User, Kind::Source, Kind::Window];
+const KINDS: [Kind; 6] =
+    [Kind::Lead, Kind::Sequence, Kind::User, Kind::Source, Kind::Window, Kind::JournalledUser];
 
 impl Kind {
     /// The one with this number.
@@ -55,6 +60,10 @@ pub(crate) trait Work: Send {
     fn advance(&mut self, w: Millis, out: &mut Frames) -> Result<Millis, StageError>;
     /// State of a key group, behind what is there already.
     fn snapshot(&self, group: u8, out: &mut Vec<u8>) -> Result<(), StageError>;
+    /// Hands out the whole journal of a key group, where there is one.
+    fn journal(&self, _group: u8, _out: &mut Frames) -> Result<(), StageError> {
+        Err(StageError::Frames)
+    }
     /// Records known to be missing.
     fn gaps(&self) -> u64 {
         0
@@ -105,6 +114,9 @@ impl Stage {
             Kind::User => Box::new(Keyed::<UserHost>::open(header, groups, &snapshots)?),
             Kind::Source => Box::new(Keyed::<SourceHost>::open(header, groups, &snapshots)?),
             Kind::Window => Box::new(Keyed::<WindowHost>::open(header, groups, &snapshots)?),
+            Kind::JournalledUser => {
+                Box::new(Keyed::<JournalledUser>::open(header, groups, &snapshots)?)
+            }
         });
         Ok(())
     }
@@ -125,6 +137,11 @@ impl Stage {
     pub fn snapshot(&self, group: u8, out: &mut Vec<u8>) -> Result<(), StageError> {
         out.clear();
         self.work.as_ref().ok_or(StageError::Order)?.snapshot(group, out)
+    }
+
+    /// Hands out, as one journal, what all journals so far have come to for a key group.
+    pub fn journal(&mut self, group: u8) -> Result<(), StageError> {
+        self.work.as_ref().ok_or(StageError::Order)?.journal(group, &mut self.out)
     }
 
     /// Records known to be missing below the watermark; 0 but in sequence stages.

@@ -14,8 +14,18 @@ mod sink;
 
 use java::Java;
 
-/// Numbers of tasks, one after another; `open`: stages stay open between batches.
-const CHAINS: [&str; 5] = ["1", "open-2", "3-1-4-2", "open-2-3-2", "open-4-4"];
+/// Numbers of tasks, one after another; `open`: stages stay open between batches; `place`: tasks
+/// read their partitions themselves, as they do a topic's.
+const CHAINS: [&str; 8] = [
+    "1",
+    "open-2",
+    "3-1-4-2",
+    "open-2-3-2",
+    "open-4-4",
+    "place-1",
+    "place-3-1-4-2",
+    "place-open-2-3-2",
+];
 
 #[test]
 fn spark_gives_the_rows_and_verdicts_of_the_native_fold() {

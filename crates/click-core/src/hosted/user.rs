@@ -4,7 +4,7 @@ use super::pieces::Pieces;
 use super::route::{Routed, Router};
 use super::{Common, GroupSnapshot, HostError, own, take_below};
 use crate::codec::{put_event, put_facts, put_users, take_event, take_journal};
-use crate::fold::{decode_journal, encode_journal};
+use crate::fold::decode_journal;
 use crate::record::Header;
 use crate::snapshot::{Reader, Writer};
 use crate::stage::event::Event;
@@ -28,8 +28,8 @@ pub struct UserHost {
 pub struct Users {
     /// Clicks for the source stage.
     pub clicks: Routed,
-    /// What the dedup set remembered: the next piece of a snapshot without claims.
-    pub journal: Vec<u8>,
+    /// What the dedup set remembered: encoded, the next piece of a snapshot without claims.
+    pub journal: Journal,
 }
 
 impl UserHost {
@@ -97,7 +97,17 @@ impl UserHost {
         for Event { facts, .. } in &events {
             put_facts(router.to(facts.source_stage_group()), facts, &self.common.keys);
         }
-        Users { clicks: router.finish(), journal: encode_journal(&journal) }
+        Users { clicks: router.finish(), journal }
+    }
+
+    /// What all journals so far have come to for a key group, as of the watermark.
+    pub fn remembered(&self, group: u8) -> Result<Journal, HostError> {
+        own(&self.groups, group)?;
+        let Common { watermark, timeline, .. } = &self.common;
+        let mut journal = Journal::default();
+        self.stage.for_each_claim(group, *watermark, timeline, |it| journal.claims.push(it));
+        self.stage.for_each_pair(group, *watermark, |it| journal.pairs.push(it));
+        Ok(journal)
     }
 
     /// State of a key group as of the watermark, with or without what the journals say.

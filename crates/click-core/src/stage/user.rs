@@ -59,6 +59,21 @@ pub struct Journal {
     pub pairs: Vec<PairClick>,
 }
 
+impl Journal {
+    /// Whether it says nothing.
+    pub const fn is_empty(&self) -> bool {
+        self.claims.is_empty() && self.pairs.is_empty()
+    }
+
+    /// The same in parts of so many entries at most, in its order.
+    pub fn parts(&self, entries: usize) -> impl Iterator<Item = Journal> {
+        let claims = self.claims.chunks(entries);
+        let claims = claims.map(|part| Journal { claims: part.to_vec(), pairs: Vec::new() });
+        let pairs = self.pairs.chunks(entries);
+        claims.chain(pairs.map(|part| Journal { claims: Vec::new(), pairs: part.to_vec() }))
+    }
+}
+
 /// Where the two identities of a click are looked for.
 #[derive(Clone, Copy, Default)]
 struct Probes {

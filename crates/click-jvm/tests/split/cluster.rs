@@ -38,6 +38,8 @@ struct Machine {
     stage: Stage,
     inputs: Vec<Channel>,
     told: u64,
+    /// What its stage has remembered since it was opened.
+    journal: Vec<Vec<u8>>,
 }
 
 /// One consistent cut.
@@ -45,6 +47,10 @@ struct Machine {
 pub struct Checkpoint {
     /// By stage number and key group.
     states: BTreeMap<(i32, u8), Vec<u8>>,
+    /// Of the user stages, oldest first for each key group, where they keep any.
+    journals: Vec<Vec<u8>>,
+    /// Begins with what all journals have come to.
+    is_short: bool,
     /// By partition, the next record that the readers hand out.
     positions: Vec<usize>,
     /// Machines whose part is missing.
@@ -55,6 +61,10 @@ pub struct Checkpoint {
 pub struct Cluster<'w> {
     world: &'w World,
     dice: Dice,
+    /// User stages keep journals.
+    is_journalled: bool,
+    /// Those that the stages were opened with.
+    journals: Vec<Vec<u8>>,
     machines: Vec<Machine>,
     /// By stage number, its first machine and how many there are.
     places: Vec<(usize, usize)>,
@@ -69,7 +79,12 @@ pub struct Cluster<'w> {
 const STAGES: [Kind; 5] = [Kind::Lead, Kind::Sequence, Kind::User, Kind::Source, Kind::Window];
 
 impl<'w> Cluster<'w> {
-    pub fn new(world: &'w World, count: usize, from: Option<&Checkpoint>, seed: u64) -> Self {
+    pub fn new(
+        world: &'w World,
+        (count, is_journalled): (usize, bool),
+        from: Option<&Checkpoint>,
+        seed: u64,
+    ) -> Self {
         let readers = count.min(world.log.len());
         let (mut machines, mut places) = (Vec::new(), Vec::new());
         for kind in STAGES {
@@ -79,19 +94,31 @@ impl<'w> Cluster<'w> {
                 let (timeless, others) = match kind {
                     Kind::Lead => (readers, 0),
                     Kind::Sequence => (readers, 1),
-                    Kind::User => (0, 1 + count),
+                    Kind::User | Kind::JournalledUser => (0, 1 + count),
                     Kind::Source | Kind::Window => (0, count),
                 };
                 let channel = |is_timeless| Channel { is_timeless, ..Channel::default() };
                 let inputs = (0..timeless + others).map(|n| channel(n < timeless)).collect();
-                let stage = open(world, kind, (machine, here), from);
-                machines.push(Machine { kind, stage, inputs, told: 0 });
+                let journalled = is_journalled && kind == Kind::User;
+                let as_kind = if journalled { Kind::JournalledUser } else { kind };
+                let stage = open(world, (kind, as_kind), (machine, here), from);
+                machines.push(Machine { kind, stage, inputs, told: 0, journal: Vec::new() });
             }
         }
         let read = from.map_or_else(|| vec![0; world.log.len()], |from| from.positions.clone());
-        let dice = Dice::new(seed);
-        let (running, done, stops) = (None, None, Vec::new());
-        Self { world, dice, machines, places, readers, read, running, done, stops }
+        Self {
+            world,
+            dice: Dice::new(seed),
+            is_journalled,
+            journals: from.map_or_else(Vec::new, |from| from.journals.clone()),
+            machines,
+            places,
+            readers,
+            read,
+            running: None,
+            done: None,
+            stops: Vec::new(),
+        }
     }
 
     /// From now on every stage stops at each of these instants, in order.
@@ -112,8 +139,14 @@ impl<'w> Cluster<'w> {
         if self.running.is_some() {
             return;
         }
-        let (missing, positions) = (self.machines.len(), self.read.clone());
-        self.running = Some(Checkpoint { states: BTreeMap::new(), positions, missing });
+        let is_short = self.dice.percent(50);
+        self.running = Some(Checkpoint {
+            states: BTreeMap::new(),
+            journals: if is_short { Vec::new() } else { self.journals.clone() },
+            is_short,
+            positions: self.read.clone(),
+            missing: self.machines.len(),
+        });
         for reader in 0..self.readers {
             self.tell_from_reader(reader, &Message::Barrier);
         }
@@ -169,7 +202,7 @@ impl<'w> Cluster<'w> {
                 let w = self.machines[number].watermark();
                 self.advance(number, w, sink);
             }
-            Kind::User | Kind::Source | Kind::Window => {}
+            Kind::User | Kind::JournalledUser | Kind::Source | Kind::Window => {}
         }
     }
 
@@ -264,6 +297,7 @@ impl<'w> Cluster<'w> {
             Port::Verdicts => sink.take_verdicts(frame.payload),
             Port::DeadLetters => sink.take_dead_letters(frame.payload),
             Port::Mark => {}
+            Port::Journal => self.machines[number].journal.push(bytes),
             Port::Records => panic!("no stage hands out records"),
         }
     }
@@ -307,13 +341,20 @@ impl<'w> Cluster<'w> {
     }
 
     fn take_snapshots(&mut self, number: usize) {
-        let (machine, running) = (&self.machines[number], self.running.as_mut());
+        let (machine, running) = (&mut self.machines[number], self.running.as_mut());
         let (kind, running) = (machine.kind, running.expect("a checkpoint is on"));
         let (first, count) = self.places[kind as usize];
         for group in groups_of(number - first, count) {
             let mut state = Vec::new();
             machine.stage.snapshot(group, &mut state).expect("a group of its own");
             running.states.insert((kind as i32, group), state);
+        }
+        if kind == Kind::User && self.is_journalled {
+            let groups = groups_of(number - first, count);
+            running.journals.extend(match running.is_short {
+                true => groups.flat_map(|group| machine.whole_journal(group)).collect(),
+                false => machine.journal.clone(),
+            });
         }
         running.missing -= 1;
         if running.missing == 0 {
@@ -328,13 +369,22 @@ impl Machine {
         let timed = self.inputs.iter().filter(|channel| !channel.is_timeless);
         timed.map(|channel| channel.watermark).min().unwrap_or(0)
     }
+
+    /// Frames of what all journals so far have come to.
+    fn whole_journal(&mut self, group: u8) -> Vec<Vec<u8>> {
+        self.stage.journal(group).expect("a group of its own");
+        let mut frames = vec![0; self.stage.pending()];
+        assert_eq!(self.stage.drain(&mut frames), Taken::Bytes(frames.len()));
+        let frames = FrameReader::new(&frames).map(|frame| frame.expect("our own frames"));
+        frames.map(|frame| framed(frame.port, frame.group, frame.payload)).collect()
+    }
 }
 
 /// Where clicks and counts of a stage go.
 fn next(kind: Kind) -> Kind {
     match kind {
         Kind::Lead | Kind::Sequence => Kind::User,
-        Kind::User => Kind::Source,
+        Kind::User | Kind::JournalledUser => Kind::Source,
         Kind::Source => Kind::Window,
         Kind::Window => panic!("nothing follows the windows"),
     }
@@ -350,14 +400,14 @@ fn framed(port: Port, group: u8, payload: &[u8]) -> Vec<u8> {
 
 fn open(
     world: &World,
-    kind: Kind,
+    (kind, as_kind): (Kind, Kind),
     (machine, count): (usize, usize),
     from: Option<&Checkpoint>,
 ) -> Stage {
     let header = RecordKind::Header(world.header);
     let header = Record { sent_at: None, transport: None, previous: None, kind: header }.to_bytes();
     let groups = groups_of(machine, count);
-    let mut stage = Stage::open(kind, groups.clone(), &header).expect("a good header");
+    let mut stage = Stage::open(as_kind, groups.clone(), &header).expect("a good header");
     for group in groups {
         let state = from.and_then(|from| from.states.get(&(kind as i32, group)));
         for piece in state.iter().flat_map(|state| state.chunks(100)) {
@@ -365,5 +415,10 @@ fn open(
         }
     }
     stage.start().expect("our own snapshots");
+    for journal in from.iter().flat_map(|from| &from.journals) {
+        if as_kind == Kind::JournalledUser {
+            stage.apply(journal).expect("our own journal");
+        }
+    }
     stage
 }

@@ -144,7 +144,7 @@ pub fn compare(world: &World, out: &Path) {
                     Port::Row => sink.take_row(frame.payload),
                     Port::Verdicts => sink.take_verdicts(frame.payload),
                     Port::DeadLetters => sink.take_dead_letters(frame.payload),
-                    Port::Records | Port::Next | Port::Policies | Port::Mark => {
+                    Port::Records | Port::Next | Port::Policies | Port::Mark | Port::Journal => {
                         panic!("inside only")
                     }
                 }

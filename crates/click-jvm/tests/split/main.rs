@@ -34,13 +34,14 @@ fn world(seed: u64) -> World {
 
 /// Runs the log to its end on the numbers of machines in turn, each from the checkpoint of the
 /// one before it, which went on for a while and is then lost; how many began from one.
-fn run(world: &World, seed: u64, machines: &[usize]) -> usize {
+fn run(world: &World, seed: u64, machines: &[usize], is_journalled: bool) -> usize {
     let mut restores = 0;
     let (mut dice, mut sink) = (Dice::new(seed), Sink::default());
     let mut from: Option<Checkpoint> = None;
     for (turn, count) in machines.iter().enumerate() {
         restores += usize::from(from.is_some());
-        let mut cluster = Cluster::new(world, *count, from.as_ref(), dice.number());
+        let mut cluster =
+            Cluster::new(world, (*count, is_journalled), from.as_ref(), dice.number());
         if turn + 1 == machines.len() {
             while cluster.step(&mut sink) {}
             sink.compare_end(world, Some(cluster.gaps()));
@@ -64,7 +65,7 @@ fn any_number_of_machines_gives_the_rows_of_the_native_fold() {
     for seed in seeds() {
         let world = world(seed);
         for count in [1, 2, 4] {
-            assert_eq!(run(&world, seed, &[count]), 0);
+            assert_eq!(run(&world, seed, &[count], false), 0);
         }
     }
 }
@@ -107,11 +108,20 @@ fn instants(world: &World) -> Vec<u64> {
 
 #[test]
 fn so_do_restores_on_other_numbers_of_machines() {
+    restores(false);
+}
+
+#[test]
+fn so_do_restores_from_snapshots_with_journals() {
+    restores(true);
+}
+
+fn restores(are_journalled: bool) {
     let mut restores = 0;
     for seed in seeds() {
         let world = world(seed);
         for machines in [&[2, 4, 1, 2][..], &[1, 1, 4], &[4, 3, 8]] {
-            restores += run(&world, seed ^ 0x5ee, machines);
+            restores += run(&world, seed ^ 0x5ee, machines, are_journalled);
         }
     }
     assert!(restores > 0, "none was whole in time");
@@ -120,9 +130,10 @@ fn so_do_restores_on_other_numbers_of_machines() {
 
 #[test]
 fn the_numbers_of_the_stages_are_those_of_the_bridge() {
-    let all = [Kind::Lead, Kind::Sequence, Kind::User, Kind::Source, Kind::Window];
+    let all =
+        [Kind::Lead, Kind::Sequence, Kind::User, Kind::Source, Kind::Window, Kind::JournalledUser];
     for (number, kind) in (0..).zip(all) {
         assert_eq!(Kind::of(number), Ok(kind));
     }
-    assert!(Kind::of(5).is_err() && Kind::of(-1).is_err());
+    assert!(Kind::of(6).is_err() && Kind::of(-1).is_err());
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use click_core::fold::{groups_of, shard_of};
+use click_core::fold::{encode_journal, groups_of, shard_of};
 use click_core::hosted::{
     HostError, Routed, SequenceHost, SourceHost, UserHost, WindowHost, decode_dead_letters,
     decode_published, decode_verdicts, put_record,
@@ -238,7 +238,7 @@ impl<'w> Machines<'w> {
             let out = host.advance(Millis(to));
             clicks.extend(out.clicks);
             if let Some(journals) = self.journals.as_mut().filter(|_| !out.journal.is_empty()) {
-                journals.push(out.journal);
+                journals.push(encode_journal(&out.journal));
             }
         }
         deliver(&mut self.dice, clicks, &mut self.sources, SourceHost::apply);

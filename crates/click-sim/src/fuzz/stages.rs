@@ -7,6 +7,7 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
+use click_core::fold::encode_journal;
 use click_core::hosted::{
     HostError, Routed, SequenceHost, SourceHost, UserHost, WindowHost, decode_dead_letters,
     decode_published, decode_verdicts, put_record,
@@ -111,10 +112,7 @@ fn users(mut host: UserHost, clicks: &[u8], told: Told<'_>) -> Result<(), HostEr
         let again = user(Some(&kept), told).expect(OUR_OWN);
         assert_eq!(again.snapshot(told.group, true).as_ref(), Ok(&kept), "the same state");
         let out = host.advance(w);
-        // Empty if the stage was there already.
-        if !out.journal.is_empty() {
-            host.restore_journal(&out.journal).expect(OUR_OWN);
-        }
+        host.restore_journal(&encode_journal(&out.journal)).expect(OUR_OWN);
         decided.extend(joined(&out.clicks));
     }
     noticed_at_last(sources(source(None, told)?, &decided, told))
@@ -210,7 +208,7 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
             (6, of_source, source.snapshot(of_source).expect(kept)),
             (7, of_row, window.snapshot(of_row).expect(kept)),
             (8, 0, announced.policies.unwrap_or_default()),
-            (9, of_user, users.journal),
+            (9, of_user, encode_journal(&users.journal)),
             (10, 0, sources.verdicts),
             (11, 0, [announced.dead_letters, clicks.dead_letters].concat()),
             (12, 0, rows),

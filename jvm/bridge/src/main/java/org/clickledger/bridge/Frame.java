@@ -20,6 +20,8 @@ public final class Frame {
     public static final byte DEAD_LETTERS = 5;
     /** An instant in 8 bytes as of which every row is in front, and a minute in 4. */
     public static final byte MARK = 6;
+    /** What a journalled user stage remembers since the last such frame, of all its key groups. */
+    public static final byte JOURNAL = 7;
 
     /** Bytes before the payload. */
     public static final int HEAD = 2;

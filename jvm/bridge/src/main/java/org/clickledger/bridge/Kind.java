@@ -11,5 +11,10 @@ public enum Kind {
     /** Bursts, verdicts, and the counting. */
     SOURCE,
     /** Rows. */
-    WINDOW
+    WINDOW,
+    /**
+     * As {@link #USER}, for hosts that keep a journal of what it remembers: told in frames, and
+     * left out of snapshots.
+     */
+    JOURNALLED_USER
 }

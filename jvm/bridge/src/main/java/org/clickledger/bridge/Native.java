@@ -25,6 +25,8 @@ final class Native {
 
     static native long advance(long handle, long watermark);
 
+    static native long journal(long handle, int group);
+
     static native int drain(long handle, ByteBuffer buffer, int capacity);
 
     static native long snapshot(long handle, int group);

@@ -14,7 +14,7 @@ import java.util.function.Consumer;
  */
 public final class Stage implements AutoCloseable {
     /** That of the native library that this bridge speaks to. */
-    private static final int VERSION = 2;
+    private static final int VERSION = 3;
     private static final int BUFFER_BYTES = 1 << 20;
     private static final int LENGTH_BYTES = 4;
     /** State is read and written so much at a time: for more, Java asks the system for memory. */
@@ -111,6 +111,17 @@ public final class Stage implements AutoCloseable {
             left -= count;
         }
         return Long.BYTES + length;
+    }
+
+    /**
+     * Hands out, as frames of a journal, what all journals so far have come to for a key group.
+     * Given to a stage that was opened from its newest snapshots, journals take it where it was:
+     * oldest first, of any key groups.
+     */
+    public void journal(int group, Consumer<byte[]> output) {
+        if (Native.journal(handle, group) > 0) {
+            drain(output);
+        }
     }
 
     /** Records known to be missing; 0 but in sequence stages. */

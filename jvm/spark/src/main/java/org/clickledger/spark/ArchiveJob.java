@@ -67,7 +67,7 @@ final class ArchiveJob {
                 given.number("max-records", MAX_RECORDS, Integer.MAX_VALUE))) {
             long begun = System.nanoTime();
             JavaRDD<LogRecord> records = ArchiveRecords.of(session, files);
-            Batches.Done done = batches.run(WORD, number, records);
+            Batches.Done done = batches.run(WORD, number, new Shuffled(records));
             System.out.printf(
                     "slice %d: %d records of %d files, %d rows, as of %s, %d ms%n",
                     number, done.records(), files.size(), done.rows(),

@@ -1,21 +1,18 @@
 package org.clickledger.spark;
 
 import java.io.IOException;
-import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.UUID;
 import org.apache.spark.api.java.JavaPairRDD;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
-import org.apache.spark.rdd.PartitionPruningRDD;
 import org.apache.spark.storage.StorageLevel;
 import org.apache.spark.util.LongAccumulator;
 import org.apache.spark.util.SerializableConfiguration;
 import org.clickledger.bridge.Frame;
 import org.clickledger.bridge.Kind;
 import scala.Tuple2;
-import scala.runtime.AbstractFunction1;
 
 /**
  * Runs batches of records through the stages, each stage a shuffle by key group. What comes of a
@@ -66,14 +63,15 @@ final class Batches {
     }
 
     /** Does a batch of a query; {@code records} are those behind the batch before. */
-    Done run(String query, long number, JavaRDD<LogRecord> records) throws IOException {
+    Done run(String query, long number, BatchRecords records) throws IOException {
         Manifest before = manifests.before(number, query);
         LongAccumulator packed = spark.sc().longAccumulator("records");
         LongAccumulator rows = spark.sc().longAccumulator("rows");
         StageTask.Batch batch = new StageTask.Batch(
                 number, run, settings.tasks, settings.keepsHandles, settings.undecided, header,
                 files, outputs, rows);
-        List<byte[]> told = new Flow(batch, before).run(blocks(records, packed));
+        List<byte[]> told = new Flow(batch, before)
+                .run(records.blocks(settings.tasks, packed));
         long watermark = reached(told);
         List<Piece> pieces = told.stream()
                 .filter(frame -> Frame.port(frame) == Control.PIECE)
@@ -82,14 +80,6 @@ final class Batches {
         manifests.write(new Manifest(Manifest.FORMAT, query, number, watermark, pieces));
         manifests.sweep(number, settings.kept);
         return new Done(watermark, packed.value(), rows.value());
-    }
-
-    /** Task 0 takes partition 0, the others the other partitions, in the order of the log. */
-    private JavaRDD<byte[]> blocks(JavaRDD<LogRecord> records, LongAccumulator packed) {
-        int readers = partitions == 1 ? 1 : 1 + settings.tasks;
-        return records.mapPartitionsToPair(new Packing(settings.tasks, packed))
-                .repartitionAndSortWithinPartitions(new Tasks(readers), new Place.Order())
-                .values();
     }
 
     /** The least of what tasks have reached. */
@@ -112,18 +102,18 @@ final class Batches {
         }
 
         /** What the tasks of the last stage say. */
-        List<byte[]> run(JavaRDD<byte[]> blocks) {
+        List<byte[]> run(BatchRecords.Blocks blocks) {
             StageTask.Input input = StageTask.Input.ofRecords();
-            JavaRDD<byte[]> lead = task(pruned(blocks, true), Kind.LEAD, input)
+            JavaRDD<byte[]> lead = task(blocks.lead(), Kind.LEAD, input)
                     .persist(StorageLevel.MEMORY_AND_DISK());
             try {
-                return follow(blocks, lead);
+                return follow(blocks.others(), lead);
             } finally {
                 lead.unpersist(false);
             }
         }
 
-        private List<byte[]> follow(JavaRDD<byte[]> blocks, JavaRDD<byte[]> lead) {
+        private List<byte[]> follow(JavaRDD<byte[]> others, JavaRDD<byte[]> lead) {
             JavaRDD<byte[]> clicks = lead;
             int sequences = 1;
             if (partitions > 1) {
@@ -132,10 +122,10 @@ final class Batches {
                 List<byte[]> policies = new ArrayList<>(told);
                 policies.removeIf(Control::is);
                 StageTask.Input input = new StageTask.Input(reached(told), policies, 0);
-                clicks = lead.union(task(pruned(blocks, false), Kind.SEQUENCE, input));
+                clicks = lead.union(task(others, Kind.SEQUENCE, input));
                 sequences += batch.tasks();
             }
-            JavaRDD<byte[]> users = stage(clicks, Kind.USER, sequences);
+            JavaRDD<byte[]> users = stage(clicks, Kind.JOURNALLED_USER, sequences);
             JavaRDD<byte[]> sources = stage(users, Kind.SOURCE, batch.tasks());
             return stage(sources, Kind.WINDOW, batch.tasks()).collect();
         }
@@ -145,11 +135,6 @@ final class Batches {
             byte port = Frame.port(frame);
             boolean tells = port == Frame.POLICIES || port == Control.REACHED;
             return tells && Frame.group(frame) == 0;
-        }
-
-        private JavaRDD<byte[]> pruned(JavaRDD<byte[]> blocks, boolean lead) {
-            TaskFilter filter = new TaskFilter(lead);
-            return PartitionPruningRDD.create(blocks.rdd(), filter).toJavaRDD();
         }
 
         private JavaRDD<byte[]> stage(JavaRDD<byte[]> frames, Kind kind, int heard) {
@@ -170,21 +155,5 @@ final class Batches {
 
     private static int taskOf(byte[] frame, int tasks) {
         return Range.taskOf(Frame.group(frame), tasks);
-    }
-
-    /** Task 0, or all others. */
-    private static final class TaskFilter
-            extends AbstractFunction1<Object, Object> implements Serializable {
-        private static final long serialVersionUID = 1;
-        private final boolean first;
-
-        TaskFilter(boolean first) {
-            this.first = first;
-        }
-
-        @Override
-        public Object apply(Object task) {
-            return (Integer) task == 0 == first;
-        }
     }
 }

@@ -5,6 +5,7 @@ import java.time.Instant;
 import java.util.List;
 import java.util.Properties;
 import java.util.Set;
+import org.apache.spark.SparkConf;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
@@ -49,7 +50,7 @@ public final class ClickJob {
         boolean again = List.of(arguments).contains("--" + ArchiveJob.WORD);
         SparkSession session = SparkSession.builder()
                 .appName("clickledger")
-                .config("spark.serializer", "org.apache.spark.serializer.KryoSerializer")
+                .config(settings())
                 .getOrCreate();
         boolean good = true;
         try {
@@ -64,6 +65,14 @@ public final class ClickJob {
         if (!good) {
             System.exit(DIFFERS);
         }
+    }
+
+    /** What is given to Spark, and where nothing is given what does best here. */
+    private static SparkConf settings() {
+        return new SparkConf()
+                .setIfMissing("spark.serializer", "org.apache.spark.serializer.KryoSerializer")
+                // Otherwise a shuffle to few tasks is written a file for each, and copied together.
+                .setIfMissing("spark.shuffle.sort.bypassMergeThreshold", "0");
     }
 
     private void run() throws Exception {

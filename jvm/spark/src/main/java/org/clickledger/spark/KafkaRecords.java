@@ -1,10 +1,15 @@
 package org.clickledger.spark;
 
-import org.apache.spark.api.java.JavaRDD;
+import java.util.Arrays;
+import java.util.List;
+import org.apache.spark.Partition;
 import org.apache.spark.api.java.function.Function;
+import org.apache.spark.rdd.RDD;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.catalyst.InternalRow;
+import org.apache.spark.sql.execution.datasources.v2.DataSourceRDDPartition;
+import org.apache.spark.sql.kafka010.KafkaBatchInputPartition;
 
 /** Takes records as Spark's source gives them, with their places and the times of the broker. */
 final class KafkaRecords implements Function<InternalRow, LogRecord> {
@@ -27,10 +32,25 @@ final class KafkaRecords implements Function<InternalRow, LogRecord> {
         timestampType = batch.schema().fieldIndex("timestampType");
     }
 
-    /** Those of a batch. */
-    static JavaRDD<LogRecord> of(Dataset<Row> batch) {
-        var rows = ((org.apache.spark.sql.classic.Dataset<Row>) batch).queryExecution().toRdd();
-        return rows.toJavaRDD().map(new KafkaRecords(batch));
+    /** Those of a batch, which is read from one topic and nothing else. */
+    static BatchRecords of(Dataset<Row> batch) {
+        RDD<InternalRow> rows =
+                ((org.apache.spark.sql.classic.Dataset<Row>) batch).queryExecution().toRdd();
+        List<InPlace.Slice> slices =
+                Arrays.stream(rows.partitions()).map(KafkaRecords::slice).toList();
+        return new InPlace(rows.toJavaRDD().map(new KafkaRecords(batch)), slices);
+    }
+
+    private static InPlace.Slice slice(Partition part) {
+        if (part instanceof DataSourceRDDPartition source
+                && source.inputPartition().getOrElse(() -> null)
+                        instanceof KafkaBatchInputPartition read) {
+            return new InPlace.Slice(
+                    read.offsetRange().partition(), read.offsetRange().fromOffset());
+        }
+        throw new IllegalStateException(
+                "this Spark does not read a topic partition by partition, but by " + part
+                        + ": take the version that docs/spark.md names");
     }
 
     @Override

@@ -7,7 +7,9 @@ import java.util.List;
 import org.clickledger.bridge.Kind;
 
 /**
- * Where the state of some key groups of a stage is: a snapshot, and what came in since.
+ * Where the state of some key groups of a stage is: a snapshot, and the frames that came in since;
+ * of a journalled stage the newest snapshot, and journals, of which the first says all that those
+ * before it had said.
  *
  * @param offsets where in the snapshot each group begins
  * @param snapshotBytes its length
@@ -30,16 +32,20 @@ record Piece(
         return new Range(first, end);
     }
 
-    /** Whether it takes a log more, or its logs are as long as another snapshot. */
+    /** Whether it takes a log more, or its logs are as long as the whole state. */
     @JsonIgnore
     boolean takesLog() {
-        return logs.stream().mapToLong(Log::bytes).sum() < snapshotBytes;
+        boolean isJournalled = stage == Kind.JOURNALLED_USER;
+        long whole = isJournalled ? logs.get(0).bytes() : snapshotBytes;
+        long since = logs.stream().skip(isJournalled ? 1 : 0).mapToLong(Log::bytes).sum();
+        return since < whole;
     }
 
-    Piece with(Log log) {
+    /** The logs so far and another one. */
+    List<Log> logsWith(Log log) {
         List<Log> all = new ArrayList<>(logs);
         all.add(log);
-        return new Piece(stage, first, end, snapshot, offsets, snapshotBytes, all);
+        return all;
     }
 
     /** Names of its files. */

@@ -25,6 +25,11 @@ record Range(int first, int end) implements Serializable {
         return (task * RecordBlock.GROUPS + tasks - 1) / tasks;
     }
 
+    /** The groups that both have. */
+    Range and(Range other) {
+        return new Range(Math.max(first, other.first), Math.min(end, other.end));
+    }
+
     boolean contains(int group) {
         return first <= group && group < end;
     }

@@ -27,8 +27,11 @@ final class Restoring {
         List<Piece> mine = pieces.stream()
                 .filter(piece -> piece.first() < range.end() && range.first() < piece.end())
                 .toList();
-        if (mine.size() == 1 && mine.get(0).range().equals(range)) {
-            return open(mine.get(0), range);
+        // Journals say themselves which groups they are of, and snapshots beside them are of one
+        // instant.
+        boolean isMoved = mine.size() != 1 || !mine.get(0).range().equals(range);
+        if (!isMoved || kind == Kind.JOURNALLED_USER) {
+            return read(kind, range, mine);
         }
         Stage stage = new Stage(kind, range.first(), range.end(), header);
         try {
@@ -45,9 +48,8 @@ final class Restoring {
 
     /** Groups that another number of tasks had in pieces: all have to be as of one instant. */
     private void move(Piece piece, Range range, Stage into) throws IOException {
-        Range part = new Range(
-                Math.max(piece.first(), range.first()), Math.min(piece.end(), range.end()));
-        try (Stage from = open(piece, part)) {
+        Range part = range.and(piece.range());
+        try (Stage from = read(piece.stage(), part, List.of(piece))) {
             for (int group = part.first(); group < part.end(); group++) {
                 ByteArrayOutputStream bytes = new ByteArrayOutputStream();
                 from.snapshot(group, new DataOutputStream(bytes));
@@ -57,23 +59,31 @@ final class Restoring {
         }
     }
 
-    private Stage open(Piece piece, Range part) throws IOException {
-        Stage stage = new Stage(piece.stage(), part.first(), part.end(), header);
+    private Stage read(Kind kind, Range range, List<Piece> pieces) throws IOException {
+        Stage stage = new Stage(kind, range.first(), range.end(), header);
         try {
-            try (FSDataInputStream in = files.open(piece.snapshot())) {
-                for (int group = part.first(); group < part.end(); group++) {
-                    in.seek(piece.offsets().get(group - piece.first()));
-                    stage.restore(group, new DataInputStream(in));
-                }
+            for (Piece piece : pieces) {
+                restore(piece, range.and(piece.range()), stage);
             }
             stage.start();
-            for (Piece.Log log : piece.logs()) {
-                replay(log, part, stage);
+            for (Piece piece : pieces) {
+                for (Piece.Log log : piece.logs()) {
+                    replay(log, range, stage);
+                }
             }
             return stage;
         } catch (IOException | RuntimeException e) {
             stage.close();
             throw e;
+        }
+    }
+
+    private void restore(Piece piece, Range part, Stage stage) throws IOException {
+        try (FSDataInputStream in = files.open(piece.snapshot())) {
+            for (int group = part.first(); group < part.end(); group++) {
+                in.seek(piece.offsets().get(group - piece.first()));
+                stage.restore(group, new DataInputStream(in));
+            }
         }
     }
 
@@ -85,7 +95,8 @@ final class Restoring {
                 byte[] frame = new byte[in.readInt()];
                 in.readFully(frame);
                 left -= Integer.BYTES + frame.length;
-                if (part.contains(Frame.group(frame))) {
+                boolean isJournal = Frame.port(frame) == Frame.JOURNAL;
+                if (isJournal || part.contains(Frame.group(frame))) {
                     stage.add(frame, out -> {});
                 }
             }

@@ -95,8 +95,8 @@ final class StageTask implements Function2<Integer, Iterator<byte[]>, Iterator<b
     private List<byte[]> work(Stage stage, Range range, Iterator<byte[]> frames) throws Exception {
         Piece mine = before.stream()
                 .filter(piece -> piece.range().equals(range)).findFirst().orElse(null);
-        Outgoing out = new Outgoing(batch.outputs.open(range));
         try (Saving saving = new Saving(batch.files, kind, range, batch.number, mine)) {
+            Outgoing out = new Outgoing(batch.outputs.open(range), saving);
             long watermark = take(stage, saving, frames, out);
             if (kind == Kind.WINDOW) {
                 askToWrite();
@@ -110,8 +110,8 @@ final class StageTask implements Function2<Integer, Iterator<byte[]>, Iterator<b
                 int group = Range.of(follower, followers).first();
                 out.next.add(Control.reached(group, reached));
             }
+            return out.next;
         }
-        return out.next;
     }
 
     /** Hands the stage all that has come, and says how far it may go. */
@@ -161,15 +161,18 @@ final class StageTask implements Function2<Integer, Iterator<byte[]>, Iterator<b
     private final class Outgoing implements Consumer<byte[]> {
         private final List<byte[]> next = new ArrayList<>();
         private final Outputs.Sink sink;
+        private final Saving saving;
 
-        Outgoing(Outputs.Sink sink) {
+        Outgoing(Outputs.Sink sink, Saving saving) {
             this.sink = sink;
+            this.saving = saving;
         }
 
         @Override
         public void accept(byte[] frame) {
             switch (Frame.port(frame)) {
                 case Frame.NEXT, Frame.POLICIES -> next.add(frame);
+                case Frame.JOURNAL -> saving.remembers(frame);
                 // A row ends with whether a verdict changed it: the others come again.
                 case Frame.ROW -> {
                     if (batch.undecided || frame[frame.length - 1] != 0) {

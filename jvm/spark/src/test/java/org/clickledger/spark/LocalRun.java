@@ -7,6 +7,7 @@ import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Random;
 import org.apache.spark.SparkConf;
@@ -17,13 +18,14 @@ import org.apache.spark.api.java.JavaSparkContext;
  * Runs a log in files through the stages in this process. Arguments: the directory with {@code
  * header} and {@code log-0}, {@code log-1}, ..., a seed, then chains as {@code 2-4-1}: so many
  * tasks for a while, then so many. At each change a batch is done again whose state was written.
- * {@code open-2-4} keeps stages open between batches. What comes out of a chain is in the directory
- * of its name.
+ * {@code open-2-4} keeps stages open between batches, {@code place-2-4} has tasks read their
+ * partitions themselves. What comes out of a chain is in the directory of its name.
  */
 public final class LocalRun {
     /** Batches between two changes. */
     private static final int BATCHES = 4;
     private static final String OPEN = "open-";
+    private static final String PLACE = "place-";
 
     private LocalRun() {}
 
@@ -78,15 +80,16 @@ public final class LocalRun {
             String name,
             Random random) {
         void run() throws IOException {
-            boolean open = name.startsWith(OPEN);
-            String[] tasks = name.replace(OPEN, "").split("-");
+            boolean open = name.contains(OPEN);
+            String[] tasks = name.replace(OPEN, "").replace(PLACE, "").split("-");
             int all = BATCHES * tasks.length;
             int[] from = new int[log.size()];
             for (int turn = 0; turn < tasks.length; turn++) {
                 Batches batches = batches(Integer.parseInt(tasks[turn]), open);
                 for (int batch = turn * BATCHES; batch < (turn + 1) * BATCHES; batch++) {
                     int[] to = to(from, batch == all - 1);
-                    JavaRDD<LogRecord> records = records(from, to);
+                    BatchRecords records =
+                            name.contains(PLACE) ? slices(from, to) : records(from, to);
                     batches.run("test", batch, records);
                     boolean changes = batch == (turn + 1) * BATCHES - 1 && turn + 1 < tasks.length;
                     if (changes) {
@@ -117,13 +120,33 @@ public final class LocalRun {
             return to;
         }
 
-        /** As Spark's source does, in parts of partitions that may come in any order. */
-        private JavaRDD<LogRecord> records(int[] from, int[] to) {
+        /** In parts of partitions that may come in any order, as an archive's files. */
+        private BatchRecords records(int[] from, int[] to) {
             List<byte[]> records = new ArrayList<>();
             for (int partition = 0; partition < from.length; partition++) {
                 records.addAll(log.get(partition).subList(from[partition], to[partition]));
             }
-            return spark.parallelize(records, 5).map(LocalRun::record);
+            return new Shuffled(spark.parallelize(records, 5).map(LocalRun::record));
+        }
+
+        /** As Spark's source does: by partition, here some of them cut in two, in any order. */
+        private BatchRecords slices(int[] from, int[] to) {
+            List<List<byte[]>> parts = new ArrayList<>();
+            for (int partition = 0; partition < from.length; partition++) {
+                List<byte[]> all = log.get(partition).subList(from[partition], to[partition]);
+                int cut = random.nextInt(all.size() + 1);
+                parts.add(new ArrayList<>(all.subList(0, cut)));
+                parts.add(new ArrayList<>(all.subList(cut, all.size())));
+            }
+            parts.removeIf(List::isEmpty);
+            Collections.shuffle(parts, random);
+            List<InPlace.Slice> slices = parts.stream()
+                    .map(part -> record(part.get(0)))
+                    .map(first -> new InPlace.Slice(first.partition(), first.offset()))
+                    .toList();
+            JavaRDD<List<byte[]>> read = parts.isEmpty()
+                    ? spark.emptyRDD() : spark.parallelize(parts, parts.size());
+            return new InPlace(read.flatMap(List::iterator).map(LocalRun::record), slices);
         }
     }
 }

@@ -69,6 +69,7 @@ public final class SparkJob {
         String own = "spark.sql.streaming.stateStore.";
         return SparkSession.builder()
                 .config("spark.serializer", "org.apache.spark.serializer.KryoSerializer")
+                .config("spark.shuffle.sort.bypassMergeThreshold", "0")
                 .config("spark.sql.shuffle.partitions", given.getOrDefault("tasks", "2"))
                 .config(own + "providerClass", STATE)
                 .config(own + "rocksdb.changelogCheckpointing.enabled", "true")
