@@ -70,15 +70,15 @@ fn any_number_of_machines_gives_the_rows_of_the_native_fold() {
 
 #[test]
 fn so_do_restores_on_other_numbers_of_machines() {
-    restores(false);
+    println!("{} restores", restores(false));
 }
 
 #[test]
 fn so_do_restores_from_snapshots_with_journals() {
-    restores(true);
+    println!("{} restores", restores(true));
 }
 
-fn restores(are_journalled: bool) {
+fn restores(are_journalled: bool) -> usize {
     let mut restores = 0;
     for seed in seeds() {
         let world = world(seed);
@@ -87,7 +87,7 @@ fn restores(are_journalled: bool) {
         }
     }
     assert!(restores > 0, "none was whole in time");
-    println!("{restores} restores");
+    restores
 }
 
 #[test]
