@@ -108,15 +108,15 @@ fn instants(world: &World) -> Vec<u64> {
 
 #[test]
 fn so_do_restores_on_other_numbers_of_machines() {
-    restores(false);
+    println!("{} restores", restores(false));
 }
 
 #[test]
 fn so_do_restores_from_snapshots_with_journals() {
-    restores(true);
+    println!("{} restores", restores(true));
 }
 
-fn restores(are_journalled: bool) {
+fn restores(are_journalled: bool) -> usize {
     let mut restores = 0;
     for seed in seeds() {
         let world = world(seed);
@@ -125,7 +125,7 @@ fn restores(are_journalled: bool) {
         }
     }
     assert!(restores > 0, "none was whole in time");
-    println!("{restores} restores");
+    restores
 }
 
 #[test]
