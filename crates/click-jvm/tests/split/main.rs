@@ -5,9 +5,8 @@
 //! `CLICKTEST_SEEDS` sets how many seeds are tried, `CLICKTEST_SEED` tries one alone.
 
 mod cluster;
+mod instants;
 mod sink;
-
-use std::collections::BTreeSet;
 
 use click_jvm::stage::Kind;
 use click_sim::check::{Dice, World};
@@ -76,18 +75,18 @@ fn every_instant_is_published_by_a_host_that_stops_there() {
     let (mut out, mut leapt) = (0, 0);
     for seed in seeds().take(30) {
         let world = world(seed);
-        let instants = instants(&world);
+        let instants = instants::of(&world);
         for count in [1, 2, 4] {
             for stops in [true, false] {
                 let (mut cluster, mut sink) =
-                    (Cluster::new(&world, count, None, seed), Sink::default());
+                    (Cluster::new(&world, (count, false), None, seed), Sink::default());
                 if stops {
                     cluster.stop_at(&instants);
                 }
                 while cluster.step(&mut sink) {}
                 sink.compare(&world);
                 sink.compare_end(&world, Some(cluster.gaps()));
-                let (handed_out, skipped) = sink.handed_out(&world, &instants);
+                let (handed_out, skipped) = instants::handed_out(&sink, &world, &instants);
                 assert!(skipped == 0 || !stops, "seed {seed}, {count}: {skipped} are missing");
                 out += handed_out;
                 leapt += skipped;
@@ -96,14 +95,6 @@ fn every_instant_is_published_by_a_host_that_stops_there() {
     }
     assert!(out > 0 && leapt > 0, "{out} rows and {leapt} that were leapt over");
     println!("{out} rows as of their instants, {leapt} leapt over");
-}
-
-/// Multiples of a second as of which a row of the log may have changed, and all is known.
-fn instants(world: &World) -> Vec<u64> {
-    let changes = world.history.fold_times.values().flat_map(|at| [at + 1, at + 1_000]);
-    let grid: BTreeSet<u64> = changes.map(|at| at.div_ceil(1_000) * 1_000).collect();
-    let end = world.history.reference.watermark();
-    grid.into_iter().filter(|at| *at <= end).collect()
 }
 
 #[test]

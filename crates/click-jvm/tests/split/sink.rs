@@ -17,7 +17,7 @@ type Content = (Millis, u16, u32);
 #[derive(Default)]
 pub struct Sink {
     /// All rows ever handed out, by key bytes and version.
-    rows: BTreeMap<(Vec<u8>, u64), Row>,
+    pub rows: BTreeMap<(Vec<u8>, u64), Row>,
     verdicts: BTreeMap<Position, Content>,
     dead_letters: BTreeMap<Position, String>,
 }
@@ -57,19 +57,6 @@ impl Sink {
         }
         let keys: BTreeSet<_> = self.rows.keys().map(|(bytes, _)| bytes).collect();
         assert_eq!(keys.len(), ids.len(), "as many keys as rows");
-    }
-
-    /// How many of the log's rows as of these instants, of those that changed there, have been
-    /// handed out, and how many have not.
-    pub fn handed_out(&self, world: &World, instants: &[u64]) -> (usize, usize) {
-        let plain = self.rows.values().map(plain_row);
-        let mine: BTreeSet<_> = plain.map(|(key, row)| (key, row.version_ms)).collect();
-        let all = instants.iter().flat_map(|at| {
-            let rows = world.history.rows_at(*at).map(|(key, row)| (key.clone(), row.version_ms));
-            rows.filter(move |(_, version)| version == at)
-        });
-        let (out, skipped): (Vec<_>, Vec<_>) = all.partition(|row| mine.contains(row));
-        (out.len(), skipped.len())
     }
 
     /// The newest rows, all verdicts and dead letters are those of the native fold.

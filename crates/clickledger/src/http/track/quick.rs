@@ -1,6 +1,6 @@
-//! The way of nearly all clicks: `GET /c?...` without a body on a connection that stays open. Its head
-//! is read where it lies, and its answer is one piece of bytes; hyper does several times the work for
-//! it ([ADR 22](../../../../../docs/adr/0022-most-clicks-take-a-short-way.md)).
+//! The way of nearly all clicks: `GET /c?...` without a body on a connection that stays open. Its
+//! head is read where it lies, and its answer is one piece of bytes; hyper does several times the
+//! work for it ([ADR 22](../../../../../docs/adr/0022-most-clicks-take-a-short-way.md)).
 //!
 //! Whatever is not exactly that goes to hyper with every byte that has come, for the rest of the
 //! connection. Must never answer anything but a click's redirect.

@@ -9,6 +9,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicLong;
 import org.apache.flink.api.common.state.CheckpointListener;
 import org.apache.flink.api.common.state.ListState;
 import org.apache.flink.api.common.state.ListStateDescriptor;
@@ -28,6 +29,8 @@ final class FileSource extends RichParallelSourceFunction<byte[]>
     private static final long serialVersionUID = 1;
     /** Instances that have read all of theirs, and wait for the others. */
     private static final Set<Integer> DONE = ConcurrentHashMap.newKeySet();
+    /** The newest checkpoint of which the job has been told that it is whole. */
+    private static final AtomicLong NEWEST = new AtomicLong();
 
     private final String directory;
     private final int partitions;
@@ -68,7 +71,13 @@ final class FileSource extends RichParallelSourceFunction<byte[]>
 
     @Override
     public void notifyCheckpointComplete(long checkpointId) {
+        NEWEST.set(checkpointId);
         whole++;
+    }
+
+    /** Others may be written still, and be removed again, as the job dies. */
+    static long newestWhole() {
+        return NEWEST.get();
     }
 
     @Override

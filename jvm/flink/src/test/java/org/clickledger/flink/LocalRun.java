@@ -3,7 +3,6 @@ package org.clickledger.flink;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Comparator;
 import java.util.stream.Stream;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.streaming.api.datastream.DataStream;
@@ -43,6 +42,7 @@ public final class LocalRun {
         settings.setString("execution.checkpointing.dir", checkpoints.toUri().toString());
         String retention = "execution.checkpointing.externalized-checkpoint-retention";
         settings.setString(retention, "RETAIN_ON_CANCELLATION");
+        settings.setString("execution.checkpointing.num-retained", "100");
         settings.setString("restart-strategy.type", "none");
         settings.setString("rest.port", "0");
         settings.setString("rest.bind-port", "0");
@@ -96,16 +96,12 @@ public final class LocalRun {
     }
 
     private static String newest(Path checkpoints) throws IOException {
+        String name = "chk-" + FileSource.newestWhole();
         try (Stream<Path> files = Files.walk(checkpoints)) {
-            return files.filter(file -> file.endsWith("_metadata"))
-                    .map(Path::getParent)
-                    .max(Comparator.comparingInt(LocalRun::number))
-                    .orElseThrow(() -> new IOException("no whole checkpoint in " + checkpoints))
+            return files.filter(file -> file.endsWith(name))
+                    .findFirst()
+                    .orElseThrow(() -> new IOException("no " + name + " in " + checkpoints))
                     .toUri().toString();
         }
-    }
-
-    private static int number(Path checkpoint) {
-        return Integer.parseInt(checkpoint.getFileName().toString().replace("chk-", ""));
     }
 }
