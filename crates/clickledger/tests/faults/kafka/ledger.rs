@@ -124,7 +124,7 @@ pub fn count(server: &Server, name: &str) -> String {
     line.unwrap_or_default().trim().to_owned()
 }
 
-pub fn wait_until(what: &str, is_so: impl Fn() -> bool) -> Duration {
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
     let begun = Instant::now();
     while !is_so() {
         assert!(begun.elapsed() < PATIENCE, "waited too long until {what}");
