@@ -30,7 +30,7 @@ pub(crate) fn run(root: &Path, with_setup: bool) -> Result<()> {
     report.section("build", || shell::run(root, BUILD, &[]))?;
     report.section("tests", || shell::run(root, TEST, &[CI]))?;
     report.section("simulation", || proof::sim(root, "seeds", &["3000", "--from", "0"]))?;
-    report.section("planted bugs", || proof::planted(root, &[]))?;
+    report.section("planted bugs", || proof::planted(root, &["--seconds", "240"]))?;
     report.section("generated files", || unchanged(root, &before))?;
     report.print(start.elapsed());
     Ok(())
