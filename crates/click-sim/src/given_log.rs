@@ -45,6 +45,7 @@ impl GivenLog {
             clock: Arc::new(ManualClock::new(0)),
             checkpoints: PathBuf::from("/state"),
             objects: objects.clone(),
+            told: None,
         };
         let config = ArchiveConfig {
             rows_per_file: 300,

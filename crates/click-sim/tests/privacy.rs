@@ -42,6 +42,7 @@ impl Archived {
             clock: Arc::new(ManualClock::new(0)),
             checkpoints: PathBuf::from("/state"),
             objects: objects.clone(),
+            told: None,
         };
         let config = ArchiveConfig { rows_per_file: 100, ..ArchiveConfig::default() };
         Archiver::open(parts, config).unwrap().finish().unwrap();

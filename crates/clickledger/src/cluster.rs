@@ -31,8 +31,11 @@ mod with {
 
     use super::{Arc, DiskLock, EventLog, KafkaSettings, Result};
     use click_core::record::{Header, Layout};
+    use click_engine::archive::Told;
     use click_engine::forward::Remote;
-    use click_engine::kafka::{self, Destination, HeaderTopic, KafkaLog, KafkaRemote, Patience};
+    use click_engine::kafka::{
+        self, Destination, HeaderTopic, KafkaLog, KafkaRemote, Patience, VerdictTopic,
+    };
     use click_engine::log::LogError;
 
     /// The topic for reading; `whole` waits for everything that is there.
@@ -46,6 +49,14 @@ mod with {
     ) -> Result<Arc<dyn EventLog>, LogError> {
         let patience = if whole { Patience::Whole } else { Patience::Live };
         Ok(Arc::new(KafkaLog::open(settings, patience, lock)?))
+    }
+
+    /// The verdicts of a job that reads the topic.
+    ///
+    /// # Errors
+    /// As [`VerdictTopic::open`].
+    pub fn verdicts(settings: &KafkaSettings) -> Result<Box<dyn Told>, LogError> {
+        Ok(Box::new(VerdictTopic::open(settings)?))
     }
 
     /// A part of the log for sending: partitions of `topic` from its `first` on.
@@ -91,6 +102,7 @@ mod with {
 mod with {
     use super::{Arc, DiskLock, EventLog, KafkaSettings};
     use click_core::record::{Header, Layout};
+    use click_engine::archive::Told;
     use click_engine::forward::Remote;
     use click_engine::log::LogError;
 
@@ -107,6 +119,14 @@ mod with {
         _: bool,
         _: Option<Box<dyn DiskLock>>,
     ) -> Result<Arc<dyn EventLog>, LogError> {
+        missing()
+    }
+
+    /// Not in this build.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn verdicts(_: &KafkaSettings) -> Result<Box<dyn Told>, LogError> {
         missing()
     }
 

@@ -97,6 +97,8 @@ pub struct Fold {
     shards: Vec<Shard>,
     totals: Totals,
     spare: Vec<Chunk>,
+    /// Only the sequence stages are here: somebody else decides.
+    is_sequencing: bool,
 }
 
 /// A hole in a tracker's sequence: records that it sent and the log lacks.
@@ -129,7 +131,14 @@ impl Fold {
             shards: (0..shards).map(|index| Shard::new(index, shards)).collect(),
             totals: Totals::default(),
             spare: Vec::new(),
+            is_sequencing: false,
         }
+    }
+
+    /// The sequence stages alone: the verdict handed out of a click has only the reasons that its
+    /// record alone decides, and nothing is remembered of it. There are no rows.
+    pub fn sequencing(header: &Header) -> Fold {
+        Fold { is_sequencing: true, ..Fold::new(header, 1) }
     }
 
     /// As [`Fold::new`], under this policy alone, whatever records say of policies.
@@ -237,8 +246,18 @@ impl Fold {
         self.watermark = w;
         effects.journals.resize_with(self.shards.len(), Journal::default);
         self.sequence(w, effects);
+        if self.is_sequencing {
+            self.hand_out(effects);
+            return;
+        }
         self.decide(w, publish, parallel, effects);
         self.collect(effects);
+    }
+
+    /// What the sequence stages let through, and say of it.
+    fn hand_out(&mut self, effects: &mut Effects) {
+        let events = self.shards.iter_mut().flat_map(|shard| shard.events.drain(..));
+        effects.verdicts.extend(events.map(|event| event.facts.verdict()));
     }
 
     fn sequence(&mut self, w: Millis, effects: &mut Effects) {

@@ -40,6 +40,9 @@ impl Fold {
     pub fn snapshot(&mut self, with_claims: bool) -> Vec<SnapshotPart> {
         self.count_waiting();
         let mut parts = Vec::from([SnapshotPart::Common(self.save_common())]);
+        if self.is_sequencing {
+            return parts;
+        }
         let mut waiting: Vec<Vec<&Facts>> = alloc::vec![Vec::new(); usize::from(KEY_GROUPS)];
         let mut rows: Vec<Vec<OpenRow>> = alloc::vec![Vec::new(); usize::from(KEY_GROUPS)];
         for shard in &self.shards {
@@ -70,8 +73,12 @@ impl Fold {
         self.keys.words(a.slot.key).cmp(self.keys.words(b.slot.key)).then(key(a).cmp(&key(b)))
     }
 
-    /// Loads a snapshot into a fold that has just been made.
+    /// Loads a snapshot into a fold that has just been made, of the same kind.
     pub fn restore(&mut self, parts: &[SnapshotPart]) -> Result<Restored, SnapshotError> {
+        let is_whole = parts.iter().any(|part| matches!(part, SnapshotPart::Group(..)));
+        if is_whole == self.is_sequencing {
+            return Err(SnapshotError);
+        }
         let common = parts.iter().find_map(|part| match part {
             SnapshotPart::Common(bytes) => Some(bytes),
             SnapshotPart::Group(..) => None,

@@ -297,7 +297,8 @@ impl SourceStage {
 }
 
 impl Facts {
-    const fn verdict(&self) -> Verdict {
+    /// What is known of the click so far.
+    pub(crate) const fn verdict(&self) -> Verdict {
         Verdict {
             partition: self.partition,
             offset: self.offset,

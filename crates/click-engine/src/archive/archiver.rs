@@ -12,9 +12,10 @@ use click_core::limits::LOOK_AHEAD_MS;
 use click_core::planted::{Bug, planted};
 use click_core::record::{Kind, Record};
 use click_core::stage::source::Verdict;
-use click_core::types::{Millis, Partition};
+use click_core::types::{Millis, Offset, Partition};
 
 use super::files::{Span, folder};
+use super::judged::{Judged, Told};
 use super::manifest::{FORMAT, Manifest, Range};
 use super::objects::Objects;
 use super::reader::newest_number;
@@ -55,6 +56,8 @@ pub struct ArchiveParts {
     pub checkpoints: PathBuf,
     /// Where the archive is kept.
     pub objects: Arc<dyn Objects>,
+    /// Whose verdicts are archived; nobody's: those of a fold of its own.
+    pub told: Option<Box<dyn Told>>,
 }
 
 /// What a step did.
@@ -88,6 +91,8 @@ pub struct Archiver {
     /// Behind its records, once everything below the target is folded.
     ends: Option<Vec<u64>>,
     verdicts: Vec<Verdict>,
+    /// Where a job decides: clicks that wait for its verdicts.
+    judged: Option<Judged>,
     /// The span has any up to the target.
     has_records: bool,
     /// The span ends at the target, whatever comes: files of it may be written already.
@@ -104,7 +109,7 @@ impl Archiver {
             let text = format!("an interval of {} ms does not divide an hour", config.interval_ms);
             return Err(ArchiveError::Mismatch(text));
         }
-        let ArchiveParts { log, disk, clock, checkpoints, objects } = parts;
+        let ArchiveParts { log, disk, clock, checkpoints, objects, told } = parts;
         let engine_parts = EngineParts {
             log: log.clone(),
             disk,
@@ -119,11 +124,14 @@ impl Archiver {
             threads: config.threads,
             checkpoint_interval: Duration::MAX,
             checkpoint_claims: u64::MAX,
+            is_sequencing: told.is_some(),
             ..EngineConfig::default()
         };
         let (engine, _) = Engine::open(engine_parts, engine_config)?;
         let newest = newest_number(&*objects)?;
-        let span = open_span(&*log, &*objects, newest, engine.watermark())?;
+        let decided_after = if told.is_some() { 0 } else { LOOK_AHEAD_MS - 1 };
+        let span = open_span(&*log, &*objects, newest, engine.watermark(), decided_after)?;
+        let judged = told.map(|told| Judged::new(told, span.from));
         let target = span.from;
         sweep(&*objects, newest)?;
         let archiver = Archiver {
@@ -135,6 +143,7 @@ impl Archiver {
             target,
             ends: None,
             verdicts: Vec::new(),
+            judged,
             has_records: false,
             is_ending: false,
         };
@@ -153,6 +162,9 @@ impl Archiver {
         if self.ends.is_none() {
             return self.fold_records();
         }
+        if self.judged.is_some() {
+            return self.end_judged_span();
+        }
         let wait = if planted(Bug::ArchivedTooSoon) { 0 } else { LOOK_AHEAD_MS - 1 };
         let decided = self.target.plus(wait);
         if self.engine.watermark() < decided {
@@ -167,7 +179,7 @@ impl Archiver {
     /// As [`step`](Self::step).
     pub fn finish(mut self) -> Result<Archived, ArchiveError> {
         while self.step()? == Progress::Worked {}
-        let until = Millis((self.engine.watermark().0 + 1).saturating_sub(LOOK_AHEAD_MS));
+        let until = self.known_until()?;
         // A span that has a manifest ends where that says, when log time has come there.
         if until > self.span.from && !self.span.is_named {
             self.verdicts.retain(|verdict| verdict.fold_time < until);
@@ -176,6 +188,37 @@ impl Archiver {
             self.name_span(until, &ends)?;
         }
         Ok(Archived { until: self.span.from, manifests: self.span.number })
+    }
+
+    /// Below this every verdict is known, as far as the log goes.
+    fn known_until(&mut self) -> Result<Millis, ArchiveError> {
+        let Some(judged) = &mut self.judged else {
+            return Ok(Millis((self.engine.watermark().0 + 1).saturating_sub(LOOK_AHEAD_MS)));
+        };
+        while judged.known_until() < self.engine.watermark() && judged.listen()? {}
+        let until = judged.known_until();
+        self.verdicts.extend(judged.take(until));
+        Ok(until)
+    }
+
+    /// As [`Self::end_span`], once the job's verdicts have come. What has a manifest needs none:
+    /// whoever wrote that had them.
+    fn end_judged_span(&mut self) -> Result<Progress, ArchiveError> {
+        if let Some(judged) = &mut self.judged {
+            if !self.span.is_named && judged.known_until() < self.target {
+                let more = judged.listen()?;
+                return Ok(if more { Progress::Worked } else { Progress::Idle });
+            }
+            self.verdicts.extend(judged.take(self.target));
+        }
+        self.end_span()
+    }
+
+    /// The first click for whose verdict by a job the archive waits.
+    pub fn waits_for(&self) -> Option<(Partition, Offset)> {
+        self.ends.as_ref()?;
+        let click = self.judged.as_ref()?.first_unknown()?;
+        Some((click.partition, click.offset))
     }
 
     /// The partitions that layout records below `until` have added belong to the span.
@@ -289,7 +332,15 @@ impl Archiver {
     }
 
     fn fold(&mut self, ceiling: Millis) -> Result<Progress, ArchiveError> {
-        let step = self.engine.step_to(ceiling, &mut self.verdicts)?;
+        let step = match &mut self.judged {
+            None => self.engine.step_to(ceiling, &mut self.verdicts)?,
+            Some(judged) => {
+                let mut clicks = Vec::new();
+                let step = self.engine.step_to(ceiling, &mut clicks)?;
+                judged.add(&clicks, self.engine.watermark())?;
+                step
+            }
+        };
         let worked = step.records > 0 || step.advanced;
         Ok(if worked { Progress::Worked } else { Progress::Idle })
     }
@@ -395,6 +446,9 @@ impl Archiver {
         };
         self.is_ending = false;
         self.verdicts.clear();
+        if let Some(judged) = &mut self.judged {
+            judged.forget(self.span.from);
+        }
         Ok(())
     }
 
@@ -408,7 +462,7 @@ impl Archiver {
         let manifest = &found.0;
         let same = manifest.until == until.0
             && manifest.previous == self.span.previous
-            && manifest.by_class == by_class(&self.verdicts)
+            && self.is_judged_as(manifest, until)
             && manifest.ranges.iter().map(|range| range.to).eq(ends.iter().copied());
         if same {
             return Ok(found);
@@ -417,6 +471,18 @@ impl Archiver {
             "{} tells of other records or verdicts than the log has: run `clickledger audit`",
             Manifest::name(manifest.number)
         )))
+    }
+
+    /// Whether the verdicts are those of a manifest; of a job's, which need not be asked for again,
+    /// whether there are as many.
+    fn is_judged_as(&self, manifest: &Manifest, until: Millis) -> bool {
+        match &self.judged {
+            Some(judged) if self.span.is_named => {
+                let clicks = (self.verdicts.len() + judged.unknown(until)) as u64;
+                manifest.by_class.values().sum::<u64>() == clicks
+            }
+            _ => manifest.by_class == by_class(&self.verdicts),
+        }
     }
 
     fn write(&self, until: Millis, ends: &[u64]) -> Result<(Manifest, String), ArchiveError> {

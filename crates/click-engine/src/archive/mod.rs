@@ -13,6 +13,7 @@ mod clicks;
 mod clouds;
 mod erasure;
 mod files;
+mod judged;
 mod location;
 mod manifest;
 mod objects;
@@ -33,6 +34,7 @@ pub use audit::{Audit, Difference, audit};
 #[cfg(feature = "clouds")]
 pub use clouds::CloudObjects;
 pub use erasure::{SALT_BYTES, Salt};
+pub use judged::Told;
 pub use location::{BucketUrl, Cloud, Location};
 pub use manifest::{FileEntry, Manifest, Range};
 pub use objects::{DiskObjects, Objects};

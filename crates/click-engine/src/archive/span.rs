@@ -1,7 +1,6 @@
 //! Where an archiver goes on: the span behind the manifest that its checkpoint is of, and an
 //! archive without the files of spans that were begun and never named.
 
-use click_core::limits::LOOK_AHEAD_MS;
 use click_core::types::Millis;
 
 use super::manifest::{Manifest, Range};
@@ -43,12 +42,14 @@ fn position(name: &str) -> Option<(u32, u64)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-/// The span that begins where the engine's state ends.
+/// The span that begins where the engine's state ends, which was taken `decided_after` ms beyond
+/// the end of the one before.
 pub(super) fn open_span(
     log: &dyn EventLog,
     objects: &dyn Objects,
     newest: Option<u64>,
     watermark: Millis,
+    decided_after: u64,
 ) -> Result<Open, ArchiveError> {
     if watermark == Millis(0) {
         let ranges = (0..log.begun_with()).map(|partition| Range::empty(partition, None));
@@ -67,7 +68,7 @@ pub(super) fn open_span(
         if manifest.log_id != log.log_id().to_string() {
             return Err(ArchiveError::damaged(&Manifest::name(at), "is of another log"));
         }
-        if manifest.until + LOOK_AHEAD_MS - 1 == watermark.0 {
+        if manifest.until + decided_after == watermark.0 {
             let (from, ranges) = (Millis(manifest.until), manifest.ranges);
             return Ok(Open { number: at + 1, previous: hash, from, ranges, is_named: false });
         }

@@ -43,6 +43,8 @@ pub struct EngineConfig {
     pub retention: Retention,
     /// Per partition the offset from which on somebody else needs the log: the archive.
     pub needed_from: Option<NeededFrom>,
+    /// Somebody else decides: see [`Fold::sequencing`](click_core::fold::Fold::sequencing).
+    pub is_sequencing: bool,
 }
 
 /// Offsets that a reader of the log tells its engine of; empty: from the beginning.
@@ -62,6 +64,7 @@ impl Default for EngineConfig {
             step_bytes: 16 << 20,
             retention: Retention::default(),
             needed_from: None,
+            is_sequencing: false,
         }
     }
 }

@@ -34,7 +34,10 @@ impl Engine {
         let dir = Arc::new(checkpoint_dir(disk.clone(), &checkpoints)?);
         let mark = mark_of(store.as_mut())?;
         let (checkpoint, warnings) = usable(&dir, &*log, mark)?;
-        let mut fold = Fold::new(&header, config.threads);
+        let mut fold = match config.is_sequencing {
+            true => Fold::sequencing(&header),
+            false => Fold::new(&header, config.threads),
+        };
         let left_at = checkpoint.as_ref().map(|checkpoint| checkpoint.store_mark);
         let outbox = match (mark, &store) {
             (Some(mark), _) => Outbox::new(mark),

@@ -31,6 +31,8 @@ mod remote;
 mod rows;
 #[cfg(feature = "kafka")]
 mod topics;
+#[cfg(feature = "kafka")]
+mod verdicts;
 
 pub use address::{KafkaAddress, KafkaSettings};
 #[cfg(feature = "kafka")]
@@ -45,6 +47,8 @@ pub use remote::{Destination, KafkaRemote};
 pub use rows::{RowRecord, RowTopic, RowsRead};
 #[cfg(feature = "kafka")]
 pub use topics::{TopicReport, TopicSpec, check, create, header};
+#[cfg(feature = "kafka")]
+pub use verdicts::VerdictTopic;
 
 /// Default number of partitions of a new topic (SPEC §1).
 pub const PARTITIONS: u32 = 64;

@@ -260,6 +260,7 @@ impl Stage {
             clock: self.clock.clone(),
             checkpoints: PathBuf::from(ARCHIVE_CHECKPOINTS),
             objects: self.archived(),
+            told: None,
         };
         let config = ArchiveConfig { rows_per_file: 40, ..ArchiveConfig::default() };
         match Archiver::open(parts, config) {

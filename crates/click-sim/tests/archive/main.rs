@@ -3,14 +3,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod told;
 mod unsteady;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use click_engine::archive::{
-    Archive, ArchiveConfig, ArchiveParts, Archiver, Audit, DiskObjects, Manifest, Objects,
-    Progress, audit,
+    Archive, ArchiveConfig, ArchiveError, ArchiveParts, Archiver, Audit, DiskObjects, Manifest,
+    Objects, Progress, Told, audit,
 };
 use click_engine::disk::MemDisk;
 use click_engine::log::{EventLog, ManualClock, RecordBatch};
@@ -20,6 +21,7 @@ use click_sim::generate::{GeneratorConfig, generate};
 use click_sim::given_log::GivenLog;
 
 struct Stage {
+    seed: u64,
     world: World,
     log: Arc<GivenLog>,
     disk: MemDisk,
@@ -33,7 +35,7 @@ impl Stage {
         let log = GivenLog::new(world.header, world.log.clone());
         let disk = MemDisk::new(seed);
         let objects = DiskObjects::new(Arc::new(disk.clone()), Path::new("/archive"));
-        Stage { world, log: Arc::new(log), disk, objects: Arc::new(objects) }
+        Stage { seed, world, log: Arc::new(log), disk, objects: Arc::new(objects) }
     }
 
     /// The first whose archive has several manifests, archived.
@@ -47,16 +49,25 @@ impl Stage {
     }
 
     fn archiver(&self, threads: usize) -> Archiver {
+        self.archiver_of(None, threads).unwrap()
+    }
+
+    fn archiver_of(
+        &self,
+        told: Option<Box<dyn Told>>,
+        threads: usize,
+    ) -> Result<Archiver, ArchiveError> {
         let parts = ArchiveParts {
             log: self.log.clone(),
             disk: Arc::new(self.disk.clone()),
             clock: Arc::new(ManualClock::new(0)),
             checkpoints: PathBuf::from("/state"),
             objects: self.objects.clone(),
+            told,
         };
         // Small, so that there are many files.
         let config = ArchiveConfig { threads, rows_per_file: 50, ..ArchiveConfig::default() };
-        Archiver::open(parts, config).unwrap()
+        Archiver::open(parts, config)
     }
 
     fn archive(&self) -> Archive {

@@ -99,7 +99,7 @@ fn prepare(data: &DataDir, place: &Location, threads: usize) -> Result<Option<Ar
     }
     drop(data.fresh_reader(threads)?);
     let log = data.open_log_readonly()?;
-    archive::catch_up(data, log.clone(), place, threads)?;
+    archive::catch_up(data, &data.config(Vec::new())?, log.clone(), place, threads)?;
     Ok(Some(log))
 }
 

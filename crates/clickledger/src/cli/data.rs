@@ -18,7 +18,7 @@ use click_engine::log::{
 use click_engine::store::{LateStore, LedgerReader, LedgerStore, StoreAddress};
 
 use crate::cluster;
-use crate::config::Config;
+use crate::config::{Config, VerdictsOf};
 use crate::serve::ServeArgs;
 
 /// Rounds of ticks after which a log whose clock stands still is taken as it is.
@@ -72,8 +72,12 @@ impl DataDir {
         self.root.join("dead-letters")
     }
 
-    pub fn archive_checkpoints(&self) -> PathBuf {
-        self.root.join("archive-checkpoints")
+    /// What an archiver remembers of its own fold, or of clicks that a job judges.
+    pub fn archive_checkpoints(&self, of: VerdictsOf) -> PathBuf {
+        self.root.join(match of {
+            VerdictsOf::Fold => "archive-checkpoints",
+            VerdictsOf::Job => "archive-checkpoints-job",
+        })
     }
 
     /// Where the ledger is served from, the one that reports read first.

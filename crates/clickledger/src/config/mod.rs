@@ -210,7 +210,18 @@ pub struct Archive {
     pub url: String,
     pub interval_ms: u64,
     pub threads: usize,
+    pub verdicts: VerdictsOf,
     pub truncate_after_hours: u64,
+}
+
+/// Who gives the verdicts that are archived.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum VerdictsOf {
+    /// A fold of the archive's own.
+    Fold,
+    /// A job in Flink or Spark.
+    Job,
 }
 
 impl Archive {
@@ -299,6 +310,10 @@ const CHECKS: [(&str, Check); 30] = [
     ("archive.url", |c| c.archive.place(&c.data).map(drop)),
     ("archive.interval_ms", |c| divides_an_hour(c.archive.interval_ms)),
     ("archive.threads", |c| within(c.archive.threads as u64, 1, 1024)),
+    ("archive.verdicts", |c| match c.archive.verdicts {
+        VerdictsOf::Job if c.log.url.is_empty() => bail!("a job reads a log in Kafka: set log.url"),
+        VerdictsOf::Job | VerdictsOf::Fold => Ok(()),
+    }),
     ("archive.truncate_after_hours", |c| match c.archive.truncate_after_hours {
         0 => Ok(()),
         hours => truncation_age(hours.saturating_mul(3600)).context("use 0 for never"),

@@ -12,12 +12,13 @@ use click_engine::archive::{ArchiveConfig, ArchiveError, Archiver, Progress};
 use click_engine::disk::DiskLock;
 use click_engine::driver::{EngineError, NeededFrom};
 use click_engine::log::LogError;
+use click_core::types::{Offset, Partition};
 
 use super::source::Source;
 use super::truncating::Truncating;
 use crate::cli::archive;
 use crate::cli::data::DataDir;
-use crate::config::Config;
+use crate::config::{Config, VerdictsOf};
 
 /// Time between two looks for something to archive.
 const IDLE: Duration = Duration::from_millis(500);
@@ -25,6 +26,8 @@ const IDLE: Duration = Duration::from_millis(500);
 const RETRY: Duration = Duration::from_secs(2);
 /// Time between two complaints of the same outage.
 const REMIND: Duration = Duration::from_secs(60);
+/// Time after which a job's verdict is missed: one that runs gives it within seconds.
+const OVERDUE: Duration = Duration::from_secs(60);
 /// Steps of a waiting thread: how long a stop may take.
 const NAP: Duration = Duration::from_millis(50);
 
@@ -93,10 +96,14 @@ impl ArchiveThread {
             0 => None,
             hours => Some(Truncating::new(Arc::clone(&objects), hours, Arc::clone(&status))),
         };
-        let (data, source) = (data.clone(), source.clone());
+        let (data, source, verdicts) = (data.clone(), source.clone(), config.archive.verdicts);
         // A topic is read by two at once from two connections.
         let open = move || {
-            archive::open(&data, source.open(true)?, objects.clone(), archive_config.clone())
+            let told = match verdicts {
+                VerdictsOf::Fold => None,
+                VerdictsOf::Job => source.verdicts()?,
+            };
+            archive::open(&data, source.open(true)?, objects.clone(), told, archive_config.clone())
         };
         let worker = Worker { needed, stop: Arc::clone(&stop), status: Arc::clone(&status) };
         let thread = std::thread::Builder::new().name("archive".into());
@@ -128,6 +135,28 @@ fn is_passing(error: &ArchiveError) -> bool {
         | ArchiveError::Mismatch(_)
         | ArchiveError::Engine(_)
         | ArchiveError::Store(_) => false,
+    }
+}
+
+/// The click for whose verdict the archive waits, and since when.
+#[derive(Default)]
+struct Overdue {
+    waits: Option<((Partition, Offset), Instant)>,
+}
+
+impl Overdue {
+    /// The click, once it has been the same one for long.
+    fn look(&mut self, click: Option<(Partition, Offset)>) -> Option<(Partition, Offset)> {
+        let click = click?;
+        match &self.waits {
+            Some((waiting, since)) if *waiting == click => {
+                (since.elapsed() >= OVERDUE).then_some(click)
+            }
+            _ => {
+                self.waits = Some((click, Instant::now()));
+                None
+            }
+        }
     }
 }
 
@@ -167,9 +196,21 @@ impl Worker {
         Ok(None)
     }
 
+    /// Says so where a job's verdict does not come.
+    fn watch(&self, archiver: &Archiver, overdue: &mut Overdue) {
+        match overdue.look(archiver.waits_for()) {
+            Some((Partition(partition), Offset(offset))) => self.note(Some(format!(
+                "the job has given no verdict of partition {partition}, offset {offset} yet: does \
+                 it run, and does its topic of verdicts still have that click's time?"
+            ))),
+            None => self.note(None),
+        }
+    }
+
     fn archive(&self, mut archiver: Archiver, mut truncating: Option<Truncating>) {
         let mut truncate =
             |log_time| truncating.as_mut().is_some_and(|truncating| truncating.step(log_time));
+        let mut overdue = Overdue::default();
         while !self.stop.load(Ordering::Relaxed) {
             let pause = match archiver.step() {
                 Ok(Progress::Worked) => Duration::ZERO,
@@ -185,17 +226,20 @@ impl Worker {
             };
             *self.needed.lock().unwrap_or_else(PoisonError::into_inner) = archiver.floors();
             self.tell(archiver.archived_until().0);
+            self.watch(&archiver, &mut overdue);
             self.nap(pause);
         }
         match archiver.finish() {
-            Ok(archived) => self.tell(archived.until.0),
+            Ok(archived) => {
+                self.tell(archived.until.0);
+                self.note(None);
+            }
             Err(error) => self.note(Some(error.to_string())),
         }
     }
 
     fn tell(&self, until: u64) {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).until = until;
-        self.note(None);
     }
 
     /// Complains of a problem when it begins, and now and then while it lasts.

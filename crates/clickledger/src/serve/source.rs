@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use click_core::record::{Header, Layout};
+use click_engine::archive::Told;
 use click_engine::kafka::KafkaSettings;
 use click_engine::log::{DiskLog, EventLog, LogError, LogId, LogOptions};
 
@@ -58,6 +59,14 @@ impl Source {
         match self {
             Source::Here(log) => Ok(Arc::clone(log)),
             Source::Kafka(settings, ..) => cluster::open(settings.clone(), whole, None),
+        }
+    }
+
+    /// What a job that reads the topic has decided.
+    pub(super) fn verdicts(&self) -> Result<Option<Box<dyn Told>>, LogError> {
+        match self {
+            Source::Here(_) => Ok(None),
+            Source::Kafka(settings, ..) => cluster::verdicts(settings).map(Some),
         }
     }
 }
