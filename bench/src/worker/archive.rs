@@ -51,6 +51,7 @@ pub fn write(args: &ArchiveArgs) -> Result<Value> {
         clock: Arc::new(SystemClock),
         checkpoints: args.dir.join("archive-checkpoints"),
         objects: objects(&args.dir),
+        told: None,
     };
     let measure = Measure::begin();
     Archiver::open(parts, ArchiveConfig::default())?.finish()?;

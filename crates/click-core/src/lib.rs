@@ -18,7 +18,7 @@ pub mod limits;
 pub mod link;
 pub mod planted;
 pub mod policy;
-mod prefetch;
+pub mod prefetch;
 pub mod record;
 pub mod row;
 pub mod rules;

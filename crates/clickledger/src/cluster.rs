@@ -163,4 +163,4 @@ mod with {
     }
 }
 
-pub use with::{check, follow_layouts, open, remote};
+pub use with::{check, follow_layouts, open, remote, verdicts};

@@ -51,7 +51,7 @@ pub(super) struct Judged {
 }
 
 impl Judged {
-    pub(super) const fn new(told: Box<dyn Told>, from: Millis) -> Judged {
+    pub(super) fn new(told: Box<dyn Told>, from: Millis) -> Judged {
         let (waiting, verdicts) = (BTreeMap::new(), BTreeMap::new());
         Judged { told, has_begun: false, from, read_to: from, waiting, verdicts }
     }
@@ -151,7 +151,9 @@ fn at(verdict: &Verdict) -> String {
 }
 
 fn contradicts(verdict: &Verdict, known: &Verdict) -> ArchiveError {
-    let say = |verdict: &Verdict| format!("{:?} by policy {}", verdict.reasons.to_string(), verdict.policy);
+    let say = |verdict: &Verdict| {
+        format!("{:?} by policy {}", verdict.reasons.to_string(), verdict.policy)
+    };
     ArchiveError::Mismatch(format!(
         "{}: the job's verdict is {}, where {} is known: was the topic written by several jobs, or \
          by one of another release?",

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use super::monotonic;
 use super::waiters::Forwarding;
-use crate::log::{Clock, Commit, EventLog, LogError, LogHealth, LogId, RecordBatch, Retention};
+use crate::log::{
+    Clock, Commit, EventLog, LogError, LogHealth, LogId, Lull, RecordBatch, Retention,
+};
 
 /// See the module.
 pub struct ForwardedLog {
@@ -80,6 +82,10 @@ impl EventLog for ForwardedLog {
 
     fn health(&self) -> LogHealth {
         self.own.health()
+    }
+
+    fn lull(&self) -> Option<Arc<Lull>> {
+        self.own.lull()
     }
 
     fn truncate_before(&self, partition: u32, offset: u64) -> Result<u64, LogError> {

@@ -19,8 +19,8 @@ use super::segment::{activate_spare, list_segments, make_spare, partition_dir};
 use super::spare::Spares;
 use super::writer::{Writer, make_spares, run_spares};
 use super::{
-    AppendClock, Clock, Commit, EventLog, LogError, LogHealth, LogId, MAX_PARTITIONS, MAX_PAYLOAD,
-    MAX_QUEUED, RecordBatch, Retention, SystemClock,
+    AppendClock, Clock, Commit, EventLog, LogError, LogHealth, LogId, Lull, MAX_PARTITIONS,
+    MAX_PAYLOAD, MAX_QUEUED, RecordBatch, Retention, SystemClock,
 };
 use crate::disk::{Disk, DiskLock, LockMode, OpenMode, RealDisk, create_dir_durable};
 
@@ -86,6 +86,7 @@ pub(crate) struct Shared {
     pub dir: PathBuf,
     pub disk: Arc<dyn Disk>,
     pub queue: Queue,
+    pub lull: Arc<Lull>,
     pub parts: Vec<Partition>,
     pub spares: Spares,
     meta: Meta,
@@ -318,6 +319,10 @@ impl EventLog for DiskLog {
         self.shared.queue.health()
     }
 
+    fn lull(&self) -> Option<Arc<Lull>> {
+        Some(Arc::clone(&self.shared.lull))
+    }
+
     fn truncate_before(&self, partition: u32, offset: u64) -> Result<u64, LogError> {
         self.check_writable()?;
         let start = self.shared.part(partition)?.truncate_before(offset);
@@ -437,6 +442,7 @@ fn share(
         dir: dir.to_path_buf(),
         disk: Arc::clone(&options.disk),
         queue: Queue::new(clock, queued, options.max_queued, read_only),
+        lull: Arc::default(),
         parts,
         spares: Spares::new(meta.partitions),
         meta,

@@ -10,6 +10,7 @@ mod commit;
 mod disk_log;
 mod error;
 mod format;
+mod lull;
 mod mem_log;
 mod meta;
 mod partition;
@@ -22,6 +23,7 @@ mod spare;
 mod writer;
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use click_core::record::Layout;
@@ -31,6 +33,7 @@ pub use clock::{AppendClock, Clock, ManualClock, SystemClock};
 pub use commit::{Commit, CommitGroup};
 pub use disk_log::{DiskLog, LogOptions};
 pub use error::LogError;
+pub use lull::{Lull, Rest};
 pub use mem_log::MemLog;
 pub use read_only::ReadOnlyLog;
 pub use scan::for_each_record;
@@ -157,6 +160,12 @@ pub trait EventLog: Send + Sync {
     fn wait(&self, ends: &[u64], timeout: Duration) -> bool;
 
     fn health(&self) -> LogHealth;
+
+    /// Where those who append say that they have nothing more at hand, so that a log which gathers
+    /// records need not wait for more.
+    fn lull(&self) -> Option<Arc<Lull>> {
+        None
+    }
 
     /// Says where reading is going to begin; a log over a network fetches ahead from there.
     fn prepare(&self, _positions: &[u64]) {}

@@ -25,7 +25,11 @@ const MARK_DELAY: Duration = Duration::from_millis(20);
 
 /// Under load a flush begins no sooner than this after the one before began: a flush costs the
 /// processor as much as dozens of requests, and a larger group costs no more than a small one.
-const FLUSH_SPACING: Duration = Duration::from_micros(1600);
+const FLUSH_SPACING: Duration = Duration::from_micros(800);
+/// While those who append are busy, a flush waits this long for more of them.
+const BUSY_SPACING: Duration = Duration::from_micros(4500);
+/// Where nobody says who is busy.
+const BLIND_SPACING: Duration = Duration::from_micros(1600);
 /// A group of fewer records is no load: its records come from few clients, who wait for each.
 const LOAD_RECORDS: u64 = 4;
 
@@ -101,12 +105,22 @@ impl Writer {
                 Taken::Work => {
                     let begun = Instant::now();
                     if self.commit_group()? >= LOAD_RECORDS {
-                        std::thread::sleep(FLUSH_SPACING.saturating_sub(begun.elapsed()));
+                        self.gather(begun);
                     }
                 }
                 Taken::Idle => self.sync_mark()?,
                 Taken::Closed => return self.sync_mark(),
             }
+        }
+    }
+
+    /// Waits while the next group gathers, behind a flush that began at `begun`.
+    fn gather(&self, begun: Instant) {
+        let lull = &self.shared.lull;
+        let least = if lull.is_told() { FLUSH_SPACING } else { BLIND_SPACING };
+        std::thread::sleep(least.saturating_sub(begun.elapsed()));
+        if lull.is_told() {
+            lull.wait(begun + BUSY_SPACING);
         }
     }
 

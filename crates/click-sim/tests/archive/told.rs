@@ -35,7 +35,7 @@ impl Topic {
             all.push(all[dice.below(all.len())]);
         }
         // Mostly in order, as a job writes them.
-        all.sort_unstable_by_key(|verdict| verdict.fold_time.0 + dice.below(5000) as u64);
+        all.sort_by_cached_key(|verdict| verdict.fold_time.0 + dice.below(5000) as u64);
         Topic::new(all, seed)
     }
 
@@ -61,8 +61,8 @@ impl Told for Topic {
         let read = self.all.get(self.next..end).unwrap_or_default();
         verdicts.extend_from_slice(read);
         self.next += read.len();
-        if self.dice.below(10) == 0 {
-            return Err(LogError::kafka("the broker is away".into()));
+        if self.dice.below(100) == 0 {
+            return Err(LogError::kafka("the broker is away"));
         }
         Ok(self.next < self.written.load(Ordering::Relaxed))
     }
@@ -99,7 +99,8 @@ fn check(stage: &Stage, end: Archived, seed: u64) -> usize {
     let audit = stage.audit(None);
     assert_eq!(audit.differ, 0, "seed {seed}: {:?}", audit.differences);
     let own = final_verdicts(stage).iter().filter(|verdict| verdict.fold_time < end.until).count();
-    let counted = |manifest: &click_engine::archive::Manifest| manifest.by_class.values().sum::<u64>();
+    let counted =
+        |manifest: &click_engine::archive::Manifest| manifest.by_class.values().sum::<u64>();
     let told: u64 = stage.archive().manifests().iter().map(counted).sum();
     assert_eq!(told, own as u64, "seed {seed}");
     archived

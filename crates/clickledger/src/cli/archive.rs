@@ -48,8 +48,7 @@ pub fn run(args: &ArchiveArgs) -> Result<()> {
     let data = DataDir::new(&args.data);
     let url = args.archive.as_ref().map(|place| ("archive.url".into(), place.to_string()));
     let verdicts = args.verdicts.and_then(|whose| whose.to_possible_value());
-    let verdicts =
-        verdicts.map(|whose| ("archive.verdicts".into(), whose.get_name().to_owned()));
+    let verdicts = verdicts.map(|whose| ("archive.verdicts".into(), whose.get_name().to_owned()));
     let config = data.config(url.into_iter().chain(verdicts).collect())?;
     if args.follow {
         if config.log.url.is_empty() {

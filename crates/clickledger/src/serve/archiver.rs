@@ -8,11 +8,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use click_core::types::{Offset, Partition};
 use click_engine::archive::{ArchiveConfig, ArchiveError, Archiver, Progress};
 use click_engine::disk::DiskLock;
 use click_engine::driver::{EngineError, NeededFrom};
 use click_engine::log::LogError;
-use click_core::types::{Offset, Partition};
 
 use super::source::Source;
 use super::truncating::Truncating;

@@ -165,7 +165,9 @@ impl Tracker {
         for item in items {
             outcomes.push(match item.as_ref().map(&click) {
                 Err(refusal) => Outcome::Refused(refusal.clone()),
-                Ok((click, Some(signature))) if !self.throttle.allow(signature, now_ms) => {
+                Ok((click, Some(signature)))
+                    if !self.throttle.allow(self.throttle.link(signature), now_ms) =>
+                {
                     self.throttle.count(click.ad_id);
                     Outcome::Throttled
                 }

@@ -10,6 +10,7 @@ use super::metrics::Metrics;
 use super::refusal::Refusal;
 use super::respond::{self, Body};
 use super::sender::Pending;
+use super::throttle::Link;
 use super::tracker::Tracker;
 use crate::keys::Signer;
 use click_core::link::{DestinationPolicy, LinkError, Macros, ParsedLink};
@@ -68,6 +69,7 @@ impl Tracker {
     /// Checks the link, builds the click, and queues it.
     pub(super) fn accept(&self, visit: &Visit<'_>) -> Result<Accepted, Refusal> {
         let link = ParsedLink::parse(visit.query)?;
+        let counted = self.throttle.link(link.signature());
         let keys = self.keys();
         let signer = keys.signer(link.key_id()).ok_or(LinkError::UnknownKey)?;
         let terms = Terms::from_link(&link, signer)?;
@@ -78,12 +80,12 @@ impl Tracker {
         let ahead = is_ahead(&circumstances.purpose);
         let ad_active = self.ad_active(&terms.ad_id);
         let draft = Draft { terms, circumstances, ad_active };
-        let queued = self.queue(&draft, link.signature(), visit.now_ms);
+        let queued = self.queue(&draft, counted, visit.now_ms);
         Ok(Accepted { queued, location, ahead })
     }
 
-    fn queue(&self, draft: &Draft<'_>, signature: &str, now_ms: u64) -> Queued {
-        if !self.throttle.allow(signature, now_ms) {
+    fn queue(&self, draft: &Draft<'_>, link: Link, now_ms: u64) -> Queued {
+        if !self.throttle.allow(link, now_ms) {
             self.throttle.count(&draft.terms.ad_id);
             Metrics::add(&self.metrics().throttled, 1);
             return Queued::Throttled;

@@ -81,7 +81,7 @@ where
                 tracker.count_redirect(logged);
                 write_found(&mut answer, accepted.location.as_ref(), logged == Logged::Yes);
                 stream.write_all(&answer).await.ok()?;
-                since = Instant::now();
+                since = arrived;
                 continue;
             }
             Asked::Other => break,

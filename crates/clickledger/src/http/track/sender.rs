@@ -15,7 +15,7 @@ use click_core::record::{
     Click, Kind, Previous, Record, SOURCE_KEY_BYTES, SourceKeys, Transport, partition_of,
 };
 use click_core::types::Millis;
-use click_engine::log::{Commit, EventLog, LogError, LogHealth};
+use click_engine::log::{Commit, EventLog, LogError, LogHealth, Rest};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
@@ -145,6 +145,11 @@ impl Sender {
     pub fn health(&self) -> LogHealth {
         let health = |part: &Arc<Part>| Some(part.log.health()).filter(|it| *it != LogHealth::Ok);
         self.parts().iter().find_map(health).unwrap_or(LogHealth::Ok)
+    }
+
+    /// This thread has nothing more to append until what is returned is dropped.
+    pub fn rest(&self) -> Option<Rest> {
+        self.newest().log.lull().map(|lull| lull.begin())
     }
 
     /// Queues one click.

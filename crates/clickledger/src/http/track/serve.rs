@@ -29,13 +29,14 @@ use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
@@ -191,8 +192,24 @@ fn listen(address: SocketAddr) -> io::Result<(std::net::TcpListener, SocketAddr)
     Ok((listener, bound))
 }
 
+/// A runtime that says when it rests: a flush of the log need not wait for its clicks then.
+fn runtime(shared: &Arc<Shared>) -> io::Result<Runtime> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    if let Some(tracker) = shared.tracker.clone() {
+        let rest = Arc::new(Mutex::new(None));
+        let rests = Arc::clone(&rest);
+        builder.on_thread_park(move || *lock(&rest) = tracker.rest());
+        builder.on_thread_unpark(move || *lock(&rests) = None);
+    }
+    builder.enable_all().build()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn run(listener: std::net::TcpListener, shared: &Arc<Shared>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime(shared);
     let outcome = runtime.and_then(|runtime| {
         let accepting = async {
             waiting::start_here();

@@ -9,7 +9,7 @@ use super::refusal::Refusal;
 use super::sender::Sender;
 use super::throttle::Throttle;
 use crate::keys::{KeyRing, KeyStore, now_ms};
-use click_engine::log::{EventLog, LogHealth};
+use click_engine::log::{EventLog, LogHealth, Rest};
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -154,6 +154,11 @@ impl Tracker {
     /// Whether the log takes clicks.
     pub fn log_health(&self) -> LogHealth {
         self.sender.health()
+    }
+
+    /// A server's thread has answered, or queued, all that it was asked for.
+    pub(super) fn rest(&self) -> Option<Rest> {
+        self.sender.rest()
     }
 
     /// The keys in force.

@@ -2,7 +2,7 @@
 //! a real S3 server, savepoints on the file system: TaskManagers are killed,
 //! the job is stopped, goes on with more and fewer instances, and from an older savepoint. In the
 //! end the rows that came of it, in SQLite and, with sums by advertiser, in Redis, are the native
-//! engine's, version for version.
+//! engine's, version for version; an archive of its verdicts is the native fold's, too.
 //!
 //! `CLICKTEST_FLINK_SECONDS` says for how long TaskManagers are killed (10).
 
@@ -14,9 +14,8 @@ use click_sim::redis::Redis;
 use click_sim::s3_server::S3Server;
 
 use super::alone;
-use super::hosted::{Posting, library, show};
-use super::ledger::{Ledger, count, metric, run, start, stored, wait_until};
-use crate::server::said;
+use super::hosted::{Archiving, library, post, show};
+use super::ledger::{Ledger, count, metric, start, stored, wait_until};
 use crate::visitors::{Visitors, begin_trial};
 
 const TRIAL: &str = "flink";
@@ -53,7 +52,8 @@ fn a_flink_cluster_that_is_killed_and_rescaled_gives_the_native_rows() {
     let long = (seconds + 40) as f64;
     visitors.mint(&tracker, long);
     let posted = dir.path().join("posted.db");
-    let posting = Posting::begin(&ledger, &format!("sqlite:{} {}", posted.display(), other.url()));
+    let archiving = Archiving::begin(&ledger);
+    let posting = post(&ledger, &format!("sqlite:{} {}", posted.display(), other.url()));
     let arguments = ["--bootstrap", &kafka.bootstrap(), "--topic", "clicks", "--sums", "true"];
     let loading = visitors.begin(&taking, long);
     let mut job = flink.run(2, None, &arguments);
@@ -89,9 +89,7 @@ fn a_flink_cluster_that_is_killed_and_rescaled_gives_the_native_rows() {
     println!("{kills} kills, 3 restores, equal {:?} after the end", begun.elapsed());
     posting.stop();
     taking.stop();
-    let audited = run(&["audit", "--data", &engine.display().to_string(), "--store", &store]);
-    assert!(audited.status.success(), "{}", said(&audited));
-    println!("the cluster's rows: {}", said(&audited).trim());
+    println!("the cluster's rows: {}", archiving.audit(&engine, &store));
     visitors.verify_trial(TRIAL, &engine);
 }
 

@@ -1,12 +1,10 @@
 //! What tests of the core in other engines have in common.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
-
+use super::background::Background;
 use super::ledger::{Ledger, run};
-use crate::server::BIN;
+use crate::server::said;
 
 /// The native library, which lies beside the tests.
 pub fn library() -> PathBuf {
@@ -25,30 +23,39 @@ pub fn show(data: &Path, store: &str) -> String {
     of("ad") + &of("publisher")
 }
 
-/// `clickledger post`.
-pub struct Posting(Child);
+/// `clickledger post`, from the topic of rows to these stores.
+pub fn post(ledger: &Ledger, stores: &str) -> Background {
+    Background::start(&["post", "--log", ledger.url(), "--store", stores])
+}
 
-impl Posting {
-    /// From the topic of rows to these stores.
-    pub fn begin(ledger: &Ledger, stores: &str) -> Posting {
-        let child = Command::new(BIN)
-            .args(["post", "--log", ledger.url(), "--store", stores])
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        Posting(child)
+/// `clickledger archive` of the verdicts that the job gives.
+pub struct Archiving {
+    process: Background,
+    place: PathBuf,
+}
+
+impl Archiving {
+    pub fn begin(ledger: &Ledger) -> Archiving {
+        let often = "[archive]\nurl = \"../archived\"\ninterval_ms = 5000\nverdicts = \"job\"\n";
+        let data = ledger.data("archiver", &["engine"], often);
+        let process = Background::start(&["archive", "--follow", "--data", text(&data)]);
+        Archiving { process, place: data.join("../archived") }
     }
 
-    pub fn stop(mut self) {
-        kill_process(Pid::from_child(&self.0), Signal::TERM).unwrap();
-        let status = self.0.wait().unwrap();
-        assert!(status.success(), "a clean stop ends with {status}");
+    /// Ends it. What it wrote is the log of `engine` with the verdicts of the native fold, and gives
+    /// the rows of `store`; how much of it there was.
+    pub fn audit(self, engine: &Path, store: &str) -> String {
+        self.process.stop();
+        let manifests = std::fs::read_dir(self.place.join("manifest")).map_or(0, Iterator::count);
+        assert!(manifests > 1, "only {manifests} manifests of the job's verdicts");
+        let place = ["--archive", text(&self.place)];
+        let audited = [&["audit", "--data", text(engine), "--store", store], &place[..]].concat();
+        let audited = run(&audited);
+        assert!(audited.status.success(), "{}", said(&audited));
+        format!("{manifests} manifests of the job's verdicts; {}", said(&audited).trim())
     }
 }
 
-impl Drop for Posting {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
 }

@@ -4,6 +4,7 @@
 //! `CLICKTEST_KAFKA_LONG=1` plays every fault as long as operators would see it (minutes).
 
 mod again;
+mod background;
 mod brokers;
 mod copies;
 mod cutover;

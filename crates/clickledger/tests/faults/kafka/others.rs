@@ -3,16 +3,16 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use click_sim::kafka::Kafka;
 use click_sim::python::python_with;
-use rustix::process::{Pid, Signal, kill_process};
 
 use super::alone;
+use super::background::Background;
 use super::ledger::{Ledger, count, run, start, wait_drained, wait_until};
-use crate::server::{BIN, said};
+use crate::server::said;
 use crate::visitors::Visitors;
 
 #[test]
@@ -83,29 +83,6 @@ fn beside(ledger: &Ledger, visitors: &mut Visitors, engine: &Path) {
     let all = said(&audited);
     assert!(audited.status.success() && all.contains("\n0 differences"), "{all}");
     println!("{}", all.lines().next_back().unwrap());
-}
-
-/// A process that goes on until it is told to end; killed when dropped.
-struct Background(Child);
-
-impl Background {
-    fn start(args: &[&str]) -> Background {
-        Background(Command::new(BIN).args(args).stdout(Stdio::null()).spawn().unwrap())
-    }
-
-    fn stop(mut self) {
-        kill_process(Pid::from_child(&self.0), Signal::TERM).unwrap();
-        let status = self.0.wait().unwrap();
-        assert!(status.success(), "a clean stop ends with {status}");
-    }
-}
-
-impl Drop for Background {
-    fn drop(&mut self) {
-        // It may have ended.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 fn text(path: &Path) -> &str {

@@ -17,9 +17,8 @@ use click_sim::redis::Redis;
 use click_sim::spark::{Driver, Spark, SparkJob};
 
 use super::alone;
-use super::hosted::{Posting, library, show};
-use super::ledger::{Ledger, count, metric, run, start, stored, wait_until};
-use crate::server::said;
+use super::hosted::{Archiving, library, post, show};
+use super::ledger::{Ledger, count, metric, start, stored, wait_until};
 use crate::visitors::{Visitors, begin_trial};
 
 const TRIAL: &str = "spark";
@@ -51,7 +50,8 @@ fn spark_that_is_killed_and_rescaled_gives_the_native_rows() {
     let long = (seconds + 60) as f64;
     visitors.mint(&tracker, long);
     let posted = dir.path().join("posted.db");
-    let posting = Posting::begin(&ledger, &format!("sqlite:{} {}", posted.display(), other.url()));
+    let archiving = Archiving::begin(&ledger);
+    let posting = post(&ledger, &format!("sqlite:{} {}", posted.display(), other.url()));
     let loading = visitors.begin(&taking, long);
     let mut job = Job::new(&spark, &kafka, dir.path());
     let begun = Instant::now();
@@ -87,9 +87,7 @@ fn spark_that_is_killed_and_rescaled_gives_the_native_rows() {
     assert!(job.twice > 0, "no task was speculated: {}", job.told());
     posting.stop();
     taking.stop();
-    let audited = run(&["audit", "--data", &engine.display().to_string(), "--store", &store]);
-    assert!(audited.status.success(), "{}", said(&audited));
-    println!("Spark's rows: {}", said(&audited).trim());
+    println!("Spark's rows: {}", archiving.audit(&engine, &store));
     visitors.verify_trial(TRIAL, &engine);
 }
 
