@@ -206,8 +206,8 @@ impl Archiver {
     fn end_judged_span(&mut self) -> Result<Progress, ArchiveError> {
         if let Some(judged) = &mut self.judged {
             if !self.span.is_named && judged.known_until() < self.target {
-                let more = judged.listen()?;
-                return Ok(if more { Progress::Worked } else { Progress::Idle });
+                let may_end = judged.listen()? || judged.known_until() >= self.target;
+                return Ok(if may_end { Progress::Worked } else { Progress::Idle });
             }
             self.verdicts.extend(judged.take(self.target));
         }
