@@ -111,7 +111,7 @@ fn check(stage: &Stage, end: Archived, seed: u64) -> usize {
 #[test]
 fn what_a_job_decided_is_archived_whatever_dies() {
     let mut archived = 0;
-    for seed in 0..25 {
+    for seed in 0..12 {
         let (stage, mut dice) = (Stage::new(seed), Dice::new(seed));
         let topic = Topic::of(&stage, seed);
         let open = |threads| stage.archiver_of(topic.boxed(), threads).unwrap();
@@ -151,7 +151,7 @@ fn what_a_job_decided_is_archived_whatever_dies() {
         assert!(end.until > decided, "seed {seed}: {end:?}, and verdicts up to {decided:?}");
         archived += check(&stage, end, seed);
     }
-    assert!(archived > 5_000, "{archived}");
+    assert!(archived > 2_000, "{archived}");
 }
 
 /// The archive ends before a click whose verdict has not come, and goes on once it has.

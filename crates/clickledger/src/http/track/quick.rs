@@ -11,13 +11,14 @@ use super::respond::write_found;
 use super::tracker::Tracker;
 use crate::keys::now_ms;
 use click_core::record::Capture;
-use httparse::{EMPTY_HEADER, Status};
+use httparse::Status;
 use hyper::Method;
 use hyper::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HeaderMap, HeaderName, HeaderValue, REFERER,
     TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
 use std::io::Cursor;
+use std::mem::MaybeUninit;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::time::Instant;
@@ -106,9 +107,12 @@ where
 
 /// What is asked first; the headers of a click that tell something of it are in `told` then.
 fn asked<'a>(read: &'a [u8], told: &mut HeaderMap) -> Asked<'a> {
-    let mut headers = [EMPTY_HEADER; MAX_HEADERS];
-    let mut request = httparse::Request::new(&mut headers);
-    match request.parse(read) {
+    if read.is_empty() {
+        return Asked::Part;
+    }
+    let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut request = httparse::Request::new(&mut []);
+    match request.parse_with_uninit_headers(read, &mut headers) {
         Ok(Status::Partial) => Asked::Part,
         Ok(Status::Complete(length)) => match query(&request, told) {
             Some(query) => Asked::Click { query, length },
