@@ -36,14 +36,14 @@ pub struct Archiving {
 
 impl Archiving {
     pub fn begin(ledger: &Ledger) -> Archiving {
-        let often = "[archive]\nurl = \"../archived\"\ninterval_ms = 5000\nverdicts = \"job\"\n";
-        let data = ledger.data("archiver", &["engine"], often);
+        let own = "[archive]\nurl = \"../archived\"\ninterval_ms = 5000\nverdicts = \"job\"\n";
+        let data = ledger.data("archiver", &["engine"], own);
         let process = Background::start(&["archive", "--follow", "--data", text(&data)]);
         Archiving { process, place: data.join("../archived") }
     }
 
-    /// Ends it. What it wrote is the log of `engine` with the verdicts of the native fold, and gives
-    /// the rows of `store`; how much of it there was.
+    /// Ends it. What it wrote is the log of `engine` with the native fold's verdicts, and gives the
+    /// rows of `store`; how much of it there was.
     pub fn audit(self, engine: &Path, store: &str) -> String {
         self.process.stop();
         let manifests = std::fs::read_dir(self.place.join("manifest")).map_or(0, Iterator::count);
