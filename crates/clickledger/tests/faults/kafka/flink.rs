@@ -89,7 +89,7 @@ fn a_flink_cluster_that_is_killed_and_rescaled_gives_the_native_rows() {
     println!("{kills} kills, 3 restores, equal {:?} after the end", begun.elapsed());
     posting.stop();
     taking.stop();
-    println!("the cluster's rows: {}", archiving.audit(&engine, &store));
+    println!("the cluster's rows: {}", archiving.audit(&store));
     visitors.verify_trial(TRIAL, &engine);
 }
 

@@ -42,15 +42,13 @@ impl Archiving {
         Archiving { process, place: data.join("../archived") }
     }
 
-    /// Ends it. What it wrote is the log of `engine` with the native fold's verdicts, and gives the
-    /// rows of `store`; how much of it there was.
-    pub fn audit(self, engine: &Path, store: &str) -> String {
+    /// Ends it. What it wrote folds to the job's own verdicts and to the rows of `store`; how much
+    /// of it there was.
+    pub fn audit(self, store: &str) -> String {
         self.process.stop();
         let manifests = std::fs::read_dir(self.place.join("manifest")).map_or(0, Iterator::count);
         assert!(manifests > 1, "only {manifests} manifests of the job's verdicts");
-        let place = ["--archive", text(&self.place)];
-        let audited = [&["audit", "--data", text(engine), "--store", store], &place[..]].concat();
-        let audited = run(&audited);
+        let audited = run(&["audit", "--archive", text(&self.place), "--store", store]);
         assert!(audited.status.success(), "{}", said(&audited));
         format!("{manifests} manifests of the job's verdicts; {}", said(&audited).trim())
     }

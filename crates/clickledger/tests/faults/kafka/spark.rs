@@ -87,7 +87,7 @@ fn spark_that_is_killed_and_rescaled_gives_the_native_rows() {
     assert!(job.twice > 0, "no task was speculated: {}", job.told());
     posting.stop();
     taking.stop();
-    println!("Spark's rows: {}", archiving.audit(&engine, &store));
+    println!("Spark's rows: {}", archiving.audit(&store));
     visitors.verify_trial(TRIAL, &engine);
 }
 
