@@ -38,6 +38,6 @@ fn spark_gives_the_rows_and_verdicts_of_the_native_fold() {
     java.run(dir.path(), "org.clickledger.spark.LocalRun", &arguments);
     for chain in CHAINS {
         println!("chain {chain}");
-        java::compare(&world, &dir.path().join(chain));
+        java::compare(&world, &dir.path().join(chain), None);
     }
 }

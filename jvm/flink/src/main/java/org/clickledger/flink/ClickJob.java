@@ -73,7 +73,7 @@ public final class ClickJob {
         String rows = topic + ".rows";
         byte[] header = cluster.header(topic);
         RowStage last = new RowStage(header, cluster.partitions(rows), sums);
-        Dataflow flow = new Dataflow(records, header, EVERY_MS, last);
+        Dataflow flow = new Dataflow(records, header, new Pace(EVERY_MS), last);
         String verdicts = topic + ".verdicts";
         String dead = topic + ".dead";
         write(flow.rows, rows, new FrameWriter(rows));

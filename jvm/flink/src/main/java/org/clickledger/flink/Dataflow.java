@@ -17,19 +17,19 @@ final class Dataflow {
     /**
      * @param records {@link LogRecord}s, each partition's in order
      * @param header payload of the first record of partition 0
-     * @param everyMs how often watermarks are told
+     * @param pace how often watermarks are told
      * @param last the stage that hands out rows
      */
     Dataflow(
             SingleOutputStreamOperator<byte[]> records,
             byte[] header,
-            long everyMs,
+            Pace pace,
             RowStage last) {
         SingleOutputStreamOperator<byte[]> blocks =
                 named("pack", records.transform("pack", Outputs.BYTES, new Packer()))
                         .setParallelism(records.getParallelism());
-        SingleOutputStreamOperator<byte[]> lead = lead(blocks, header, everyMs);
-        SingleOutputStreamOperator<byte[]> others = others(blocks, lead, header, everyMs);
+        SingleOutputStreamOperator<byte[]> lead = lead(blocks, header, pace);
+        SingleOutputStreamOperator<byte[]> others = others(blocks, lead, header, pace);
         KeyedStage user = new KeyedStage(Kind.USER, header);
         SingleOutputStreamOperator<byte[]> users = stage("user", lead.union(others), user);
         KeyedStage source = new KeyedStage(Kind.SOURCE, header);
@@ -49,8 +49,8 @@ final class Dataflow {
     }
 
     private static SingleOutputStreamOperator<byte[]> lead(
-            DataStream<byte[]> blocks, byte[] header, long everyMs) {
-        LeadStage stage = new LeadStage(header, everyMs);
+            DataStream<byte[]> blocks, byte[] header, Pace pace) {
+        LeadStage stage = new LeadStage(header, pace);
         return named("lead", blocks.keyBy(new KeyGroups()).transform("lead", Outputs.BYTES, stage))
                 .setParallelism(1);
     }
@@ -59,8 +59,8 @@ final class Dataflow {
             SingleOutputStreamOperator<byte[]> blocks,
             SingleOutputStreamOperator<byte[]> lead,
             byte[] header,
-            long everyMs) {
-        SequenceStage stage = new SequenceStage(header, everyMs);
+            Pace pace) {
+        SequenceStage stage = new SequenceStage(header, pace);
         return named("sequence", blocks.getSideOutput(Outputs.OTHERS)
                 .connect(lead.getSideOutput(Outputs.POLICIES))
                 .keyBy(new KeyGroups(), new KeyGroups())

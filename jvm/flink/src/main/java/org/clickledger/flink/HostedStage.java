@@ -87,6 +87,19 @@ abstract class HostedStage extends AbstractStreamOperator<byte[]> {
         stage.add(frame, this::emit);
     }
 
+    /** As {@link #advance(long)}, to the stops on the way first, one by one. */
+    final void advance(Pace pace, long watermark) {
+        for (long stop : pace.stops()) {
+            if (stop > told && stop < watermark) {
+                advance(stop);
+                if (told < stop) {
+                    return;
+                }
+            }
+        }
+        advance(watermark);
+    }
+
     /** Goes to a watermark, or as far as records allow, and tells those that follow. */
     void advance(long watermark) {
         long reached = stage.advance(watermark, this::emit);

@@ -10,21 +10,22 @@ import org.clickledger.bridge.Kind;
 final class LeadStage extends HostedStage implements OneInputStreamOperator<byte[], byte[]> {
     private static final long serialVersionUID = 1;
 
-    private final long everyMs;
+    private final Pace pace;
 
-    LeadStage(byte[] header, long everyMs) {
+    LeadStage(byte[] header, Pace pace) {
         super(Kind.LEAD, header);
-        this.everyMs = everyMs;
+        this.pace = pace;
     }
 
     @Override
     public void open() throws Exception {
         super.open();
-        getProcessingTimeService().scheduleWithFixedDelay(now -> goOn(), everyMs, everyMs);
+        getProcessingTimeService()
+                .scheduleWithFixedDelay(now -> goOn(), pace.everyMs(), pace.everyMs());
     }
 
     private void goOn() {
-        advance(Long.MAX_VALUE);
+        advance(pace, Long.MAX_VALUE);
     }
 
     @Override

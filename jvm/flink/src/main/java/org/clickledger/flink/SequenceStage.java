@@ -13,18 +13,23 @@ final class SequenceStage extends HostedStage
         implements TwoInputStreamOperator<byte[], byte[], byte[]> {
     private static final long serialVersionUID = 1;
 
-    private final long everyMs;
+    private final Pace pace;
     private transient long lead;
 
-    SequenceStage(byte[] header, long everyMs) {
+    SequenceStage(byte[] header, Pace pace) {
         super(Kind.SEQUENCE, header);
-        this.everyMs = everyMs;
+        this.pace = pace;
     }
 
     @Override
     public void open() throws Exception {
         super.open();
-        getProcessingTimeService().scheduleWithFixedDelay(now -> advance(lead), everyMs, everyMs);
+        getProcessingTimeService()
+                .scheduleWithFixedDelay(now -> goOn(), pace.everyMs(), pace.everyMs());
+    }
+
+    private void goOn() {
+        advance(pace, lead);
     }
 
     @Override
@@ -46,13 +51,13 @@ final class SequenceStage extends HostedStage
     public void processWatermark2(Watermark mark) {
         if (mark.getTimestamp() != Watermark.MAX_WATERMARK.getTimestamp()) {
             lead = mark.getTimestamp() + 1;
-            advance(lead);
+            goOn();
         }
     }
 
     @Override
     public void finish() throws Exception {
-        advance(lead);
+        goOn();
         super.finish();
     }
 }

@@ -1,6 +1,8 @@
 package org.clickledger.flink;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.stream.Stream;
@@ -12,11 +14,15 @@ import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 /**
  * Runs a log in files through the dataflow on a cluster within this process. Arguments: the
  * directory with {@code header} and {@code log-0}, {@code log-1}, ..., then chains of parallelisms
- * as 2-4-1: each but the last of a chain dies, and the next goes on from its last checkpoint. What
- * comes out of a chain is in the directory of its name.
+ * as 2-4-1: each but the last of a chain dies, and the next goes on from its last checkpoint. A
+ * chain whose name begins with {@code every-} stops at each of the {@code instants}, a file of
+ * eight bytes each. What comes out of a chain is in the directory of its name; {@code gaps} has how
+ * many records its last job knew to be missing.
  */
 public final class LocalRun {
     private static final int CHECKPOINTS_BEFORE_DEATH = 3;
+    private static final int EVERY_MS = 20;
+    private static final String EVERY = "every-";
 
     private LocalRun() {}
 
@@ -24,16 +30,27 @@ public final class LocalRun {
         String log = arguments[0];
         for (int chain = 1; chain < arguments.length; chain++) {
             Path out = Path.of(log, arguments[chain]);
-            String[] parallelisms = arguments[chain].split("-");
+            boolean stops = arguments[chain].startsWith(EVERY);
+            Pace pace = new Pace(EVERY_MS, stops ? instants(log) : new long[0]);
+            String[] parallelisms = arguments[chain].replace(EVERY, "").split("-");
             String from = null;
             for (int turn = 0; turn < parallelisms.length; turn++) {
                 boolean isLast = turn == parallelisms.length - 1;
                 Path checkpoints = out.resolve("checkpoints-" + turn);
                 Configuration settings = settings(checkpoints, from);
-                run(log, out, Integer.parseInt(parallelisms[turn]), settings, !isLast);
+                Gaps.forget();
+                run(log, out, Integer.parseInt(parallelisms[turn]), settings, pace, !isLast);
                 from = isLast ? null : newest(checkpoints);
             }
+            Files.writeString(out.resolve("gaps"), String.valueOf(Gaps.sum()));
         }
+    }
+
+    private static long[] instants(String log) throws IOException {
+        ByteBuffer bytes = ByteBuffer.wrap(Files.readAllBytes(Path.of(log, "instants")));
+        long[] instants = new long[bytes.remaining() / Long.BYTES];
+        bytes.order(ByteOrder.LITTLE_ENDIAN).asLongBuffer().get(instants);
+        return instants;
     }
 
     private static Configuration settings(Path checkpoints, String from) {
@@ -44,6 +61,8 @@ public final class LocalRun {
         settings.setString(retention, "RETAIN_ON_CANCELLATION");
         settings.setString("execution.checkpointing.num-retained", "100");
         settings.setString("restart-strategy.type", "none");
+        settings.setString("metrics.reporters", "gaps");
+        settings.setString("metrics.reporter.gaps.factory.class", Gaps.Factory.class.getName());
         settings.setString("rest.port", "0");
         settings.setString("rest.bind-port", "0");
         if (from != null) {
@@ -53,7 +72,12 @@ public final class LocalRun {
     }
 
     private static void run(
-            String log, Path out, int parallelism, Configuration settings, boolean dies)
+            String log,
+            Path out,
+            int parallelism,
+            Configuration settings,
+            Pace pace,
+            boolean dies)
             throws Exception {
         StreamExecutionEnvironment environment =
                 StreamExecutionEnvironment.createLocalEnvironment(parallelism, settings);
@@ -67,7 +91,7 @@ public final class LocalRun {
         SingleOutputStreamOperator<byte[]> records = environment.addSource(source).uid("log")
                 .setParallelism(Math.min(parallelism, partitions));
         byte[] header = Files.readAllBytes(Path.of(log, "header"));
-        Dataflow flow = new Dataflow(records, header, 20, new RowStage(header, 0, true));
+        Dataflow flow = new Dataflow(records, header, pace, new RowStage(header, 0, true));
         sink(flow.rows, out, "rows");
         sink(flow.verdicts, out, "verdicts");
         sink(flow.deadLetters, out, "dead-letters");
