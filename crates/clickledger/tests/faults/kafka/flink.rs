@@ -14,8 +14,8 @@ use click_sim::redis::Redis;
 use click_sim::s3_server::S3Server;
 
 use super::alone;
-use super::hosted::{Archiving, library, post, show};
-use super::ledger::{Ledger, count, metric, start, stored, wait_until};
+use super::hosted::{Archiving, library, post, show, wait_counted};
+use super::ledger::{Ledger, start, stored, wait_until};
 use crate::visitors::{Visitors, begin_trial};
 
 const TRIAL: &str = "flink";
@@ -74,10 +74,7 @@ fn a_flink_cluster_that_is_killed_and_rescaled_gives_the_native_rows() {
     let _job = flink.run(2, Some(&first), &arguments);
     visitors.end(loading);
     let wanted = visitors.acknowledged;
-    wait_until("the native engine has everything", || {
-        count(&native, "clickledger_clicks_measured_total") == wanted.to_string()
-            && metric(&native, "clickledger_clicks_pending") == 0.0
-    });
+    wait_counted(&taking, &native, wanted);
     // A stop writes what the engine has counted and its store has not yet.
     native.stop();
     let shown = |store: &str| show(&engine, store);

@@ -1,10 +1,14 @@
 //! What tests of the core in other engines have in common.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::background::Background;
-use super::ledger::{Ledger, run};
-use crate::server::said;
+use super::ledger::{Ledger, count, metric, run, wait_drained, wait_until};
+use crate::server::{Server, said};
+
+/// An engine that counts nothing for so long has read everything.
+const STEADY: Duration = Duration::from_secs(2);
 
 /// The native library, which lies beside the tests.
 pub fn library() -> PathBuf {
@@ -21,6 +25,21 @@ pub fn show(data: &Path, store: &str) -> String {
         String::from_utf8_lossy(&shown.stdout).into_owned()
     };
     of("ad") + &of("publisher")
+}
+
+/// Waits until the native engine has all that the tracker took. That is more than what was
+/// acknowledged where a visitor was sent on before the cluster had the click.
+pub fn wait_counted(tracker: &Server, native: &Server, acknowledged: usize) {
+    wait_drained(tracker);
+    let measured = || count(native, "clickledger_clicks_measured_total");
+    wait_until("the native engine has everything", || {
+        let before = measured();
+        std::thread::sleep(STEADY);
+        before.parse::<usize>().is_ok_and(|measured| measured >= acknowledged)
+            && measured() == before
+            && metric(native, "clickledger_clicks_pending") == 0.0
+    });
+    println!("{} clicks, {acknowledged} of them acknowledged", measured());
 }
 
 /// `clickledger post`, from the topic of rows to these stores.

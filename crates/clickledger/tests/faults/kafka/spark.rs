@@ -17,8 +17,8 @@ use click_sim::redis::Redis;
 use click_sim::spark::{Driver, Spark, SparkJob};
 
 use super::alone;
-use super::hosted::{Archiving, library, post, show};
-use super::ledger::{Ledger, count, metric, start, stored, wait_until};
+use super::hosted::{Archiving, library, post, show, wait_counted};
+use super::ledger::{Ledger, start, stored, wait_until};
 use crate::visitors::{Visitors, begin_trial};
 
 const TRIAL: &str = "spark";
@@ -68,10 +68,7 @@ fn spark_that_is_killed_and_rescaled_gives_the_native_rows() {
     let last = job.start();
     visitors.end(loading);
     let wanted = visitors.acknowledged;
-    wait_until("the native engine has everything", || {
-        count(&native, "clickledger_clicks_measured_total") == wanted.to_string()
-            && metric(&native, "clickledger_clicks_pending") == 0.0
-    });
+    wait_counted(&taking, &native, wanted);
     // A stop writes what the engine has counted and its store has not yet.
     native.stop();
     let truth = show(&engine, &format!("sqlite:{}", engine.join("ledger.db").display()));
