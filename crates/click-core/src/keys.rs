@@ -246,7 +246,7 @@ impl KeyTable {
     #[expect(clippy::cast_possible_truncation, reason = "the lower half is uniform, too")]
     pub(crate) fn hint(&self, identity: u128) {
         if let Some(slot) = self.numbers.slots.get(self.numbers.home(identity as u64)) {
-            crate::prefetch::prefetch(slot);
+            crate::prefetch::read(slot);
         }
     }
 

@@ -4,7 +4,7 @@
 
 /// Asks for the cache line of `place`.
 #[inline]
-pub fn prefetch<T>(place: &T) {
+pub fn read<T>(place: &T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch is a hint; `place` is a valid reference besides.
     unsafe {

@@ -65,7 +65,7 @@ impl<const V: usize> PagedMap<V> {
         let in_group = (id >> (128 - TABLES.ilog2())) as u32;
         let table = u32::from(group - self.first_group) * TABLES as u32 + in_group;
         let probe = Probe { table, id: EntryId::of(id), seen: Seen::default() };
-        crate::prefetch::prefetch(self.table(&probe));
+        crate::prefetch::read(self.table(&probe));
         probe
     }
 

@@ -124,9 +124,9 @@ impl<const V: usize> Table<V> {
         let seen =
             Seen { home: id.home(self.lines.len()) as u32, indexed: self.indexed, absent: 0 };
         if let Some(line) = self.lines.get(seen.home as usize) {
-            crate::prefetch::prefetch(line);
+            crate::prefetch::read(line);
             let place = self.len() % Self::PAGE_ENTRIES;
-            crate::prefetch::prefetch(&pool.page(self.tail)[place * Self::ENTRY]);
+            crate::prefetch::read(&pool.page(self.tail)[place * Self::ENTRY]);
         }
         seen
     }
@@ -140,12 +140,12 @@ impl<const V: usize> Table<V> {
         let Some(line) = self.lines.get(home).filter(|_| is_home) else { return false };
         let candidate = line.candidates(id.tag()).next();
         if line.went_on() {
-            crate::prefetch::prefetch(&self.lines[self.after(home)]);
+            crate::prefetch::read(&self.lines[self.after(home)]);
         } else if candidate.is_none() && !line.is_full() {
             seen.absent = line.count() + 1;
         }
         if let Some(position) = candidate {
-            crate::prefetch::prefetch(&self.pages[position / Self::PAGE_ENTRIES]);
+            crate::prefetch::read(&self.pages[position / Self::PAGE_ENTRIES]);
         }
         candidate.is_some()
     }
@@ -154,7 +154,7 @@ impl<const V: usize> Table<V> {
     pub(super) fn hint_entry(&self, pool: &Pool, id: EntryId) {
         let Some((_, line)) = self.line(id) else { return };
         if let Some(position) = line.candidates(id.tag()).next() {
-            crate::prefetch::prefetch(&self.entry(pool, position)[0]);
+            crate::prefetch::read(&self.entry(pool, position)[0]);
         }
     }
 
@@ -317,7 +317,7 @@ impl<const V: usize> Table<V> {
         for number in 0..self.pages.len() {
             if let Some(next) = self.pages.get(number + 1) {
                 pool.page(*next).chunks(size_of::<Line>()).for_each(|line| {
-                    crate::prefetch::prefetch(&line[0]);
+                    crate::prefetch::read(&line[0]);
                 });
             }
             let page = pool.page(self.pages[number]);

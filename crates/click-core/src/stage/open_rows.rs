@@ -273,7 +273,7 @@ impl OpenRows {
     #[inline]
     pub(super) fn hint_key(&self, key: u32) {
         if let Some(latest) = self.latest.get(key as usize) {
-            crate::prefetch::prefetch(latest);
+            crate::prefetch::read(latest);
         }
     }
 
@@ -289,7 +289,7 @@ impl OpenRows {
     #[inline]
     pub(super) fn hint(&self, id: RowId) {
         if let Some(line) = self.lines.get(id as usize) {
-            crate::prefetch::prefetch(line);
+            crate::prefetch::read(line);
         }
     }
 }

@@ -119,7 +119,7 @@ impl Tally for Partials {
     #[inline]
     fn hint_key(&self, click: &Facts) {
         if let Some(latest) = self.latest.get(click.ad_key as usize) {
-            crate::prefetch::prefetch(latest);
+            crate::prefetch::read(latest);
         }
     }
 
@@ -127,8 +127,8 @@ impl Tally for Partials {
     fn hint_row(&self, click: &Facts) {
         let Some(latest) = self.latest.get(click.ad_key as usize) else { return };
         if let Some((_, partial)) = self.list.get((*latest as usize).wrapping_sub(1)) {
-            crate::prefetch::prefetch(&partial.measured);
-            crate::prefetch::prefetch(&partial.changed);
+            crate::prefetch::read(&partial.measured);
+            crate::prefetch::read(&partial.changed);
         }
     }
 

@@ -80,15 +80,15 @@ impl SourceStage {
             return;
         }
         let head = |click: &Facts| &self.heads[slot_of(click.source, self.heads.len())];
-        block.iter().for_each(|click| crate::prefetch::prefetch(head(click)));
+        block.iter().for_each(|click| crate::prefetch::read(head(click)));
         for click in block {
             let number = *head(click);
             if number != NOBODY && number >= self.first {
                 let Some(waiting) = self.waiting.get(to_index(number - self.first)) else {
                     continue;
                 };
-                crate::prefetch::prefetch(&waiting.click.source);
-                crate::prefetch::prefetch(&waiting.previous);
+                crate::prefetch::read(&waiting.click.source);
+                crate::prefetch::read(&waiting.previous);
             }
         }
     }

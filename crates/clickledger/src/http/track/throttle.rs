@@ -4,7 +4,7 @@
 //! low), never counted too high. Memory does not grow, whatever is sent.
 
 use super::limits::MAX_THROTTLED_ADS;
-use click_core::prefetch::prefetch;
+use click_core::prefetch;
 use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -51,7 +51,7 @@ impl Throttle {
     /// The link with this signature. Its counters are seldom in the processor's cache: ask early.
     pub fn link(&self, signature: &str) -> Link {
         let link = Link(self.hasher.hash_one(signature));
-        prefetch(self.set(link));
+        prefetch::read(self.set(link));
         link
     }
 
