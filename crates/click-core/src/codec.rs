@@ -7,7 +7,7 @@ use crate::policy::{Policy, Timeline};
 use crate::record::{Kind, Record};
 use crate::row::Counts;
 use crate::snapshot::{Reader, SnapshotError, Writer};
-use crate::stage::event::{Event, Facts, Flags, Posted, Slot};
+use crate::stage::event::{Facts, Flags, Posted, Slot};
 use crate::stage::layouts::Layouts;
 use crate::stage::partial::Partial;
 use crate::stage::sequence::SequenceState;
@@ -251,20 +251,6 @@ pub(crate) fn take_facts(
         burst_clicks: input.u8()?,
         flags: Flags(input.u8()?),
     })
-}
-
-/// A click on its way to the user stage.
-pub(crate) fn put_event(out: &mut Writer, event: &Event, keys: &KeyTable) {
-    out.u128(event.claim);
-    out.u128(event.pair);
-    put_facts(out, &event.facts, keys);
-}
-
-pub(crate) fn take_event(
-    input: &mut Reader<'_>,
-    keys: &mut KeyTable,
-) -> Result<Event, SnapshotError> {
-    Ok(Event { claim: input.u128()?, pair: input.u128()?, facts: take_facts(input, keys)? })
 }
 
 pub(crate) fn put_slot(out: &mut Writer, slot: Slot, keys: &KeyTable) {

@@ -98,6 +98,18 @@ impl Writer {
     /// Words with their number before them.
     pub(crate) fn words(&mut self, words: &[u64]) {
         self.len(words.len());
+        self.plain_words(words);
+    }
+
+    /// Up to 255 words with their number in a byte.
+    pub(crate) fn short_words(&mut self, words: &[u64]) {
+        debug_assert!(u8::try_from(words.len()).is_ok(), "too many words");
+        #[expect(clippy::cast_possible_truncation, reason = "as documented")]
+        self.u8(words.len() as u8);
+        self.plain_words(words);
+    }
+
+    fn plain_words(&mut self, words: &[u64]) {
         let from = self.bytes.len();
         self.bytes.resize(from + 8 * words.len(), 0);
         let (places, _) = self.bytes[from..].as_chunks_mut();
@@ -130,7 +142,7 @@ impl<'a> Reader<'a> {
         self.bytes.len()
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], SnapshotError> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], SnapshotError> {
         let (head, rest) = self.bytes.split_first_chunk::<N>().ok_or(SnapshotError)?;
         self.bytes = rest;
         Ok(*head)
@@ -146,6 +158,10 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn u32(&mut self) -> Result<u32, SnapshotError> {
         self.array().map(u32::from_le_bytes)
+    }
+
+    pub(crate) fn i32(&mut self) -> Result<i32, SnapshotError> {
+        self.array().map(i32::from_le_bytes)
     }
 
     pub(crate) fn u64(&mut self) -> Result<u64, SnapshotError> {
@@ -198,7 +214,17 @@ impl<'a> Reader<'a> {
     /// Words with their number before them, in the order of their bytes.
     pub(crate) fn words(&mut self) -> Result<&'a [[u8; 8]], SnapshotError> {
         let len = self.len(8)?;
-        let (head, rest) = self.bytes.split_at(8 * len);
+        self.plain_words(len)
+    }
+
+    /// Words with their number in a byte.
+    pub(crate) fn short_words(&mut self) -> Result<&'a [[u8; 8]], SnapshotError> {
+        let len = self.u8()?;
+        self.plain_words(usize::from(len))
+    }
+
+    fn plain_words(&mut self, len: usize) -> Result<&'a [[u8; 8]], SnapshotError> {
+        let (head, rest) = self.bytes.split_at_checked(8 * len).ok_or(SnapshotError)?;
         self.bytes = rest;
         Ok(head.as_chunks().0)
     }

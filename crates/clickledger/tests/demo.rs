@@ -30,5 +30,9 @@ fn chaos_loses_nothing() {
     let short = ["--chaos", "--seconds", "6", "--kill-every", "1.5", "--rate", "300", "--listen"];
     let out = demo(&[&short[..], &[listen.as_str()]].concat());
     let last = out.lines().last().unwrap();
-    assert!(last.contains("lost 0, double 0, after 3 kills"), "{out}");
+    // How many kills fit into the seconds is the machine's: a slow one ends behind a fourth.
+    let (counts, kills) = last.split_once(", after ").unwrap();
+    assert!(counts.ends_with("lost 0, double 0"), "{out}");
+    let kills: u64 = kills.trim_end_matches(" kills").parse().unwrap();
+    assert!((2..=4).contains(&kills), "{out}");
 }

@@ -13,6 +13,7 @@
 //! `docs/formats/stages.md` describes the bytes.
 
 mod effects;
+mod packed;
 mod pieces;
 mod route;
 mod sequence;

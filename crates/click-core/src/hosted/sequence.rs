@@ -1,9 +1,10 @@
 //! The sequence stage of one partition.
 
 use super::effects::put_dead_letter;
-use super::route::{Routed, Router};
+use super::packed::ClickRouter;
+use super::route::Routed;
 use super::{Common, HostError};
-use crate::codec::{put_event, put_sequence, put_timeline, take_sequence, take_timeline};
+use crate::codec::{put_sequence, put_timeline, take_sequence, take_timeline};
 use crate::policy::Timeline;
 use crate::record::Header;
 use crate::snapshot::{Reader, Writer};
@@ -34,6 +35,7 @@ pub struct SequenceHost {
     sequence: Sequence,
     announced: Millis,
     spare: Vec<Chunk>,
+    router: ClickRouter,
 }
 
 /// What has to be known everywhere before a watermark is reached.
@@ -71,7 +73,8 @@ impl SequenceHost {
             input.end()?;
         }
         let announced = common.watermark;
-        Ok(SequenceHost { partition, common, sequence, announced, spare: Vec::new() })
+        let (spare, router) = (Vec::new(), ClickRouter::new());
+        Ok(SequenceHost { partition, common, sequence, announced, spare, router })
     }
 
     /// Takes the next records of the partition; those it has read already are passed over. An
@@ -160,12 +163,12 @@ impl SequenceHost {
         if !self.common.reach(w) {
             return Ok(Sequenced::default());
         }
-        let (mut router, mut dead) = (Router::new(), Vec::new());
+        let (router, mut dead) = (&mut self.router, Vec::new());
         let Common { keys, timeline, .. } = &self.common;
-        let mut click = |event: &Event| put_event(router.to(event.facts.user_group), event, keys);
+        let mut click = |event: &Event| router.put_event(event, keys);
         let out = &mut Drained { click: &mut click, dead: &mut dead, spare: &mut self.spare };
         self.sequence.drain(w, timeline, out);
-        Ok(Sequenced { clicks: router.finish(), dead_letters: put_all(&dead) })
+        Ok(Sequenced { clicks: self.router.finish(), dead_letters: put_all(&dead) })
     }
 
     /// State as of the watermark. What was read beyond it is read again.

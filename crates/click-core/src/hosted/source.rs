@@ -1,10 +1,11 @@
 //! The source stage of some key groups, with the counting that follows it.
 
 use super::effects::put_verdict;
+use super::packed::{ClickRouter, Unpacker};
 use super::pieces::Pieces;
 use super::route::{Routed, Router};
 use super::{Common, GroupSnapshot, HostError, own, take_below};
-use crate::codec::{Delta, put_delta, put_facts, take_facts};
+use crate::codec::{Delta, put_delta};
 use crate::limits::LOOK_AHEAD_MS;
 use crate::record::Header;
 use crate::snapshot::{Reader, Writer};
@@ -23,6 +24,7 @@ pub struct SourceHost {
     /// Clicks not below the watermark.
     waiting: Vec<Facts>,
     pieces: Pieces,
+    unpacker: Unpacker,
 }
 
 /// What comes of the source stage.
@@ -43,10 +45,11 @@ impl SourceHost {
         snapshots: &[GroupSnapshot<'_>],
     ) -> Result<SourceHost, HostError> {
         let mut common = Common::with(header, policies)?;
-        let mut waiting = Vec::new();
+        let (mut waiting, mut unpacker) = (Vec::new(), Unpacker::default());
         for (group, mut input) in common.open_snapshots(&groups, snapshots)? {
+            unpacker.begin();
             while !input.is_empty() {
-                let click = take_facts(&mut input, &mut common.keys)?;
+                let click = unpacker.take_click(&mut input, &mut common.keys)?;
                 own(&(group..group + 1), click.source_stage_group())?;
                 // Whoever waits below the watermark is not final at it.
                 common.in_time(click.fold_time.plus(LOOK_AHEAD_MS - 1))?;
@@ -56,15 +59,16 @@ impl SourceHost {
         let clicks = take_below(&mut waiting, common.watermark, |click| click);
         let mut stage = SourceStage::default();
         stage.restore(&clicks, &common.timeline);
-        Ok(SourceHost { groups, common, stage, waiting, pieces: Pieces::default() })
+        Ok(SourceHost { groups, common, stage, waiting, pieces: Pieces::default(), unpacker })
     }
 
     /// Takes clicks of the user stages.
     pub fn apply(&mut self, clicks: &[u8]) -> Result<(), HostError> {
         self.pieces.forget();
+        self.unpacker.begin();
         let mut input = Reader::new(clicks);
         while !input.is_empty() {
-            let click = take_facts(&mut input, &mut self.common.keys)?;
+            let click = self.unpacker.take_click(&mut input, &mut self.common.keys)?;
             own(&self.groups, click.source_stage_group())?;
             self.common.in_time(click.fold_time)?;
             self.waiting.push(click);
@@ -108,10 +112,11 @@ impl SourceHost {
     pub fn snapshot(&self, group: u8) -> Result<Vec<u8>, HostError> {
         own(&self.groups, group)?;
         let mut out = self.common.begin_snapshot();
-        out.part(self.pieces.of(group, |router| {
-            for click in self.stage.waiting().chain(&self.waiting) {
-                put_facts(router.to(click.source_stage_group()), click, &self.common.keys);
-            }
+        out.part(self.pieces.of(group, || {
+            let mut router = ClickRouter::new();
+            let clicks = self.stage.waiting().chain(&self.waiting);
+            clicks.for_each(|click| router.put_click(click, &self.common.keys));
+            router.pieces()
         }));
         Ok(out.into_bytes())
     }

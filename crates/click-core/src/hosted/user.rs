@@ -1,9 +1,10 @@
 //! The user stage of some key groups.
 
+use super::packed::{ClickRouter, Unpacker};
 use super::pieces::Pieces;
-use super::route::{Routed, Router};
+use super::route::Routed;
 use super::{Common, GroupSnapshot, HostError, own, take_below};
-use crate::codec::{put_event, put_facts, put_users, take_event, take_journal};
+use crate::codec::{put_users, take_journal};
 use crate::fold::decode_journal;
 use crate::record::Header;
 use crate::snapshot::{Reader, Writer};
@@ -21,6 +22,8 @@ pub struct UserHost {
     /// Clicks not below the watermark.
     waiting: Vec<Event>,
     pieces: Pieces,
+    unpacker: Unpacker,
+    router: ClickRouter,
 }
 
 /// What comes of the user stage.
@@ -42,18 +45,20 @@ impl UserHost {
     ) -> Result<UserHost, HostError> {
         let mut common = Common::with(header, policies)?;
         let mut stage = UserStage::new(groups.clone());
-        let mut waiting = Vec::new();
+        let (mut waiting, mut unpacker) = (Vec::new(), Unpacker::default());
         for (group, mut input) in common.open_snapshots(&groups, snapshots)? {
             let journal = take_journal(&mut input, group)?;
             stage.restore(&journal, common.watermark, &common.timeline);
+            unpacker.begin();
             while !input.is_empty() {
-                let event = take_event(&mut input, &mut common.keys)?;
+                let event = unpacker.take_event(&mut input, &mut common.keys)?;
                 own(&(group..group + 1), event.facts.user_group)?;
                 common.in_time(event.facts.fold_time)?;
                 waiting.push(event);
             }
         }
-        Ok(UserHost { groups, common, stage, waiting, pieces: Pieces::default() })
+        let (pieces, router) = (Pieces::default(), ClickRouter::new());
+        Ok(UserHost { groups, common, stage, waiting, pieces, unpacker, router })
     }
 
     /// Adds claims of a journal written before the snapshots were taken, oldest first; those of
@@ -69,9 +74,10 @@ impl UserHost {
     /// Takes clicks of the sequence stages.
     pub fn apply(&mut self, clicks: &[u8]) -> Result<(), HostError> {
         self.pieces.forget();
+        self.unpacker.begin();
         let mut input = Reader::new(clicks);
         while !input.is_empty() {
-            let event = take_event(&mut input, &mut self.common.keys)?;
+            let event = self.unpacker.take_event(&mut input, &mut self.common.keys)?;
             own(&self.groups, event.facts.user_group)?;
             self.common.in_time(event.facts.fold_time)?;
             self.waiting.push(event);
@@ -91,13 +97,13 @@ impl UserHost {
             return Users::default();
         }
         let mut events = take_below(&mut self.waiting, w, |event| &event.facts);
-        let (mut journal, mut router) = (Journal::default(), Router::new());
+        let mut journal = Journal::default();
         self.stage.apply(&mut events, &self.common.timeline, &mut journal);
         self.stage.advance(w, &self.common.timeline);
         for Event { facts, .. } in &events {
-            put_facts(router.to(facts.source_stage_group()), facts, &self.common.keys);
+            self.router.put_click(facts, &self.common.keys);
         }
-        Users { clicks: router.finish(), journal }
+        Users { clicks: self.router.finish(), journal }
     }
 
     /// What all journals so far have come to for a key group, as of the watermark.
@@ -129,10 +135,10 @@ impl UserHost {
         let Common { watermark, timeline, keys, .. } = &self.common;
         out.u64(watermark.0);
         put_users(&mut out, with_claims.then_some(&self.stage), group, *watermark, timeline);
-        out.part(self.pieces.of(group, |router| {
-            for event in &self.waiting {
-                put_event(router.to(event.facts.user_group), event, keys);
-            }
+        out.part(self.pieces.of(group, || {
+            let mut router = ClickRouter::new();
+            self.waiting.iter().for_each(|event| router.put_event(event, keys));
+            router.pieces()
         }));
         *snapshot = out.into_bytes();
         Ok(())

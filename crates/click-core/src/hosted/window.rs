@@ -131,12 +131,13 @@ impl WindowHost {
     pub fn snapshot(&self, group: u8) -> Result<Vec<u8>, HostError> {
         own(&self.groups, group)?;
         let mut out = self.common.begin_snapshot();
-        out.part(self.pieces.of(group, |router| self.write(router)));
+        out.part(self.pieces.of(group, || self.write()));
         Ok(out.into_bytes())
     }
 
-    /// Rows and counts, each to its key group.
-    fn write(&self, router: &mut Router) {
+    /// Rows and counts by key group.
+    fn write(&self) -> Vec<Vec<u8>> {
+        let mut router = Router::new();
         let keys = &self.common.keys;
         let group = |slot: &Slot| keys.group(slot.key);
         let mut rows: Vec<Vec<OpenRow>> = Vec::new();
@@ -149,6 +150,7 @@ impl WindowHost {
         for delta in &self.waiting {
             put_delta(router.to(group(&delta.slot)), delta, keys);
         }
+        router.into_pieces()
     }
 }
 

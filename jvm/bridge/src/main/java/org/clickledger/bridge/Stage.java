@@ -14,7 +14,7 @@ import java.util.function.Consumer;
  */
 public final class Stage implements AutoCloseable {
     /** That of the native library that this bridge speaks to. */
-    private static final int VERSION = 3;
+    private static final int VERSION = 4;
     private static final int BUFFER_BYTES = 1 << 20;
     private static final int LENGTH_BYTES = 4;
     /** State is read and written so much at a time: for more, Java asks the system for memory. */

@@ -11,7 +11,7 @@ import java.util.List;
  * @param watermark everything before it is in the rows
  */
 record Manifest(int format, String query, long batch, long watermark, List<Piece> pieces) {
-    static final int FORMAT = 2;
+    static final int FORMAT = 3;
     private static final ObjectMapper JSON = new ObjectMapper();
 
     /** Before the first batch. */
