@@ -187,6 +187,16 @@ fn take_below<T>(waiting: &mut Vec<T>, w: Millis, facts: impl Fn(&T) -> &Facts) 
     core::mem::replace(waiting, later)
 }
 
+/// Clicks that are done with make room for those that come: the memory for a batch of many is not
+/// to be had from the system each time.
+fn make_room<T>(waiting: &mut Vec<T>, mut done: Vec<T>) {
+    done.clear();
+    if done.capacity() > waiting.capacity() {
+        done.append(waiting);
+        *waiting = done;
+    }
+}
+
 fn own(groups: &Range<u8>, group: u8) -> Result<(), HostError> {
     if groups.contains(&group) { Ok(()) } else { Err(HostError::OtherGroup) }
 }

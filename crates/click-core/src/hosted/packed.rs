@@ -85,6 +85,8 @@ struct Packer {
     out: Writer,
     base: Option<Base>,
     places: Places,
+    /// Bytes of the run before.
+    before: usize,
 }
 
 impl Packer {
@@ -92,6 +94,7 @@ impl Packer {
         let begins = self.base.is_none();
         let base = *self.base.get_or_insert_with(|| {
             self.places.begin();
+            self.out.reserve(self.before);
             Base { fold_time: click.fold_time.0, offset: click.offset.0 }
         });
         let near = near_bytes(click, base);
@@ -123,7 +126,9 @@ impl Packer {
 
     fn finish(&mut self) -> Vec<u8> {
         self.base = None;
-        core::mem::take(&mut self.out).into_bytes()
+        let run = core::mem::take(&mut self.out).into_bytes();
+        self.before = run.len();
+        run
     }
 }
 

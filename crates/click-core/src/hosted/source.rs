@@ -4,7 +4,7 @@ use super::effects::put_verdict;
 use super::packed::{ClickRouter, Unpacker};
 use super::pieces::Pieces;
 use super::route::{Routed, Router};
-use super::{Common, GroupSnapshot, HostError, own, take_below};
+use super::{Common, GroupSnapshot, HostError, make_room, own, take_below};
 use crate::codec::{Delta, put_delta};
 use crate::limits::LOOK_AHEAD_MS;
 use crate::record::Header;
@@ -90,6 +90,7 @@ impl SourceHost {
         }
         let clicks = take_below(&mut self.waiting, w, |click| click);
         self.stage.apply(clicks.iter(), &self.common.timeline);
+        make_room(&mut self.waiting, clicks);
         let (mut verdicts, mut router) = (Vec::new(), Router::new());
         let grid = w.grid_floor();
         // Apart, so that rows can be published as of the grid.

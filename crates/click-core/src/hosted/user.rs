@@ -3,7 +3,7 @@
 use super::packed::{ClickRouter, Unpacker};
 use super::pieces::Pieces;
 use super::route::Routed;
-use super::{Common, GroupSnapshot, HostError, own, take_below};
+use super::{Common, GroupSnapshot, HostError, make_room, own, take_below};
 use crate::codec::{put_users, take_journal};
 use crate::fold::decode_journal;
 use crate::record::Header;
@@ -103,6 +103,7 @@ impl UserHost {
         for Event { facts, .. } in &events {
             self.router.put_click(facts, &self.common.keys);
         }
+        make_room(&mut self.waiting, events);
         Users { clicks: self.router.finish(), journal }
     }
 

@@ -50,7 +50,7 @@ public final class ClickJob {
         boolean again = List.of(arguments).contains("--" + ArchiveJob.WORD);
         SparkSession session = SparkSession.builder()
                 .appName("clickledger")
-                .config(settings())
+                .config(settings(again))
                 .getOrCreate();
         boolean good = true;
         try {
@@ -68,11 +68,14 @@ public final class ClickJob {
     }
 
     /** What is given to Spark, and where nothing is given what does best here. */
-    private static SparkConf settings() {
-        return new SparkConf()
+    private static SparkConf settings(boolean again) {
+        SparkConf settings = new SparkConf()
                 .setIfMissing("spark.serializer", "org.apache.spark.serializer.KryoSerializer")
                 // Otherwise a shuffle to few tasks is written a file for each, and copied together.
                 .setIfMissing("spark.shuffle.sort.bypassMergeThreshold", "0");
+        // From a topic only clicks are shuffled, mostly hashes, which nothing makes smaller; from
+        // an archive whole records, too.
+        return again ? settings : settings.setIfMissing("spark.shuffle.compress", "false");
     }
 
     private void run() throws Exception {
