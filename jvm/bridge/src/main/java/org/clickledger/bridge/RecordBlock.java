@@ -33,6 +33,12 @@ public final class RecordBlock {
         bytes.putLong(offset).putLong(appendTime).putLong(payload.length).put(payload);
     }
 
+    /** Adds the next record: all that is left of {@code payload}. */
+    public void add(long offset, long appendTime, ByteBuffer payload) {
+        reserve(HEAD_BYTES + payload.remaining());
+        bytes.putLong(offset).putLong(appendTime).putLong(payload.remaining()).put(payload);
+    }
+
     /** Adds records that are bytes already, from {@code start} on. */
     public void add(byte[] records, int start) {
         reserve(records.length - start);

@@ -2,6 +2,7 @@ package org.clickledger.spark;
 
 import java.net.InetAddress;
 import java.net.UnknownHostException;
+import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.stream.Stream;
 import org.apache.spark.api.java.JavaRDD;
@@ -111,7 +112,7 @@ final class ArchiveRecords implements Function<InternalRow, LogRecord> {
     public LogRecord call(InternalRow row) throws UnknownHostException {
         int partition = Math.toIntExact(row.getLong(0));
         byte[] payload = row.isNullAt(PAYLOAD) ? payload(row) : row.getBinary(PAYLOAD);
-        return new LogRecord(partition, row.getLong(1), row.getLong(2), payload);
+        return new LogRecord(partition, row.getLong(1), row.getLong(2), ByteBuffer.wrap(payload));
     }
 
     private static byte[] payload(InternalRow row) throws UnknownHostException {

@@ -99,7 +99,8 @@ public final class ClickJob {
         source().load().writeStream()
                 .option("checkpointLocation", given.required("checkpoint"))
                 .trigger(trigger())
-                .foreachBatch((Dataset<Row> batch, Long number) -> run(batches, batch, number))
+                .foreachBatch((Dataset<Row> batch, Long number) ->
+                        run(batches, KafkaRecords.of(batch, client), query(batch), number))
                 .start()
                 .awaitTermination();
     }
@@ -124,10 +125,14 @@ public final class ClickJob {
                 : Trigger.ProcessingTime(given.number("trigger-ms", TRIGGER_MS, 0, Long.MAX_VALUE));
     }
 
-    private static void run(Batches batches, Dataset<Row> batch, long number) throws IOException {
+    private static String query(Dataset<Row> batch) {
+        return batch.sparkSession().sparkContext().getLocalProperty(QUERY_ID);
+    }
+
+    private static void run(Batches batches, BatchRecords records, String query, long number)
+            throws IOException {
         long begun = System.nanoTime();
-        String query = batch.sparkSession().sparkContext().getLocalProperty(QUERY_ID);
-        Batches.Done done = batches.run(query, number, KafkaRecords.of(batch));
+        Batches.Done done = batches.run(query, number, records);
         System.out.printf(
                 "batch %d: %d records, %d rows, as of %s, %d ms%n",
                 number, done.records(), done.rows(), Instant.ofEpochMilli(done.watermark()),

@@ -68,7 +68,7 @@ public final class LocalRun {
         long time = bytes.getLong();
         byte[] payload = new byte[Math.toIntExact(bytes.getLong())];
         bytes.get(payload);
-        return new LogRecord(partition, offset, time, payload);
+        return new LogRecord(partition, offset, time, ByteBuffer.wrap(payload));
     }
 
     /** One way through the log. */
