@@ -17,8 +17,9 @@ import org.apache.kafka.common.record.TimestampType;
 import org.apache.kafka.common.serialization.ByteBufferDeserializer;
 
 /**
- * Reads a partition of the topic, span after span. Those that are done are kept in the process, with
- * what they have fetched beyond their span, for the task that reads on. For one task at a time.
+ * Reads a partition of the topic, span after span. Those that are done are kept in the process,
+ * with what they have fetched beyond their span, for the task that reads on. For one task at a
+ * time.
  */
 final class PartitionReader implements Iterator<LogRecord> {
     /** As Spark's own source waits at most. */
@@ -152,7 +153,8 @@ final class PartitionReader implements Iterator<LogRecord> {
             if (System.nanoTime() - begun > PATIENCE.toNanos()) {
                 throw new IllegalStateException(
                         place.partition + ": no record of offsets " + position + " to " + until
-                                + " in " + PATIENCE.toSeconds() + " s: can the brokers be reached?");
+                                + " in " + PATIENCE.toSeconds()
+                                + " s: can the brokers be reached?");
             }
         }
         position = until;
