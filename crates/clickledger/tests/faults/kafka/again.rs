@@ -2,8 +2,9 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use super::ledger::{Ledger, metric, start, wait_drained, wait_until};
+use super::ledger::{Ledger, count, metric, start, wait_drained, wait_until};
 use crate::server::{BIN, Server, said};
 use crate::visitors::{Visitors, begin_trial};
 
@@ -25,7 +26,7 @@ pub fn sent_again(ledger: &Ledger, visitors: &mut Visitors, trial: &str, spool: 
     let loading = visitors.begin(&taking, 0.5);
     visitors.end(loading);
     let counting = start(&engine);
-    wait_until("the hole is seen", || metric(&counting, "clickledger_records_missing") > 0.0);
+    wait_for_holes(&counting);
     let gaps = counting.ask("GET", "/v1/gaps");
     let (_, body) = gaps.split_once("\r\n\r\n").unwrap();
     let file = tracker.join("gaps.json");
@@ -44,6 +45,18 @@ pub fn sent_again(ledger: &Ledger, visitors: &mut Visitors, trial: &str, spool: 
     taking.stop();
     counting.stop();
     visitors.verify_trial(trial, &engine);
+}
+
+/// Until holes are seen, and for a while no further one: each partition has one of its own.
+fn wait_for_holes(counting: &Server) {
+    let mut seen = (String::new(), Instant::now());
+    wait_until("the holes are seen", || {
+        let missing = count(counting, "clickledger_records_missing");
+        if missing != seen.0 {
+            seen = (missing, Instant::now());
+        }
+        !matches!(seen.0.as_str(), "" | "0") && seen.1.elapsed() > Duration::from_secs(2)
+    });
 }
 
 /// While the tracker is down, clicks that it has acknowledged from its spool are taken for handed
