@@ -90,7 +90,6 @@ bugs! {
     RetentionIgnoresCluster: "an own log's old records go though the cluster has not got them",
     ResentElsewhere: "a record that is sent again goes to another partition",
     RequestForgotten: "a request to send again is taken away and nothing is sent",
-    KeysOfRunBefore: "a batch of clicks between stages knows the row keys of the one before it",
     LowerVersionAccepted: "the store takes a row with a lower version",
 }
 

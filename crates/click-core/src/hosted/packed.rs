@@ -9,7 +9,6 @@ use crate::codec::{put_facts, take_facts, take_group};
 use crate::hash::MAX_WORDS;
 use crate::keys::{KeyId, KeyTable};
 use crate::limits::{KEY_GROUPS, MAX_TIME_MS};
-use crate::planted::{Bug, planted};
 use crate::snapshot::{Reader, SnapshotError, Writer};
 use crate::stage::event::{Event, Facts, Flags, Posted};
 use crate::types::{Micros, Millis, Offset, Partition};
@@ -59,8 +58,7 @@ impl Places {
 
     fn get(&self, place: u16) -> Option<KeyId> {
         let (run, key) = *self.keys.get(usize::from(place))?;
-        let is_of_it = run == self.run || planted(Bug::KeysOfRunBefore) && run > 0;
-        is_of_it.then_some(key)
+        (run == self.run).then_some(key)
     }
 
     fn put(&mut self, place: u16, key: KeyId) -> Option<()> {
