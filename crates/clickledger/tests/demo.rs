@@ -27,12 +27,9 @@ fn chaos_loses_nothing() {
     // The server comes back at the same port, so a free one is looked for first.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let listen = format!("127.0.0.1:{port}");
-    let short = ["--chaos", "--seconds", "6", "--kill-every", "1.5", "--rate", "300", "--listen"];
+    // The third kill comes well before the end, and a fourth would come well after it.
+    let short = ["--chaos", "--seconds", "6", "--kill-every", "1.7", "--rate", "300", "--listen"];
     let out = demo(&[&short[..], &[listen.as_str()]].concat());
     let last = out.lines().last().unwrap();
-    // How many kills fit into the seconds is the machine's: a slow one ends behind a fourth.
-    let (counts, kills) = last.split_once(", after ").unwrap();
-    assert!(counts.ends_with("lost 0, double 0"), "{out}");
-    let kills: u64 = kills.trim_end_matches(" kills").parse().unwrap();
-    assert!((2..=4).contains(&kills), "{out}");
+    assert!(last.contains("lost 0, double 0, after 3 kills"), "{out}");
 }
