@@ -49,8 +49,13 @@ impl ParsedLink<'_> {
                 return Err(LinkError::HostNotAllowed);
             }
         }
-        let mut out = String::with_capacity(raw.len() + 64);
-        self.fill(&raw, macros, &mut out);
+        let mut out = if raw.is_ascii() && !raw.contains('{') {
+            raw
+        } else {
+            let mut out = String::with_capacity(raw.len() + 64);
+            self.fill(&raw, macros, &mut out);
+            out
+        };
         extras::forward(self.plain_extras(), &mut out);
         if out.len() > limits::MAX_LOCATION { Err(LinkError::TooLong) } else { Ok(out) }
     }

@@ -5,16 +5,23 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use super::{LogError, Position};
 
+/// Nothing is known yet.
+const OPEN: u8 = 0;
+/// All records are where they were promised to be: nothing of [`Inner`] need be looked at.
+const PROMISED: u8 = 1;
+/// [`Inner`] knows.
+const TOLD: u8 = 2;
+
 /// Shared by all commits of one flush. Public so that other logs (tests, Kafka) can settle commits.
 #[derive(Debug, Default)]
 pub struct CommitGroup {
-    settled: AtomicBool,
+    state: AtomicU8,
     inner: Mutex<Inner>,
     settled_signal: Condvar,
 }
@@ -29,6 +36,13 @@ struct Inner {
     placed: Option<Position>,
     wakers: Vec<Waker>,
     sleepers: usize,
+}
+
+impl Inner {
+    /// All records are well, and where they were promised to be.
+    fn is_empty(&self) -> bool {
+        self.failures.is_empty() && self.failed.is_none() && self.placed.is_none()
+    }
 }
 
 impl CommitGroup {
@@ -48,7 +62,7 @@ impl CommitGroup {
 
     /// Resolves all commits with the error, unless they are resolved already.
     pub fn fail(&self, error: LogError) {
-        if !self.settled.load(Ordering::Acquire) {
+        if self.state() == OPEN {
             self.finish(Vec::new(), Some(error));
         }
     }
@@ -61,10 +75,10 @@ impl CommitGroup {
 
     fn finish(&self, failures: Vec<(u32, u64, LogError)>, failed: Option<LogError>) {
         let mut inner = self.lock();
-        assert!(!self.settled.load(Ordering::Relaxed), "a commit group is settled once");
+        assert!(self.state() == OPEN, "a commit group is settled once");
         inner.failures = failures;
         inner.failed = failed;
-        self.settled.store(true, Ordering::Release);
+        self.state.store(if inner.is_empty() { PROMISED } else { TOLD }, Ordering::Release);
         let wakers = std::mem::take(&mut inner.wakers);
         let sleepers = inner.sleepers;
         drop(inner);
@@ -74,11 +88,18 @@ impl CommitGroup {
         wakers.into_iter().for_each(Waker::wake);
     }
 
+    fn state(&self) -> u8 {
+        self.state.load(Ordering::Acquire)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn result(&self, position: Position) -> Result<Position, LogError> {
+        if self.state() == PROMISED {
+            return Ok(position);
+        }
         let inner = self.lock();
         if let Some(error) = &inner.failed {
             return Err(error.clone());
@@ -107,7 +128,7 @@ impl Commit {
 
     /// True once [`wait`](Self::wait) would return at once.
     pub fn is_settled(&self) -> bool {
-        self.group.settled.load(Ordering::Acquire)
+        self.group.state() != OPEN
     }
 
     /// The outcome, once there is one.

@@ -117,11 +117,14 @@ impl Writer {
     /// Waits while the next group gathers, behind a flush that began at `begun`.
     fn gather(&self, begun: Instant) {
         let lull = &self.shared.lull;
-        let least = if lull.is_told() { FLUSH_SPACING } else { BLIND_SPACING };
-        std::thread::sleep(least.saturating_sub(begun.elapsed()));
-        if lull.is_told() {
-            lull.wait(begun + BUSY_SPACING);
+        let rest = |least: Duration| std::thread::sleep(least.saturating_sub(begun.elapsed()));
+        if !lull.is_told() {
+            return rest(BLIND_SPACING);
         }
+        // Under load they rest later than that, and one sleep is enough.
+        lull.wait(begun + BUSY_SPACING);
+        rest(FLUSH_SPACING);
+        lull.wait(begun + BUSY_SPACING);
     }
 
     /// Returns the number of records that it made durable.

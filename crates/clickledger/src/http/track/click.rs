@@ -70,7 +70,7 @@ impl Tracker {
     pub(super) fn accept(&self, visit: &Visit<'_>) -> Result<Accepted, Refusal> {
         let link = ParsedLink::parse(visit.query)?;
         let counted = self.throttle.link(link.signature());
-        let keys = self.keys();
+        let keys = self.read_keys();
         let signer = keys.signer(link.key_id()).ok_or(LinkError::UnknownKey)?;
         let terms = Terms::from_link(&link, signer)?;
         let redirect = visit.capture == Capture::Redirect;

@@ -127,7 +127,8 @@ fn query<'a>(request: &httparse::Request<'_, 'a>, told: &mut HeaderMap) -> Optio
     told.clear();
     let query = request.path?.strip_prefix("/c?")?.as_bytes();
     let usual = request.method == Some("GET") && request.version == Some(1);
-    if !usual || !query.iter().all(|byte| is_plain(*byte)) {
+    // Without a way out early, so that it takes many bytes at a time.
+    if !usual || !query.iter().fold(true, |plain, byte| plain & is_plain(*byte)) {
         return None;
     }
     for header in request.headers.iter() {

@@ -157,8 +157,9 @@ impl Sender {
     /// # Errors
     /// Those of [`EventLog::append`]; no seq is used then.
     pub fn append(&self, click: &Click<'_>) -> Result<Pending, LogError> {
-        let part = self.newest();
-        let at = place(&part, click);
+        let parts = self.parts.read().unwrap_or_else(PoisonError::into_inner);
+        let part = &parts[parts.len() - 1];
+        let at = place(part, click);
         let (lane, key) = (&part.lanes[at], self.source_keys.of(click.ip));
         let mut state = lock(&lane.state);
         state.begin();

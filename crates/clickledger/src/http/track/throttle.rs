@@ -5,8 +5,8 @@
 
 use super::limits::MAX_THROTTLED_ADS;
 use click_core::prefetch;
+use foldhash::quality::RandomState;
 use std::collections::BTreeMap;
-use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -45,7 +45,7 @@ impl Throttle {
     /// Allows `limit` records of one link an hour.
     pub fn new(limit: u32) -> Throttle {
         let sets = std::iter::repeat_with(Set::default).take(SETS).collect();
-        Throttle { limit, hasher: RandomState::new(), sets, by_ad: Mutex::default() }
+        Throttle { limit, hasher: RandomState::default(), sets, by_ad: Mutex::default() }
     }
 
     /// The link with this signature. Its counters are seldom in the processor's cache: ask early.

@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant, SystemTime};
 use thiserror::Error;
 
@@ -163,7 +163,12 @@ impl Tracker {
 
     /// The keys in force.
     pub fn keys(&self) -> Arc<KeyRing> {
-        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.read_keys())
+    }
+
+    /// The keys in force, which cannot change meanwhile.
+    pub(super) fn read_keys(&self) -> RwLockReadGuard<'_, Arc<KeyRing>> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts other keys in force.
