@@ -25,7 +25,7 @@ const MARK_DELAY: Duration = Duration::from_millis(20);
 
 /// Under load a flush begins no sooner than this after the one before began: a flush costs the
 /// processor as much as dozens of requests, and a larger group costs no more than a small one.
-const FLUSH_SPACING: Duration = Duration::from_micros(800);
+const FLUSH_SPACING: Duration = Duration::from_micros(400);
 /// While those who append are busy, a flush waits this long for more of them.
 const BUSY_SPACING: Duration = Duration::from_micros(4500);
 /// Where nobody says who is busy.
