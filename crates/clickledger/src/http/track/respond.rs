@@ -58,7 +58,7 @@ pub fn write_found(out: &mut Vec<u8>, location: Option<&HeaderValue>, logged: bo
     if !logged {
         write_header(out, &LOGGED, b"no");
     }
-    REST.with_borrow_mut(|rest| out.extend_from_slice(rest.now()));
+    TAIL.with_borrow_mut(|tail| out.extend_from_slice(tail.now()));
 }
 
 fn write_header(out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
@@ -69,16 +69,16 @@ fn write_header(out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
 
 /// What all of a second's answers have in common, up to the end of the head.
 #[derive(Default)]
-struct Rest {
+struct Tail {
     second: u64,
     bytes: Vec<u8>,
 }
 
 thread_local! {
-    static REST: RefCell<Rest> = RefCell::default();
+    static TAIL: RefCell<Tail> = RefCell::default();
 }
 
-impl Rest {
+impl Tail {
     fn now(&mut self) -> &[u8] {
         // The clock of the last tick is good enough for a date, and read faster.
         let tick = clock_gettime(ClockId::RealtimeCoarse);
