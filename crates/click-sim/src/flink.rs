@@ -72,7 +72,6 @@ pub struct Flink {
     port: u16,
     master: Child,
     workers: Vec<Worker>,
-    slots: usize,
     java: Vec<String>,
     starts: usize,
 }
@@ -112,8 +111,8 @@ impl Flink {
         // What tasks get and what Flink takes for itself.
         let heap = format!("-Xmx{}m", setup.heap_mib + 128);
         let java = [vec![heap], setup.java.clone()].concat();
-        let (workers, slots) = (Vec::new(), setup.slots);
-        let mut flink = Flink { libs, jars, dir, port, master, workers, slots, java, starts: 0 };
+        let workers = Vec::new();
+        let mut flink = Flink { libs, jars, dir, port, master, workers, java, starts: 0 };
         for _ in 0..setup.workers {
             flink.add_worker();
         }
@@ -220,11 +219,18 @@ impl Flink {
         });
     }
 
-    /// How often a job was started again after a failure.
-    #[must_use]
-    pub fn restarts(&self, job: &str) -> u32 {
-        let told = self.ask("GET", &format!("/jobs/{job}/metrics?get=numRestarts"), "");
-        text(&told, "value").and_then(|count| count.parse().ok()).unwrap_or(0)
+    /// Names of the TaskManagers that run the tasks of this job, each once a task; `None` if that
+    /// is not told just now.
+    fn at_work(&self, job: &str) -> Option<Vec<String>> {
+        let told = self.told(&format!("/jobs/{job}"))?;
+        let mut names = Vec::new();
+        for vertex in told["vertices"].as_array()? {
+            let id = vertex["id"].as_str()?;
+            let told = self.told(&format!("/jobs/{job}/vertices/{id}"))?;
+            let runs = told["subtasks"].as_array()?.iter().filter(|it| it["status"] == "RUNNING");
+            names.extend(runs.filter_map(|it| it["taskmanager-id"].as_str().map(String::from)));
+        }
+        Some(names)
     }
 
     /// Kills a TaskManager that has tasks of this job, starts another one in its place, and waits
@@ -233,19 +239,15 @@ impl Flink {
     /// # Panics
     /// If it does not come to that.
     pub fn kill_under(&mut self, job: &str) {
-        let before = self.restarts(job);
-        let all = self.ask("GET", "/taskmanagers", "");
-        let is_busy = |worker: &Worker| {
-            let rest = all.split(&format!("\"id\":\"{}\"", worker.name)).nth(1);
-            let idle = format!("\"freeSlots\":{}", self.slots);
-            rest.is_some_and(|rest| !rest.split("\"id\":").next().unwrap_or("").contains(&idle))
-        };
-        let busy = self.workers.iter().position(is_busy);
-        let mut killed = self.workers.remove(busy.unwrap_or_else(|| panic!("nobody works: {all}")));
+        let names = self.at_work(job).unwrap_or_default();
+        let busy = self.workers.iter().position(|worker| names.contains(&worker.name));
+        let mut killed = self.workers.remove(busy.unwrap_or_else(|| panic!("nobody works")));
         killed.child.kill().expect("a child can be killed");
         killed.child.wait().expect("a killed child ends");
         self.add_worker();
-        self.wait("the death is noticed", |flink| flink.restarts(job) > before);
+        self.wait("the death is noticed", |flink| {
+            flink.at_work(job).is_some_and(|names| !names.contains(&killed.name))
+        });
         self.wait_running(job);
     }
 
