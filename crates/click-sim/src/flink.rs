@@ -241,7 +241,9 @@ impl Flink {
     pub fn kill_under(&mut self, job: &str) {
         let names = self.at_work(job).unwrap_or_default();
         let busy = self.workers.iter().position(|worker| names.contains(&worker.name));
-        let mut killed = self.workers.remove(busy.unwrap_or_else(|| panic!("nobody works")));
+        let nobody = || panic!("nobody of ours works, but {names:?}:\n{}", self.tail());
+        let busy = busy.unwrap_or_else(nobody);
+        let mut killed = self.workers.remove(busy);
         killed.child.kill().expect("a child can be killed");
         killed.child.wait().expect("a killed child ends");
         self.add_worker();

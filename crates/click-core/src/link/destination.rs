@@ -49,13 +49,7 @@ impl ParsedLink<'_> {
                 return Err(LinkError::HostNotAllowed);
             }
         }
-        let mut out = if raw.is_ascii() && !raw.contains('{') {
-            raw
-        } else {
-            let mut out = String::with_capacity(raw.len() + 64);
-            self.fill(&raw, macros, &mut out);
-            out
-        };
+        let mut out = self.fill(raw, macros);
         extras::forward(self.plain_extras(), &mut out);
         if out.len() > limits::MAX_LOCATION { Err(LinkError::TooLong) } else { Ok(out) }
     }
@@ -79,18 +73,22 @@ impl ParsedLink<'_> {
         percent_decode(landing).ok_or(LinkError::BadDestination)
     }
 
-    /// Copies `raw` with macros replaced; non-ASCII is percent-encoded on the way.
-    fn fill(&self, raw: &str, macros: &Macros<'_>, out: &mut String) {
-        let mut rest = raw;
+    /// `raw` with macros replaced and non-ASCII percent-encoded; most have neither.
+    fn fill(&self, raw: String, macros: &Macros<'_>) -> String {
+        if raw.is_ascii() && !raw.contains('{') {
+            return raw;
+        }
+        let mut out = String::with_capacity(raw.len() + 64);
+        let mut rest = raw.as_str();
         while let Some(open) = rest.find('{') {
-            push_ascii(&rest[..open], out);
+            push_ascii(&rest[..open], &mut out);
             rest = &rest[open..];
             let value = rest.find('}').and_then(|end| {
                 self.macro_value(&rest[1..end], macros).map(|value| (value, end + 1))
             });
             let taken = match value {
                 Some((value, taken)) => {
-                    push_component(&value, out);
+                    push_component(&value, &mut out);
                     taken
                 }
                 None => {
@@ -100,7 +98,8 @@ impl ParsedLink<'_> {
             };
             rest = &rest[taken..];
         }
-        push_ascii(rest, out);
+        push_ascii(rest, &mut out);
+        out
     }
 
     fn macro_value<'s>(&'s self, name: &str, macros: &Macros<'s>) -> Option<Cow<'s, str>> {

@@ -23,7 +23,7 @@ pub use error::LinkError;
 pub use extras::is_forwarded;
 pub use key::{KeyRights, SigningKey};
 pub use mint::{LinkSpec, Target, mint};
-pub use parse::{Id, ParsedLink};
+pub use parse::{Id, ParsedLink, every_byte};
 
 #[cfg(test)]
 mod tests;

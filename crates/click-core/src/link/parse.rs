@@ -75,9 +75,7 @@ impl<'a> ParsedLink<'a> {
         if query.len() > limits::MAX_QUERY {
             return Err(LinkError::TooLong);
         }
-        // Without a way out early, so that it takes many bytes at a time.
-        let is_bad = |&b: &u8| b <= b' ' || b == 0x7f;
-        if query.iter().fold(false, |bad, byte| bad | is_bad(byte)) {
+        if !every_byte(query, |b| b > b' ' && b != 0x7f) {
             return Err(LinkError::BadByte);
         }
         let query = core::str::from_utf8(query).map_err(|_| LinkError::BadByte)?;
@@ -306,6 +304,13 @@ impl<'a> ParsedLink<'a> {
     }
 }
 
+/// Whether all bytes are so. Looks at each of them, whatever the first ones are: that way it takes
+/// many at a time.
+#[inline]
+pub fn every_byte(bytes: &[u8], is_so: impl Fn(u8) -> bool) -> bool {
+    bytes.iter().fold(true, |so_far, byte| so_far & is_so(*byte))
+}
+
 /// The field that `piece` (`x=value`) fills.
 fn slot_of(piece: &str) -> Result<usize, LinkError> {
     match piece.as_bytes() {
@@ -317,7 +322,7 @@ fn slot_of(piece: &str) -> Result<usize, LinkError> {
 }
 
 fn check_value(name: char, value: &str) -> Result<(), LinkError> {
-    if !value.bytes().fold(true, |fits, b| fits & VALUE_BYTES[usize::from(b)]) {
+    if !every_byte(value.as_bytes(), |b| VALUE_BYTES[usize::from(b)]) {
         return Err(LinkError::BadCharacter(name));
     }
     match name {

@@ -40,7 +40,7 @@ struct Inner {
 
 impl Inner {
     /// All records are well, and where they were promised to be.
-    fn is_empty(&self) -> bool {
+    fn is_as_promised(&self) -> bool {
         self.failures.is_empty() && self.failed.is_none() && self.placed.is_none()
     }
 }
@@ -78,7 +78,8 @@ impl CommitGroup {
         assert!(self.state() == OPEN, "a commit group is settled once");
         inner.failures = failures;
         inner.failed = failed;
-        self.state.store(if inner.is_empty() { PROMISED } else { TOLD }, Ordering::Release);
+        let state = if inner.is_as_promised() { PROMISED } else { TOLD };
+        self.state.store(state, Ordering::Release);
         let wakers = std::mem::take(&mut inner.wakers);
         let sleepers = inner.sleepers;
         drop(inner);

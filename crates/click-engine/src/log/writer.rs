@@ -117,13 +117,13 @@ impl Writer {
     /// Waits while the next group gathers, behind a flush that began at `begun`.
     fn gather(&self, begun: Instant) {
         let lull = &self.shared.lull;
-        let rest = |least: Duration| std::thread::sleep(least.saturating_sub(begun.elapsed()));
+        let pass = |least: Duration| std::thread::sleep(least.saturating_sub(begun.elapsed()));
         if !lull.is_told() {
-            return rest(BLIND_SPACING);
+            return pass(BLIND_SPACING);
         }
-        // Under load they rest later than that, and one sleep is enough.
         lull.wait(begun + BUSY_SPACING);
-        rest(FLUSH_SPACING);
+        // Whoever rested so early that there is time to pass may be busy again behind it.
+        pass(FLUSH_SPACING);
         lull.wait(begun + BUSY_SPACING);
     }
 

@@ -10,6 +10,7 @@ use super::limits::{HEAD_TIMEOUT, MAX_HEAD};
 use super::respond::write_found;
 use super::tracker::Tracker;
 use crate::keys::now_ms;
+use click_core::link::every_byte;
 use click_core::record::Capture;
 use httparse::Status;
 use hyper::Method;
@@ -127,8 +128,7 @@ fn query<'a>(request: &httparse::Request<'_, 'a>, told: &mut HeaderMap) -> Optio
     told.clear();
     let query = request.path?.strip_prefix("/c?")?.as_bytes();
     let usual = request.method == Some("GET") && request.version == Some(1);
-    // Without a way out early, so that it takes many bytes at a time.
-    if !usual || !query.iter().fold(true, |plain, byte| plain & is_plain(*byte)) {
+    if !usual || !every_byte(query, is_plain) {
         return None;
     }
     for header in request.headers.iter() {

@@ -48,7 +48,7 @@ pub fn found(location: Option<HeaderValue>, logged: bool) -> Response<Body> {
     response
 }
 
-/// [`found`] as the bytes that hyper would send.
+/// [`found`] as bytes, with the headers that hyper would send.
 pub fn write_found(out: &mut Vec<u8>, location: Option<&HeaderValue>, logged: bool) {
     out.clear();
     out.extend_from_slice(b"HTTP/1.1 302 Found\r\n");
@@ -70,7 +70,7 @@ fn write_header(out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
 /// What all of a second's answers have in common, up to the end of the head.
 #[derive(Default)]
 struct Tail {
-    second: u64,
+    second: Option<u64>,
     bytes: Vec<u8>,
 }
 
@@ -83,8 +83,8 @@ impl Tail {
         // The clock of the last tick is good enough for a date, and read faster.
         let tick = clock_gettime(ClockId::RealtimeCoarse);
         let second = u64::try_from(tick.tv_sec).unwrap_or(0);
-        if second != self.second || self.bytes.is_empty() {
-            self.second = second;
+        if self.second != Some(second) {
+            self.second = Some(second);
             self.write(UNIX_EPOCH + Duration::from_secs(second));
         }
         &self.bytes

@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Instant;
 
 const EPOCH: u64 = 0;
@@ -157,8 +157,8 @@ impl Sender {
     /// # Errors
     /// Those of [`EventLog::append`]; no seq is used then.
     pub fn append(&self, click: &Click<'_>) -> Result<Pending, LogError> {
-        let parts = self.parts.read().unwrap_or_else(PoisonError::into_inner);
-        let part = &parts[parts.len() - 1];
+        let parts = self.read_parts();
+        let part = newest(&parts);
         let at = place(part, click);
         let (lane, key) = (&part.lanes[at], self.source_keys.of(click.ip));
         let mut state = lock(&lane.state);
@@ -237,7 +237,7 @@ impl Sender {
 
     /// Notes that the commit of `(partition, next_seq)` has resolved well.
     pub fn confirm(&self, partition: usize, next_seq: u64) {
-        let parts = self.parts.read().unwrap_or_else(PoisonError::into_inner);
+        let parts = self.read_parts();
         let part = parts.iter().rfind(|part| part.begin <= partition);
         if let Some(lane) = part.and_then(|part| part.lanes.get(partition - part.begin)) {
             lane.durable.fetch_max(next_seq, Ordering::Relaxed);
@@ -282,14 +282,17 @@ impl Sender {
         &self.tracker_id
     }
 
+    fn read_parts(&self) -> RwLockReadGuard<'_, Vec<Arc<Part>>> {
+        self.parts.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn parts(&self) -> Vec<Arc<Part>> {
-        self.parts.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.read_parts().clone()
     }
 
     /// The part that takes new clicks.
     fn newest(&self) -> Arc<Part> {
-        let parts = self.parts.read().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&parts[parts.len() - 1])
+        Arc::clone(newest(&self.read_parts()))
     }
 
     fn encode(&self, lane: &Lane, state: &mut LaneState, ahead: u64, kind: Kind<'_>) {
@@ -311,6 +314,11 @@ impl Sender {
         let ours = i64::try_from(sent_at).unwrap_or(i64::MAX);
         self.clock_difference_ms.store(log.saturating_sub(ours), Ordering::Relaxed);
     }
+}
+
+/// The part that takes new clicks.
+fn newest(parts: &[Arc<Part>]) -> &Arc<Part> {
+    &parts[parts.len() - 1]
 }
 
 /// Which of the part's partitions is the click's.
