@@ -20,7 +20,12 @@ mod worker;
 
 use anyhow::{Result, ensure};
 use clap::{Args as ClapArgs, Parser, Subcommand};
+use clickledger::memory::{Memory, keep_pages_whole};
 use report::Report;
+
+/// As in the product.
+#[global_allocator]
+static MEMORY: Memory = Memory;
 
 #[derive(Parser)]
 #[command(about = "Measures clickledger beside its peers and the machine; see docs/benchmarks.md")]
@@ -105,6 +110,7 @@ enum Bench {
 }
 
 fn main() -> Result<()> {
+    keep_pages_whole();
     ensure!(!cfg!(debug_assertions), "run with --release: a debug build measures nothing");
     let mut words = std::env::args_os();
     if words.nth(1).is_some_and(|word| word == worker::WORD) {

@@ -1,7 +1,7 @@
 //! What a click costs the fold, part by part: parsing, sequencing, deciding.
 //!
-//! `cargo run --release -p click-core --example fold_cost -- [CLICKS] [RATE] [STEP]`, or under
-//! `valgrind --tool=callgrind` for instructions.
+//! `cargo run --release -p click-core --example fold_cost -- [CLICKS] [RATE] [STEP] [PASSES]`, or
+//! under `valgrind --tool=callgrind` for instructions. From the second pass on memory is there.
 #![expect(clippy::print_stdout, reason = "a program for developers")]
 
 use click_core::fold::{Effects, Fold, Serial};
@@ -9,7 +9,11 @@ use click_core::record::{Click, Header, Kind, Record, SourceCode, Transport};
 use click_core::types::{Micros, Millis, Offset, Partition};
 use std::time::{Duration, Instant};
 
-const CHUNK: usize = 8192;
+/// As in the program.
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const CHUNK: usize = 4096;
 const ADS: u64 = 100_000;
 const PUBLISH_EVERY: u64 = 600_000;
 const START: u64 = 1_780_000_000_000;
@@ -77,21 +81,29 @@ fn main() {
     let mut args = std::env::args().skip(1).map(|arg| arg.parse::<u64>().expect("a number"));
     let clicks = args.next().unwrap_or(2_000_000);
     let rate = args.next().unwrap_or(50_000);
-    let step = args.next().map_or(57_344, |step| usize::try_from(step).expect("a size"));
-    let time = |number: u64| START + number * 1000 / rate;
-    let (mut bytes, mut places) = (Vec::new(), Vec::new());
-    for number in 0..clicks {
-        let begin = bytes.len();
-        bytes.extend_from_slice(&payload(number, time(number)));
-        places.push(begin..bytes.len());
+    let step = args.next().map_or(4096, |step| usize::try_from(step).expect("a size"));
+    for _ in 0..args.next().unwrap_or(1) {
+        run(clicks, rate, step);
     }
+}
+
+fn run(clicks: u64, rate: u64, step: usize) {
+    let time = |number: u64| START + number * 1000 / rate;
     let mut fold = Fold::new(&Header { log_id: [7; 16], generation: 1, partitions: 1 }, 1);
     let mut effects = Effects::default();
     let (mut times, mut rows, mut published) = ([Duration::ZERO; 3], 0, 0);
-    for (first, step) in (0..).step_by(step).zip(places.chunks(step)) {
+    let (mut bytes, mut places) = (Vec::new(), Vec::new());
+    for first in (0..clicks).step_by(step) {
+        bytes.clear();
+        places.clear();
+        for number in first..clicks.min(first + step as u64) {
+            let begin = bytes.len();
+            bytes.extend_from_slice(&payload(number, time(number)));
+            places.push(begin..bytes.len());
+        }
         let mut chunks = Vec::new();
         let begun = Instant::now();
-        for (from, part) in (0..).step_by(CHUNK).zip(step.chunks(CHUNK)) {
+        for (from, part) in (0..).step_by(CHUNK).zip(places.chunks(CHUNK)) {
             let records = (first + from..).zip(part).map(|(number, place)| {
                 (Offset(number), Millis(time(number)), &bytes[place.clone()])
             });

@@ -8,5 +8,6 @@ pub mod demo;
 pub mod http;
 pub mod keys;
 pub mod load;
+pub mod memory;
 pub mod out;
 pub mod serve;

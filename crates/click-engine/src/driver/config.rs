@@ -37,7 +37,8 @@ pub struct EngineConfig {
     pub step_interval: Duration,
     /// A tick is appended to a partition in which nobody has appended for this long.
     pub tick_after: Duration,
-    /// Most bytes that a step reads.
+    /// Most bytes that a step reads for each of its threads: few enough that what the stages hand
+    /// each other stays in a core's second-level cache.
     pub step_bytes: usize,
     /// What the log keeps beyond what checkpoints need.
     pub retention: Retention,
@@ -61,7 +62,7 @@ impl Default for EngineConfig {
             live_interval: Duration::from_millis(50),
             step_interval: Duration::from_millis(10),
             tick_after: Duration::from_millis(100),
-            step_bytes: 16 << 20,
+            step_bytes: 1 << 20,
             retention: Retention::default(),
             needed_from: None,
             is_sequencing: false,

@@ -10,7 +10,7 @@ use click_core::types::{Millis, Offset, Partition};
 /// How far a partition may be read ahead of the slowest, in log time.
 const AHEAD_MS: u64 = 1000;
 /// Records that one thread parses at a time.
-const CHUNK_RECORDS: usize = 8192;
+const CHUNK_RECORDS: usize = 4096;
 
 pub(super) struct Intake {
     batches: Vec<RecordBatch>,

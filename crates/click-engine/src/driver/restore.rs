@@ -64,7 +64,7 @@ impl Engine {
             .map_err(|source| EngineError::Io { what: "threads", source })?;
         *lock(&status) = EngineStatus { warnings, ..EngineStatus::default() };
         let mut engine = Engine {
-            intake: Intake::new(config.step_bytes),
+            intake: Intake::new(config.step_bytes * config.threads.max(1)),
             saver: Saver::new(dir, checkpoint.as_ref()),
             dead_letters: DeadLetters::new(disk, &dead_letters),
             last_checkpoint: monotonic(&*clock),

@@ -16,6 +16,16 @@ use super::visitors::{Visitors, begin_trial};
 const FAULT: &str = "memory-limit";
 const SECONDS: f64 = 1.0;
 
+/// The allocator takes memory in advance in pieces of so many KiB, instead of a gibibyte that no
+/// limit below that would be felt in.
+const PIECES: (&str, &str) = ("MIMALLOC_ARENA_RESERVE", "4096");
+
+fn limited(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.env(PIECES.0, PIECES.1);
+    command
+}
+
 /// Bytes of data that a process has.
 fn data_of(id: Pid) -> u64 {
     let status = format!("/proc/{}/status", id.as_raw_nonzero());
@@ -36,7 +46,7 @@ fn memory_that_runs_out_under_load_loses_nothing() {
         let mut visitors = Visitors::new();
         Server::start(&data).kill();
         visitors.mint(&data, SECONDS);
-        let mut server = Server::start(&data);
+        let mut server = Server::start_by(limited(BIN), &data);
         let loading = visitors.begin(&server, SECONDS);
         std::thread::sleep(Duration::from_secs_f64(SECONDS / 2.0));
         let limit = Some(data_of(server.id()) + more);
@@ -62,14 +72,14 @@ fn starts_with_too_little_memory_lose_nothing() {
     let data = dir.path().join("data");
     let mut visitors = Visitors::new();
     Server::start(&data).kill();
-    let server = Server::start(&data);
+    let server = Server::start_by(limited(BIN), &data);
     click(&mut visitors, &server, &data);
     let whole = data_of(server.id());
     server.kill();
     for eighths in [1, 3, 5, 6, 7, 8, 9] {
         begin_trial(FAULT);
         let kib = whole / 1024 * eighths / 8;
-        let mut command = Command::new("sh");
+        let mut command = limited("sh");
         command.args(["-c", &format!("ulimit -d {kib} && exec \"$0\" \"$@\""), BIN]);
         let before = visitors.acknowledged;
         let Some(mut server) = Server::try_start(command, &data) else {
