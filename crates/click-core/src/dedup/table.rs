@@ -139,9 +139,9 @@ impl<const V: usize> Table<V> {
         let is_home = seen.indexed == self.indexed;
         let Some(line) = self.lines.get(home).filter(|_| is_home) else { return false };
         let candidate = line.candidates(id.tag()).next();
-        if line.went_on() {
+        if line.went_on() || line.is_full() {
             crate::prefetch::read(&self.lines[self.after(home)]);
-        } else if candidate.is_none() && !line.is_full() {
+        } else if candidate.is_none() {
             seen.absent = line.count() + 1;
         }
         if let Some(position) = candidate {

@@ -145,7 +145,7 @@ impl<'a> Fields<'a> {
     #[inline(never)]
     pub(crate) fn read(&mut self, message: &'a [u8]) -> Result<(), DecodeError> {
         self.seen = 0;
-        let mut rest = message;
+        let mut rest = self.in_order(message);
         while let Some(head) = rest.first_chunk::<4>() {
             rest = self.usual(u32::from_le_bytes(*head), message, rest)?;
         }
@@ -156,6 +156,47 @@ impl<'a> Fields<'a> {
             return Err(DecodeError::Id);
         }
         Ok(())
+    }
+
+    /// Reads the fields that come in the order of their numbers and in their usual form, as nearly
+    /// all do; returns what is behind them.
+    #[inline(always)]
+    fn in_order(&mut self, message: &'a [u8]) -> &'a [u8] {
+        let mut rest = message;
+        macro_rules! next {
+            ($($number:literal)*) => { $(rest = self.next::<$number>(message, rest);)* };
+        }
+        next!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16);
+        next!(17 18 19 20 21 22 23 24 25 26 27 28 29 30 31);
+        rest
+    }
+
+    /// Reads field `NUMBER` of `message` if it begins `rest` in its usual form, and returns what is
+    /// behind it; else `rest`.
+    #[inline(always)]
+    fn next<const NUMBER: usize>(&mut self, message: &'a [u8], rest: &'a [u8]) -> &'a [u8] {
+        let Some(value) = behind_tag::<NUMBER>(rest) else { return rest };
+        if const { TYPES[NUMBER].wire() == VARINT } {
+            return match usual_number(message, value) {
+                Some((word, behind)) if word <= const { TYPES[NUMBER].most() } => {
+                    self.set_number(NUMBER, word);
+                    behind
+                }
+                _ => rest,
+            };
+        }
+        let Some((len, value)) = usual_len::<NUMBER>(value) else { return rest };
+        let Some((bytes, behind)) = value.split_at_checked(len) else { return rest };
+        let is_usual = match TYPES[NUMBER] {
+            Type::Id | Type::Text(_) => is_text(bytes, value),
+            Type::Address => matches!(len, 0 | 4 | 16),
+            Type::Bytes(_) | Type::Number | Type::Time | Type::Price | Type::Unknown => true,
+        };
+        if !is_usual {
+            return rest;
+        }
+        self.set_bytes(NUMBER, len, value);
+        behind
     }
 
     /// Reads a field of `message` that begins `rest`, with these four bytes: tags of one or two
@@ -201,6 +242,12 @@ impl<'a> Fields<'a> {
         self.seen |= 1 << number;
     }
 
+    #[inline(always)]
+    const fn set_bytes(&mut self, number: usize, len: usize, value: &'a [u8]) {
+        (self.rests[number], self.numbers[number]) = (value, len as u64);
+        self.seen |= 1 << number;
+    }
+
     /// Takes the first `len` bytes of `value`; returns what is behind them.
     #[inline(always)]
     fn bytes_at(
@@ -214,8 +261,7 @@ impl<'a> Fields<'a> {
         if form != Form::Text || !is_text(bytes, value) {
             unusual(number, bytes)?;
         }
-        (self.rests[number], self.numbers[number]) = (value, len as u64);
-        self.seen |= 1 << number;
+        self.set_bytes(number, len, value);
         Ok(behind)
     }
 
@@ -300,6 +346,34 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// What is behind the tag of field `NUMBER`, if it begins `rest`.
+#[inline(always)]
+fn behind_tag<const NUMBER: usize>(rest: &[u8]) -> Option<&[u8]> {
+    #[expect(clippy::cast_possible_truncation, reason = "a wire type has three bits")]
+    let tag = const { (NUMBER as u16) << 3 | TYPES[NUMBER].wire() as u16 };
+    if const { NUMBER < 16 } {
+        let (first, behind) = rest.split_first()?;
+        return (u16::from(*first) == tag).then_some(behind);
+    }
+    let (two, behind) = rest.split_first_chunk::<2>()?;
+    (u16::from_le_bytes(*two) == tag & 0x7f | 0x80 | tag >> 7 << 8).then_some(behind)
+}
+
+/// The length that begins `rest`, of one byte or two, and what is behind it; none if it takes more,
+/// or is more than field `NUMBER` takes.
+#[inline(always)]
+fn usual_len<const NUMBER: usize>(rest: &[u8]) -> Option<(usize, &[u8])> {
+    let most = const { TYPES[NUMBER].most() };
+    let (first, behind) = rest.split_first()?;
+    if *first < 0x80 {
+        return (most >= 0x7f || u64::from(*first) <= most)
+            .then_some((usize::from(*first), behind));
+    }
+    let (second, behind) = behind.split_first()?;
+    let len = usize::from(*first & 0x7f) | usize::from(*second) << 7;
+    (*second < 0x80 && len as u64 <= most).then_some((len, behind))
+}
+
 /// The number that begins `rest`, which ends where `message` does, and what is behind it; none if
 /// it takes more than eight bytes, or more than there are.
 #[inline(always)]
@@ -342,5 +416,76 @@ fn unusual(number: usize, bytes: &[u8]) -> Result<(), DecodeError> {
             Err(_) => Err(DecodeError::NotUtf8),
         },
         Type::Number | Type::Time | Type::Price | Type::Unknown => Err(DecodeError::Malformed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::wire::{put_bytes, put_u64};
+    use super::*;
+    use alloc::vec::Vec;
+
+    /// A field's bytes as they lie in a message.
+    fn field(number: usize, value: u64, fill: u8) -> Vec<u8> {
+        let mut out = Vec::new();
+        match TYPES[number].wire() {
+            VARINT => put_u64(&mut out, number as u64, value),
+            _ => {
+                let len = usize::try_from(value).expect("a length");
+                put_bytes(&mut out, number as u64, &alloc::vec![fill; len]);
+            }
+        }
+        out
+    }
+
+    /// What reading a message of these fields comes to.
+    fn read(message: &[&[u8]], number: usize) -> Result<(Option<u64>, Vec<u8>), DecodeError> {
+        let message = message.concat();
+        let mut fields = Fields::default();
+        fields.read(&message)?;
+        let seen = fields.seen >> number & 1 == 1;
+        let value = fields.numbers[number];
+        let is_bytes = seen && TYPES[number].wire() == LENGTH_DELIMITED;
+        let len = if is_bytes { usize::try_from(value).expect("a length") } else { 0 };
+        Ok((seen.then_some(value), fields.rests[number][..len].to_vec()))
+    }
+
+    /// Fields in order take a short way: at, below and above every limit it comes to what the long
+    /// way does, which a field takes behind one with a higher number.
+    #[test]
+    fn the_short_way_comes_to_what_the_long_one_does() {
+        let (click, ad, last) = (field(1, 1, b'c'), field(6, 1, b'a'), field(31, 1, 0));
+        for number in (1..FIELDS).filter(|number| ![1, 6].contains(number)) {
+            let most = TYPES[number].most();
+            let at_limit = [most.saturating_sub(1), most, most.saturating_add(1)];
+            let lengths = TYPES[number].wire() == LENGTH_DELIMITED;
+            let longest = if lengths { 20_000 } else { u64::MAX };
+            let others = [0, 1, 4, 15, 16, 17, 127, 128, 129, 255, 16_383, 16_384, 1 << 56];
+            for value in others.into_iter().chain(at_limit).filter(|value| *value <= longest) {
+                for fill in [b'x', 0xc3, 0x1f] {
+                    let field = field(number, value, fill);
+                    let in_order: [&[u8]; 3] =
+                        if number < 6 { [&click, &field, &ad] } else { [&click, &ad, &field] };
+                    let behind: [&[u8]; 4] = [&click, &ad, &last, &field];
+                    let (short, long) = (read(&in_order, number), read(&behind, number));
+                    assert_eq!(short, long, "field {number}, {value}, {fill:x}");
+                    let taken = short.is_ok();
+                    assert!(value <= most || !taken, "field {number} of {value}");
+                    assert_eq!(read(&[&field, &click, &ad], number).is_ok(), taken);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_of_a_field_counts() {
+        let (click, ad) = (field(1, 1, b'c'), field(6, 1, b'a'));
+        for number in [4, 17] {
+            let (one, other) = (field(number, 3, b'x'), field(number, 5, b'y'));
+            for message in [[&click, &one, &other, &ad], [&click, &one, &ad, &other]] {
+                let found = read(&message.map(Vec::as_slice), number);
+                assert_eq!(found.map(|(value, _)| value), Ok(Some(5)), "{number}");
+            }
+        }
     }
 }

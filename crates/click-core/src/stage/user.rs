@@ -13,9 +13,14 @@ use crate::verdict::Class;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-const BLOCK: usize = 32;
-/// Steps of the way to an entry: its table, its line, the entry.
-const STEPS: usize = 3;
+/// How many clicks before its turn a click's table is asked for, then its line, what that leads
+/// to, and the entry.
+const TABLE_AHEAD: usize = 20;
+const LINE_AHEAD: usize = 10;
+const PAGE_AHEAD: usize = 4;
+const ENTRY_AHEAD: usize = 2;
+/// Clicks on the way.
+const PROBES: usize = (TABLE_AHEAD + 1).next_power_of_two();
 const SWEEP_EVERY_MS: u64 = 60_000;
 /// Dead entries are gone within this long, well before 32 bits of milliseconds wrap.
 const SWEEP_ROUND_MS: u64 = 24 * 3_600_000;
@@ -100,39 +105,46 @@ impl UserStage {
         }
     }
 
-    /// Decides D1 and D2 of clicks in fold order. What a block of them will look at is asked for
-    /// while the blocks before it are decided, a step of the way there at a time.
+    /// Decides D1 and D2 of clicks in fold order. What a click will look at is asked for while
+    /// those before it are decided, a step of the way there at a time.
     pub fn apply(&mut self, events: &mut [Event], timeline: &Timeline, journal: &mut Journal) {
-        let mut probes = [[Probes::default(); BLOCK]; STEPS];
-        for number in 0..events.len().div_ceil(BLOCK) + STEPS - 1 {
-            self.probe(block(events, number), &mut probes[number % STEPS]);
-            if let Some(before) = number.checked_sub(1) {
-                let len = block(events, before).len();
-                self.hint_lines(&mut probes[before % STEPS][..len]);
+        if events.is_empty() {
+            return;
+        }
+        let mut probes = [Probes::default(); PROBES];
+        for number in 0..events.len() + TABLE_AHEAD {
+            if let Some(event) = events.get(number) {
+                probes[number % PROBES] = self.probe(event);
             }
-            if let Some(before) = number.checked_sub(2) {
-                let block = block(events, before);
-                self.decide_block(block, &mut probes[before % STEPS], timeline, journal);
+            let ahead = |ahead: usize| (number + ahead).checked_sub(TABLE_AHEAD);
+            if let Some(number) = ahead(LINE_AHEAD) {
+                self.hint_lines(&mut probes[number % PROBES]);
+            }
+            if let Some(number) = ahead(PAGE_AHEAD) {
+                self.hint_pages(&mut probes[number % PROBES]);
+            }
+            if let Some(number) = ahead(ENTRY_AHEAD) {
+                self.hint_entries(&probes[number % PROBES]);
+            }
+            if let Some(number) = ahead(0) {
+                self.take(&mut events[number], &probes[number % PROBES], timeline, journal);
             }
         }
     }
 
-    fn decide_block(
+    #[inline]
+    fn take(
         &mut self,
-        block: &mut [Event],
-        probes: &mut [Probes; BLOCK],
+        event: &mut Event,
+        probes: &Probes,
         timeline: &Timeline,
         journal: &mut Journal,
     ) {
-        self.hint_pages(&mut probes[..block.len()]);
-        let leaps = block.last().is_some_and(|last| self.is_long_unswept(last.facts.fold_time));
-        for (event, probes) in block.iter_mut().zip(probes) {
-            if leaps {
-                self.catch_up(event.facts.fold_time, timeline);
-            }
-            if !event.facts.reasons.any_stateless() || planted(Bug::InvalidClaims) {
-                self.decide(event, probes, timeline, journal);
-            }
+        if self.is_long_unswept(event.facts.fold_time) {
+            self.catch_up(event.facts.fold_time, timeline);
+        }
+        if !event.facts.reasons.any_stateless() || planted(Bug::InvalidClaims) {
+            self.decide(event, probes, timeline, journal);
         }
     }
 
@@ -258,36 +270,34 @@ impl UserStage {
         }
     }
 
-    /// Works out where a block's identities are looked for.
+    /// Works out where a click's identities are looked for.
     #[inline]
-    fn probe(&self, block: &[Event], probes: &mut [Probes; BLOCK]) {
-        for (event, probes) in block.iter().zip(probes) {
-            probes.claim = self.claims.probe(event.facts.user_group, event.claim);
-            probes.pair = self.pairs.probe(event.facts.user_group, event.pair);
+    fn probe(&self, event: &Event) -> Probes {
+        let group = event.facts.user_group;
+        Probes {
+            claim: self.claims.probe(group, event.claim),
+            pair: self.pairs.probe(group, event.pair),
+            candidates: false,
         }
     }
 
     #[inline]
-    fn hint_lines(&self, probes: &mut [Probes]) {
-        for probes in probes {
-            self.claims.hint_line(&mut probes.claim);
-            self.pairs.hint_line(&mut probes.pair);
-        }
+    fn hint_lines(&self, probes: &mut Probes) {
+        self.claims.hint_line(&mut probes.claim);
+        self.pairs.hint_line(&mut probes.pair);
     }
 
     #[inline]
-    fn hint_pages(&self, probes: &mut [Probes]) {
-        let mut candidates = false;
-        for probes in &mut *probes {
-            probes.candidates = self.claims.hint_page(&mut probes.claim);
-            probes.candidates |= self.pairs.hint_page(&mut probes.pair);
-            candidates |= probes.candidates;
-        }
-        if candidates {
-            for probes in probes.iter().filter(|probes| probes.candidates) {
-                self.claims.hint_entry(&probes.claim);
-                self.pairs.hint_entry(&probes.pair);
-            }
+    fn hint_pages(&self, probes: &mut Probes) {
+        probes.candidates = self.claims.hint_page(&mut probes.claim);
+        probes.candidates |= self.pairs.hint_page(&mut probes.pair);
+    }
+
+    #[inline]
+    fn hint_entries(&self, probes: &Probes) {
+        if probes.candidates {
+            self.claims.hint_entry(&probes.claim);
+            self.pairs.hint_entry(&probes.pair);
         }
     }
 
@@ -344,13 +354,6 @@ impl UserStage {
         }
         journal.pairs.push(PairClick { group, identity: event.pair, fold_time: now, age_ms });
     }
-}
-
-/// Clicks of block `number`, none if there are no more.
-#[inline]
-fn block(events: &mut [Event], number: usize) -> &mut [Event] {
-    let len = events.len();
-    &mut events[(number * BLOCK).min(len)..((number + 1) * BLOCK).min(len)]
 }
 
 fn claim_alive(value: [u8; 4], now: Millis, timeline: &Timeline) -> bool {
