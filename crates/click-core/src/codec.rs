@@ -322,8 +322,16 @@ pub(crate) fn take_key(
     keys.read(input.words()?).ok_or(SnapshotError)
 }
 
-pub(crate) fn put_rows(out: &mut Writer, rows: &[OpenRow], keys: &KeyTable) {
+/// About what a row takes: its numbers and a key of some ids.
+const ROW_BYTES: usize = 240;
+
+pub(crate) fn put_rows(
+    out: &mut Writer,
+    rows: impl ExactSizeIterator<Item = OpenRow>,
+    keys: &KeyTable,
+) {
     out.len(rows.len());
+    out.reserve(rows.len() * ROW_BYTES);
     for row in rows {
         put_slot(out, row.slot, keys);
         put_counts(out, &row.counts);

@@ -1,6 +1,8 @@
 //! Bytes of any kind: decoders say no, and never panic, hang or take memory without bound.
 
-use click_core::fold::{Fold, SnapshotPart, decode_journal, decode_rows, encode_journal};
+use click_core::fold::{
+    Fold, JournalBytes, SnapshotPart, decode_journal, decode_rows, encode_journal,
+};
 use click_core::record::Record;
 use click_core::stage::user::{Claim, Journal, PairClick};
 use click_core::types::Millis;
@@ -51,6 +53,24 @@ fn decoders_take_any_bytes() {
         damage(&mut dice, &mut bytes);
         if let Ok(journal) = decode_journal(&bytes) {
             assert_eq!(encode_journal(&journal), bytes, "nothing is left over");
+        }
+    }
+}
+
+#[test]
+fn journals_put_together_are_one() {
+    let mut dice = Dice::new(3);
+    let (mut bytes, mut whole) = (JournalBytes::default(), Journal::default());
+    for round in 0..200 {
+        let next = journal(&mut dice);
+        bytes.append(&next);
+        whole.claims.extend(next.claims);
+        whole.pairs.extend(next.pairs);
+        assert_eq!(bytes.is_empty(), whole.is_empty());
+        assert_eq!(bytes.pieces().concat(), encode_journal(&whole), "{round}");
+        if dice.percent(10) {
+            bytes.clear();
+            whole = Journal::default();
         }
     }
 }

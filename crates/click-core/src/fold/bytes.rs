@@ -10,34 +10,81 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+/// A claim, a pair.
+const CLAIM_BYTES: usize = 1 + 16 + 8;
+const PAIR_BYTES: usize = CLAIM_BYTES + 4;
+
 /// A journal as bytes.
 pub fn encode_journal(journal: &Journal) -> Vec<u8> {
-    let mut out = Writer::default();
-    out.len(journal.claims.len());
-    for claim in &journal.claims {
-        out.u8(claim.group);
-        out.u128(claim.identity);
-        out.u64(claim.fold_time.0);
+    let mut bytes = JournalBytes::default();
+    bytes.append(journal);
+    bytes.pieces().concat()
+}
+
+/// Journals as bytes, put together step by step.
+#[derive(Default)]
+pub struct JournalBytes {
+    claims: Vec<[u8; CLAIM_BYTES]>,
+    pairs: Vec<[u8; PAIR_BYTES]>,
+    counts: [[u8; 8]; 2],
+}
+
+impl JournalBytes {
+    /// Goes on with what `journal` says.
+    pub fn append(&mut self, journal: &Journal) {
+        self.claims.extend(journal.claims.iter().map(claim_bytes));
+        self.pairs.extend(journal.pairs.iter().map(pair_bytes));
+        self.counts = [self.claims.len(), self.pairs.len()].map(|len| (len as u64).to_le_bytes());
     }
-    out.len(journal.pairs.len());
-    for pair in &journal.pairs {
-        out.u8(pair.group);
-        out.u128(pair.identity);
-        out.u64(pair.fold_time.0);
-        out.u32(pair.age_ms);
+
+    /// How many bytes wait.
+    pub const fn len(&self) -> usize {
+        self.claims.len() * CLAIM_BYTES + self.pairs.len() * PAIR_BYTES
     }
-    out.into_bytes()
+
+    /// Whether nothing waits.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All of it in pieces: what [`encode_journal`] gives of one journal.
+    pub const fn pieces(&self) -> [&[u8]; 4] {
+        let [claims, pairs] = &self.counts;
+        [claims, self.claims.as_slice().as_flattened(), pairs, self.pairs.as_slice().as_flattened()]
+    }
+
+    /// Empties it, keeping its memory.
+    pub fn clear(&mut self) {
+        self.claims.clear();
+        self.pairs.clear();
+        self.counts = Default::default();
+    }
+}
+
+fn claim_bytes(claim: &Claim) -> [u8; CLAIM_BYTES] {
+    let mut bytes = [claim.group; CLAIM_BYTES];
+    bytes[1..17].copy_from_slice(&claim.identity.to_le_bytes());
+    bytes[17..].copy_from_slice(&claim.fold_time.0.to_le_bytes());
+    bytes
+}
+
+fn pair_bytes(pair: &PairClick) -> [u8; PAIR_BYTES] {
+    let mut bytes = [pair.group; PAIR_BYTES];
+    bytes[1..17].copy_from_slice(&pair.identity.to_le_bytes());
+    bytes[17..25].copy_from_slice(&pair.fold_time.0.to_le_bytes());
+    bytes[25..].copy_from_slice(&pair.age_ms.to_le_bytes());
+    bytes
 }
 
 /// Reads what [`encode_journal`] wrote.
 pub fn decode_journal(bytes: &[u8]) -> Result<Journal, SnapshotError> {
     let mut input = Reader::new(bytes);
     let mut journal = Journal::default();
-    for _ in 0..input.len(25)? {
+    for _ in 0..input.len(CLAIM_BYTES)? {
         let (group, identity) = (take_group(&mut input)?, input.u128()?);
         journal.claims.push(Claim { group, identity, fold_time: Millis(input.u64()?) });
     }
-    for _ in 0..input.len(29)? {
+    for _ in 0..input.len(PAIR_BYTES)? {
         let (group, identity) = (take_group(&mut input)?, input.u128()?);
         let (fold_time, age_ms) = (Millis(input.u64()?), input.u32()?);
         journal.pairs.push(PairClick { group, identity, fold_time, age_ms });

@@ -9,7 +9,7 @@ pub(crate) mod bytes;
 mod save;
 mod shard;
 
-pub use bytes::{decode_journal, decode_rows, encode_journal, encode_rows};
+pub use bytes::{JournalBytes, decode_journal, decode_rows, encode_journal, encode_rows};
 pub use save::{Restored, SnapshotPart};
 pub use shard::{groups_of, shard_of};
 

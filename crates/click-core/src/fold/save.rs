@@ -10,10 +10,10 @@ use crate::codec::{
 use crate::limits::KEY_GROUPS;
 use crate::planted::{Bug, planted};
 use crate::snapshot::{Reader, SnapshotError, Writer};
-use crate::stage::event::Facts;
+use crate::stage::event::{Facts, Slot};
 use crate::stage::sequence::Sequence;
 use crate::stage::user::Journal;
-use crate::stage::window::OpenRow;
+use crate::stage::window::RowId;
 use crate::types::{Millis, Offset, Partition};
 use alloc::vec::Vec;
 
@@ -24,6 +24,15 @@ pub enum SnapshotPart {
     Common(Vec<u8>),
     /// The keyed stages of one key group.
     Group(u8, Vec<u8>),
+}
+
+impl SnapshotPart {
+    /// What it holds.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            SnapshotPart::Common(bytes) | SnapshotPart::Group(_, bytes) => bytes,
+        }
+    }
 }
 
 /// What a restore says about where to go on.
@@ -44,33 +53,34 @@ impl Fold {
             return parts;
         }
         let mut waiting: Vec<Vec<&Facts>> = alloc::vec![Vec::new(); usize::from(KEY_GROUPS)];
-        let mut rows: Vec<Vec<OpenRow>> = alloc::vec![Vec::new(); usize::from(KEY_GROUPS)];
+        let mut rows: Vec<Vec<(Slot, RowId)>> = alloc::vec![Vec::new(); usize::from(KEY_GROUPS)];
         for shard in &self.shards {
             for click in shard.source.waiting().filter(|_| !planted(Bug::SnapshotForgetsWaiting)) {
                 waiting[usize::from(click.source_stage_group())].push(click);
             }
-            for row in shard.window.rows() {
-                rows[usize::from(self.keys.group(row.slot.key))].push(row);
+            for (slot, id) in shard.window.slots() {
+                rows[usize::from(self.keys.group(slot.key))].push((slot, id));
             }
         }
         #[expect(clippy::cast_possible_truncation, reason = "there are 128 groups")]
         for group in 0..KEY_GROUPS as u8 {
-            let users = &self.shards[shard_of(group, self.shards.len())].user;
+            let shard = &self.shards[shard_of(group, self.shards.len())];
             let at = usize::from(group);
-            rows[at].sort_by(|a, b| self.by_key(a, b));
+            rows[at].sort_unstable_by(|a, b| self.by_key(a.0, b.0));
             let mut out = Writer::default();
-            let users = with_claims.then_some(users);
+            let users = with_claims.then_some(&shard.user);
             put_users(&mut out, users, group, self.watermark, &self.timeline);
             put_clicks(&mut out, &waiting[at], &self.keys);
-            put_rows(&mut out, &rows[at], &self.keys);
+            let rows = rows[at].iter().map(|(_, id)| shard.window.row_of(*id));
+            put_rows(&mut out, rows, &self.keys);
             parts.push(SnapshotPart::Group(group, out.into_bytes()));
         }
         parts
     }
 
-    fn by_key(&self, a: &OpenRow, b: &OpenRow) -> core::cmp::Ordering {
-        let key = |row: &OpenRow| (row.slot.minute, row.slot.posted);
-        self.keys.words(a.slot.key).cmp(self.keys.words(b.slot.key)).then(key(a).cmp(&key(b)))
+    fn by_key(&self, a: Slot, b: Slot) -> core::cmp::Ordering {
+        let minutes = |slot: Slot| (slot.minute, slot.posted);
+        self.keys.words(a.key).cmp(self.keys.words(b.key)).then(minutes(a).cmp(&minutes(b)))
     }
 
     /// Loads a snapshot into a fold that has just been made, of the same kind.

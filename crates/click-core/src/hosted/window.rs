@@ -145,7 +145,7 @@ impl WindowHost {
         let here = |row: &OpenRow| usize::from(group(&row.slot) - self.groups.start);
         self.stage.rows().for_each(|row| rows[here(&row)].push(row));
         for (group, rows) in self.groups.clone().zip(&rows) {
-            put_rows(router.to(group), rows, keys);
+            put_rows(router.to(group), rows.iter().copied(), keys);
         }
         for delta in &self.waiting {
             put_delta(router.to(group(&delta.slot)), delta, keys);

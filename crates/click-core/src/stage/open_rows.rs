@@ -11,7 +11,7 @@ use crate::verdict::{CLASSES, Class};
 use alloc::vec::Vec;
 
 /// Number of a row while it is open.
-pub(super) type RowId = u32;
+pub(crate) type RowId = u32;
 
 /// A row that can still change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,6 +169,11 @@ impl OpenRows {
             unpublished: line.unpublished,
             decided: line.decided,
         }
+    }
+
+    /// Which row it is.
+    pub(super) fn slot(&self, id: RowId) -> Slot {
+        self.lines[id as usize].slot
     }
 
     /// When the row changed last.

@@ -4,7 +4,7 @@
 //! views. A row that can no longer change is let go once it has been published.
 
 use super::event::{Facts, Slot};
-use super::open_rows::{OpenRows, RowId};
+use super::open_rows::OpenRows;
 use super::partial::{Partial, Places, Tally};
 use crate::keys::KeyTable;
 use crate::limits::LOOK_AHEAD_MS;
@@ -16,6 +16,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 pub use super::open_rows::OpenRow;
+pub(crate) use super::open_rows::RowId;
 
 /// A published row, and whether more than its `pending` changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -176,6 +177,16 @@ impl WindowStage {
     /// The rows that can still change, in no particular order.
     pub fn rows(&self) -> impl Iterator<Item = OpenRow> {
         self.by_end.values().flatten().map(|id| self.rows.get(*id))
+    }
+
+    /// The same by their numbers, which are good until rows change again.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = (Slot, RowId)> {
+        self.by_end.values().flatten().map(|id| (self.rows.slot(*id), *id))
+    }
+
+    /// One of them.
+    pub(crate) fn row_of(&self, id: RowId) -> OpenRow {
+        self.rows.get(id)
     }
 
     /// How many rows can still change.

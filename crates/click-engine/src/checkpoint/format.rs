@@ -3,6 +3,7 @@
 use click_core::fold::SnapshotPart;
 use click_core::planted::{Bug, planted};
 use click_core::types::{Millis, Offset};
+use std::convert::Infallible;
 
 const MAGIC: &[u8; 8] = b"CLKSTAT3";
 const COMMON: u16 = u16::MAX;
@@ -42,38 +43,49 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// The file's bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(4096);
-        out.extend_from_slice(MAGIC);
-        out.extend_from_slice(&[0; 8]);
-        self.put_body(&mut out);
-        let len = (out.len() - 16) as u64;
-        out[8..16].copy_from_slice(&len.to_le_bytes());
-        let sum = crc32c::crc32c(&out);
-        out.extend_from_slice(&sum.to_le_bytes());
+        let mut out = Vec::new();
+        let Ok(()) = self.encode_to(|piece| {
+            out.extend_from_slice(piece);
+            Ok::<_, Infallible>(())
+        });
         out
     }
 
-    fn put_body(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.log_id);
-        put_u64(out, u64::from(self.generation));
-        put_u64(out, self.watermark.0);
-        put_u64(out, self.store_mark.0);
-        put_u64(out, self.positions.len() as u64);
-        self.positions.iter().for_each(|position| put_u64(out, position.0));
-        put_u64(out, self.runs.len() as u64);
+    /// Hands out the same, piece by piece.
+    pub fn encode_to<E>(&self, mut put: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        let head = self.head();
+        let heads = self.parts.iter().map(part_head);
+        let parts = self.parts.iter().map(SnapshotPart::bytes);
+        let parts: Vec<_> = heads.zip(parts).collect();
+        let pieces = parts.iter().flat_map(|(head, bytes)| [head.as_slice(), bytes]);
+        let count = (self.parts.len() as u64).to_le_bytes();
+        let body = [&head, &*self.waiting_rows, &count];
+        let len: usize = body.into_iter().chain(pieces.clone()).map(<[u8]>::len).sum();
+        let mut sum = 0;
+        let begin = [*MAGIC, (len as u64).to_le_bytes()];
+        for piece in std::iter::once(begin.as_flattened()).chain(body).chain(pieces) {
+            sum = crc32c::crc32c_append(sum, piece);
+            put(piece)?;
+        }
+        put(&sum.to_le_bytes())
+    }
+
+    /// What is before the rows, and their length.
+    fn head(&self) -> Vec<u8> {
+        let mut out = Vec::from(self.log_id);
+        put_u64(&mut out, u64::from(self.generation));
+        put_u64(&mut out, self.watermark.0);
+        put_u64(&mut out, self.store_mark.0);
+        put_u64(&mut out, self.positions.len() as u64);
+        self.positions.iter().for_each(|position| put_u64(&mut out, position.0));
+        put_u64(&mut out, self.runs.len() as u64);
         for run in &self.runs {
-            [run.number, run.len, run.newest.0].into_iter().for_each(|value| put_u64(out, value));
+            [run.number, run.len, run.newest.0]
+                .into_iter()
+                .for_each(|value| put_u64(&mut out, value));
         }
-        put_bytes(out, &self.waiting_rows);
-        put_u64(out, self.parts.len() as u64);
-        for part in &self.parts {
-            let (tag, bytes) = match part {
-                SnapshotPart::Common(bytes) => (COMMON, bytes),
-                SnapshotPart::Group(group, bytes) => (u16::from(*group), bytes),
-            };
-            put_u64(out, u64::from(tag));
-            put_bytes(out, bytes);
-        }
+        put_u64(&mut out, self.waiting_rows.len() as u64);
+        out
     }
 
     /// Reads a file; says what is wrong with one that is not whole.
@@ -83,12 +95,19 @@ impl Checkpoint {
         if !whole && !planted(Bug::StateChecksumIgnored) {
             return Err("its checksum does not match".into());
         }
-        let body = content.strip_prefix(MAGIC).ok_or("not a state file of this version")?;
-        let mut input = Input { bytes: body };
-        if input.u64()? != input.bytes.len() as u64 {
+        let mut input = Input { bytes: content };
+        if input.body_len()? != input.bytes.len() as u64 {
             return Err("its length does not match".into());
         }
         input.checkpoint()
+    }
+
+    /// The runs that a file names, which begins with these bytes: all that must be known of a
+    /// checkpoint to keep what it needs. Not verified, as one that is damaged needs nothing.
+    pub fn runs_in(head: &[u8]) -> Result<Vec<RunRef>, String> {
+        let mut input = Input { bytes: head };
+        input.body_len()?;
+        Ok(input.head()?.runs)
     }
 }
 
@@ -96,9 +115,16 @@ fn put_u64(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(&value.to_le_bytes());
 }
 
-fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    put_u64(out, bytes.len() as u64);
-    out.extend_from_slice(bytes);
+/// Tag and length of a part.
+fn part_head(part: &SnapshotPart) -> [u8; 16] {
+    let tag = match part {
+        SnapshotPart::Common(_) => COMMON,
+        SnapshotPart::Group(group, _) => u16::from(*group),
+    };
+    let mut head = [0; 16];
+    head[..8].copy_from_slice(&u64::from(tag).to_le_bytes());
+    head[8..].copy_from_slice(&(part.bytes().len() as u64).to_le_bytes());
+    head
 }
 
 struct Input<'a> {
@@ -128,15 +154,20 @@ impl Input<'_> {
         self.take(len)
     }
 
-    fn checkpoint(&mut self) -> Result<Checkpoint, String> {
+    /// The length of the body, which follows.
+    fn body_len(&mut self) -> Result<u64, String> {
+        self.bytes = self.bytes.strip_prefix(MAGIC).ok_or("not a state file of this version")?;
+        self.u64()
+    }
+
+    /// Everything but rows and parts.
+    fn head(&mut self) -> Result<Checkpoint, String> {
         let log_id = self.take(16)?.try_into().map_err(|_| "cut short")?;
         let generation = u16::try_from(self.u64()?).map_err(|_| "bad generation")?;
         let (watermark, store_mark) = (Millis(self.u64()?), Millis(self.u64()?));
         let positions =
-            (0..self.len()?).map(|_| self.u64().map(Offset)).collect::<Result<_, _>>()?;
-        let runs = (0..self.len()?).map(|_| self.run()).collect::<Result<_, _>>()?;
-        let waiting_rows = self.bytes()?;
-        let parts = (0..self.len()?).map(|_| self.part()).collect::<Result<_, _>>()?;
+            (0..self.u64()?).map(|_| self.u64().map(Offset)).collect::<Result<_, _>>()?;
+        let runs = (0..self.u64()?).map(|_| self.run()).collect::<Result<_, _>>()?;
         Ok(Checkpoint {
             log_id,
             generation,
@@ -144,9 +175,16 @@ impl Input<'_> {
             store_mark,
             positions,
             runs,
-            waiting_rows,
-            parts,
+            waiting_rows: Vec::new(),
+            parts: Vec::new(),
         })
+    }
+
+    fn checkpoint(&mut self) -> Result<Checkpoint, String> {
+        let head = self.head()?;
+        let waiting_rows = self.bytes()?;
+        let parts = (0..self.len()?).map(|_| self.part()).collect::<Result<_, _>>()?;
+        Ok(Checkpoint { waiting_rows, parts, ..head })
     }
 
     fn run(&mut self) -> Result<RunRef, String> {

@@ -11,7 +11,7 @@ mod runs;
 pub use format::{Checkpoint, RunRef};
 pub use runs::{Cut, Runs};
 
-use crate::disk::{Disk, read_file, write_file_durable};
+use crate::disk::{Disk, OpenMode, PageWriter, read_file, replace_durable};
 use click_core::planted::{Bug, planted};
 use click_core::types::Millis;
 use std::io;
@@ -20,6 +20,10 @@ use std::sync::Arc;
 
 /// Largest state file that is read, bytes.
 const MAX_STATE_BYTES: u64 = 64 << 30;
+/// A state file is written so much at a time: past the system's cache, as nobody reads it soon.
+const PIECE_BYTES: usize = 1 << 20;
+/// The first bytes of a state file that are read for the runs it names.
+const HEAD_BYTES: usize = 64 << 10;
 /// Checkpoints that are kept.
 const KEEP: usize = 2;
 
@@ -111,7 +115,11 @@ impl CheckpointDir {
     /// Makes `checkpoint` current. All that it names must be durable.
     pub fn write(&self, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
         let path = self.dir.join(state_name(checkpoint.watermark));
-        self.io(write_file_durable(&*self.disk, &path, &checkpoint.encode()))
+        self.io(replace_durable(&*self.disk, &path, OpenMode::WritePages, |file| {
+            let mut file = PageWriter::new(file, PIECE_BYTES);
+            checkpoint.encode_to(|piece| file.put(piece))?;
+            file.finish()
+        }))
     }
 
     /// Removes checkpoints beyond the newest two, and runs that neither of these needs. Returns
@@ -124,9 +132,7 @@ impl CheckpointDir {
         }
         let mut needed: Vec<u64> = current.runs.iter().map(|run| run.number).collect();
         for file in &states[keep_from..] {
-            if let Ok(older) = self.load_header(file) {
-                needed.extend(older.runs.iter().map(|run| run.number));
-            }
+            needed.extend(self.runs_of(file).iter().map(|run| run.number));
         }
         let newest = needed.iter().copied().max().unwrap_or_default();
         for number in self.io(runs::numbers(&*self.disk, &self.dir))? {
@@ -137,10 +143,20 @@ impl CheckpointDir {
         self.io(self.disk.sync_dir(&self.dir))
     }
 
-    fn load_header(&self, file: &str) -> Result<Checkpoint, String> {
-        let path = self.dir.join(file);
-        let bytes = read_file(&*self.disk, &path, MAX_STATE_BYTES).map_err(|e| e.to_string())?;
-        Checkpoint::decode(&bytes)
+    /// What a state file names, read no further than that; nothing if it cannot be read.
+    fn runs_of(&self, file: &str) -> Vec<RunRef> {
+        let Ok(file) = self.disk.open(&self.dir.join(file), OpenMode::Read) else {
+            return Vec::new();
+        };
+        let mut head = vec![0; HEAD_BYTES];
+        loop {
+            let Ok(got) = file.read_at(0, &mut head) else { return Vec::new() };
+            match Checkpoint::runs_in(&head[..got]) {
+                Ok(runs) => return runs,
+                Err(_) if got < head.len() => return Vec::new(),
+                Err(_) => head.resize(2 * head.len(), 0),
+            }
+        }
     }
 
     /// Names of state files, oldest watermark first.
@@ -158,4 +174,55 @@ impl CheckpointDir {
 /// Sorts by watermark, as names are compared bytewise.
 fn state_name(watermark: Millis) -> String {
     format!("state-{:016}.ckpt", watermark.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::MemDisk;
+
+    fn checkpoint(watermark: u64, runs: std::ops::Range<u64>) -> Checkpoint {
+        let run = |number| RunRef { number, len: number * 3, newest: Millis(number) };
+        Checkpoint {
+            log_id: [7; 16],
+            generation: 1,
+            watermark: Millis(watermark),
+            store_mark: Millis(0),
+            positions: Vec::new(),
+            runs: runs.map(run).collect(),
+            waiting_rows: vec![1; 300],
+            parts: Vec::new(),
+        }
+    }
+
+    /// What the older of two checkpoints names stays, however long its list is; what only older
+    /// ones name goes.
+    #[test]
+    fn runs_of_both_checkpoints_are_kept() {
+        let (disk, path) = (Arc::new(MemDisk::new(1)), Path::new("/data"));
+        let dir = CheckpointDir::open(disk.clone(), path).unwrap();
+        for number in [2, 3, 9_000, 9_001] {
+            disk.open(&path.join(runs::name(number)), OpenMode::CreateNew).unwrap();
+        }
+        let old = [checkpoint(1, 2..9_000), checkpoint(2, 3..9_000), checkpoint(3, 9_000..9_002)];
+        assert!(old[1].encode().len() > 2 * HEAD_BYTES, "more than is read at first");
+        for checkpoint in &old {
+            dir.write(checkpoint).unwrap();
+        }
+        dir.prune(&old[2]).unwrap();
+        let kept = [3, 9_000, 9_001].map(runs::name);
+        let states = [2, 3].map(|watermark| state_name(Millis(watermark)));
+        assert_eq!(disk.list(path).unwrap(), [&kept[..], &states].concat());
+    }
+
+    #[test]
+    fn a_head_that_ends_too_soon_names_nothing() {
+        let whole = checkpoint(5, 1..4);
+        let bytes = whole.encode();
+        let end = bytes.len() - 4 - 8 - 300 - 8;
+        for len in 0..bytes.len() {
+            let found = Checkpoint::runs_in(&bytes[..len]).ok();
+            assert_eq!(found, (len >= end).then(|| whole.runs.clone()), "{len} bytes");
+        }
+    }
 }

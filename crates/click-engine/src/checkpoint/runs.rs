@@ -5,7 +5,7 @@
 
 use super::format::RunRef;
 use crate::disk::{Disk, DiskFile, OpenMode, PAGE, PageBuffer, unless_full};
-use click_core::fold::{decode_journal, encode_journal};
+use click_core::fold::{JournalBytes, decode_journal};
 use click_core::planted::{Bug, planted};
 use click_core::stage::user::Journal;
 use click_core::types::Millis;
@@ -28,7 +28,9 @@ pub struct Runs {
     file: Option<Arc<dyn DiskFile>>,
     /// Written since the last checkpoint, to be made durable with the next one.
     unsynced: Vec<Arc<dyn DiskFile>>,
-    waiting: Journal,
+    waiting: JournalBytes,
+    /// Fold time of the newest that waits.
+    newest: Millis,
     block: PageBuffer,
     next: u64,
 }
@@ -62,7 +64,8 @@ impl Runs {
             runs: kept,
             file: None,
             unsynced: Vec::new(),
-            waiting: Journal::default(),
+            waiting: JournalBytes::default(),
+            newest: Millis(0),
             block: PageBuffer::default(),
             next,
         })
@@ -70,12 +73,19 @@ impl Runs {
 
     /// Takes what a step remembered. What cannot be written for want of space waits.
     pub fn append(&mut self, journal: &Journal) -> io::Result<()> {
-        self.waiting.claims.extend_from_slice(&journal.claims);
-        if !planted(Bug::PairsNotJournalled) {
-            self.waiting.pairs.extend_from_slice(&journal.pairs);
+        if planted(Bug::PairsNotJournalled) {
+            let claims = journal.claims.clone();
+            self.waiting.append(&Journal { claims, pairs: Vec::new() });
+        } else {
+            self.waiting.append(journal);
         }
-        let bytes = self.waiting.claims.len() * 25 + self.waiting.pairs.len() * 29;
-        if bytes < BLOCK_BYTES {
+        // In fold order: the last of each is its newest.
+        let newest = [
+            journal.claims.last().map(|claim| claim.fold_time),
+            journal.pairs.last().map(|pair| pair.fold_time),
+        ];
+        self.newest = newest.into_iter().flatten().fold(self.newest, Millis::max);
+        if self.waiting.len() < BLOCK_BYTES {
             return Ok(());
         }
         unless_full(self.write_block()).map(|_| ())
@@ -92,19 +102,18 @@ impl Runs {
     }
 
     fn write_block(&mut self) -> io::Result<()> {
-        let newest = self.waiting.claims.iter().map(|claim| claim.fold_time);
-        let newest = newest.chain(self.waiting.pairs.iter().map(|pair| pair.fold_time)).max();
-        let Some(newest) = newest else { return Ok(()) };
-        let body = encode_journal(&self.waiting);
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
         let file = self.open_run()?;
         let run = self.runs.last_mut().ok_or_else(|| io::Error::other("no open run"))?;
-        fill_block(&mut self.block, run.number, run.len, &body);
+        fill_block(&mut self.block, run.number, run.len, self.waiting.pieces());
         let block = self.block.bytes();
         file.write_at(run.len, block)?;
         run.len += block.len() as u64;
-        run.newest = run.newest.max(newest);
-        self.waiting.claims.clear();
-        self.waiting.pairs.clear();
+        run.newest = run.newest.max(self.newest);
+        self.newest = Millis(0);
+        self.waiting.clear();
         Ok(())
     }
 
@@ -129,15 +138,18 @@ impl Runs {
     }
 }
 
-fn fill_block(block: &mut PageBuffer, number: u64, at: u64, body: &[u8]) {
+fn fill_block(block: &mut PageBuffer, number: u64, at: u64, body: [&[u8]; 4]) {
+    let len: usize = body.iter().map(|piece| piece.len()).sum();
     #[expect(clippy::cast_possible_truncation, reason = "a block holds a step's claims")]
-    let len = (body.len() as u32).to_le_bytes();
-    block.fill(&[&len, &checksum(number, at, body).to_le_bytes(), body]);
+    let len = (len as u32).to_le_bytes();
+    let sum = checksum(number, at, &body).to_le_bytes();
+    let [claims, held, pairs, others] = body;
+    block.fill(&[&len, &sum, claims, held, pairs, others]);
 }
 
-fn checksum(number: u64, at: u64, body: &[u8]) -> u32 {
+fn checksum(number: u64, at: u64, body: &[&[u8]]) -> u32 {
     let place = crc32c::crc32c_append(crc32c::crc32c(&number.to_le_bytes()), &at.to_le_bytes());
-    crc32c::crc32c_append(place, body)
+    body.iter().fold(place, |sum, piece| crc32c::crc32c_append(sum, piece))
 }
 
 /// Checks a run up to its length without keeping it.
@@ -167,7 +179,7 @@ pub(super) fn read(
         }
         body.resize(usize::try_from(len).map_err(|e| say(&e.to_string()))?, 0);
         read_exact(&*file, at + HEADER as u64, &mut body).map_err(|e| say(&e.to_string()))?;
-        let whole = checksum(run.number, at, &body) == u32::from_le_bytes([e, f_, g, h]);
+        let whole = checksum(run.number, at, &[&body]) == u32::from_le_bytes([e, f_, g, h]);
         if !whole && !planted(Bug::JournalChecksumIgnored) {
             return Err(say("a block's checksum does not match"));
         }

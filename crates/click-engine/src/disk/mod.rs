@@ -78,6 +78,56 @@ impl PageBuffer {
     pub fn bytes(&self) -> &[u8] {
         &self.memory[self.start..self.start + self.len]
     }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.memory[self.start..self.start + self.len]
+    }
+}
+
+/// Writes a file from its beginning to its end in pieces of some pages; for
+/// [`OpenMode::WritePages`].
+pub struct PageWriter<'f> {
+    file: &'f dyn DiskFile,
+    buffer: PageBuffer,
+    filled: usize,
+    written: u64,
+}
+
+impl PageWriter<'_> {
+    /// Into an empty file, so many bytes at a time, rounded up to whole pages.
+    pub fn new(file: &dyn DiskFile, piece: usize) -> PageWriter<'_> {
+        PageWriter { file, buffer: PageBuffer::zeros(piece), filled: 0, written: 0 }
+    }
+
+    /// Goes on with these bytes.
+    pub fn put(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let room = &mut self.buffer.bytes_mut()[self.filled..];
+            let (now, later) = bytes.split_at(bytes.len().min(room.len()));
+            room[..now.len()].copy_from_slice(now);
+            self.filled += now.len();
+            bytes = later;
+            if self.filled == self.buffer.bytes().len() {
+                self.write()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        let pages = self.filled.next_multiple_of(PAGE);
+        self.buffer.bytes_mut()[self.filled..pages].fill(0);
+        self.file.write_at(self.written, &self.buffer.bytes()[..pages])?;
+        self.written += self.filled as u64;
+        self.filled = 0;
+        Ok(())
+    }
+
+    /// Writes what is left, and lets the file end there.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.write()?;
+        self.file.set_len(self.written)
+    }
 }
 
 /// Kind of advisory lock on a file.
@@ -139,8 +189,19 @@ pub fn create_dir_durable(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
 
 /// Replaces a small file whole: temporary name, sync, rename, sync of the directory.
 pub fn write_file_durable(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_durable(disk, path, OpenMode::Write, |file| file.write_at(0, bytes))
+}
+
+/// The same for a file of any size: `write` gets it empty, opened in this mode.
+pub fn replace_durable(
+    disk: &dyn Disk,
+    path: &Path,
+    mode: OpenMode,
+    write: impl FnOnce(&dyn DiskFile) -> io::Result<()>,
+) -> io::Result<()> {
     let temporary = path.with_extension("tmp");
-    write_and_rename(disk, &temporary, path, bytes).inspect_err(|_| {
+    let done = write_and_rename(disk, &temporary, path, mode, write);
+    done.inspect_err(|_| {
         // Half a file takes space; the error that led here is the one to report.
         let _ = disk.remove(&temporary);
     })?;
@@ -151,11 +212,15 @@ fn write_and_rename(
     disk: &dyn Disk,
     temporary: &Path,
     path: &Path,
-    bytes: &[u8],
+    mode: OpenMode,
+    write: impl FnOnce(&dyn DiskFile) -> io::Result<()>,
 ) -> io::Result<()> {
-    let file = disk.open(temporary, OpenMode::CreateOrOpen)?;
+    let mut file = disk.open(temporary, OpenMode::CreateOrOpen)?;
     file.set_len(0)?;
-    file.write_at(0, bytes)?;
+    if mode == OpenMode::WritePages {
+        file = disk.open(temporary, mode)?;
+    }
+    write(&*file)?;
     if !planted(Bug::StateNotFlushed) {
         file.sync_data()?;
     }
@@ -186,7 +251,10 @@ pub fn read_file(disk: &dyn Disk, path: &Path, limit: u64) -> io::Result<Vec<u8>
 
 #[cfg(test)]
 mod tests {
-    use super::{Disk, DiskOp, MemDisk, PAGE, PageBuffer, create_dir_durable, write_file_durable};
+    use super::{
+        Disk, DiskOp, MemDisk, OpenMode, PAGE, PageBuffer, PageWriter, RealDisk,
+        create_dir_durable, read_file, replace_durable, write_file_durable,
+    };
     use std::path::Path;
 
     /// Each flush of a parent fails once: what the second attempt says is durable survives.
@@ -203,6 +271,30 @@ mod tests {
             write_file_durable(&disk, &dir.join("file"), b"kept").unwrap();
             disk.crash();
             assert_eq!(disk.list(dir).unwrap(), ["file"], "{nth}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_pieces_ends_where_its_bytes_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let disks: [(&dyn Disk, &Path); 2] =
+            [(&MemDisk::new(1), Path::new("/data")), (&RealDisk, dir.path())];
+        for (disk, dir) in disks {
+            create_dir_durable(disk, dir).unwrap();
+            let path = dir.join("file");
+            for len in [0, 1, PAGE - 1, PAGE, PAGE + 1, 2 * PAGE - 1, 2 * PAGE, 5 * PAGE + 3, 7] {
+                let bytes: Vec<u8> = (0..len).map(|at| at.to_le_bytes()[0] | 1).collect();
+                let (some, rest) = bytes.split_at(len / 3);
+                replace_durable(disk, &path, OpenMode::WritePages, |file| {
+                    let mut file = PageWriter::new(file, 2 * PAGE);
+                    file.put(some)?;
+                    file.put(rest)?;
+                    file.finish()
+                })
+                .unwrap();
+                assert!(read_file(disk, &path, 1 << 20).unwrap() == bytes, "{len}");
+            }
+            assert_eq!(disk.list(dir).unwrap(), ["file"]);
         }
     }
 

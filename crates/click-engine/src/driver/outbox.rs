@@ -33,10 +33,15 @@ const HASHER: FixedState = FixedState::with_seed(0);
 
 type Key<'r> = (&'r RowKey, Minute, Option<Minute>);
 
+/// Rows that are put aside before they are looked at by key.
+const MAX_FRESH: usize = 200_000;
+
 #[derive(Default)]
 struct Waiting {
     /// By key, which is part of the row.
     rows: HashTable<Row>,
+    /// Those of the fold since, as they came: it is for who takes them to find the newest of each.
+    fresh: Vec<Row>,
     /// Rows that are being written and have not been confirmed.
     writing: Vec<Row>,
     /// Rows that the store has taken, but for which no mark of the store vouches yet: a copy of it
@@ -148,15 +153,19 @@ impl Outbox {
         // A change of `pending` alone is told to live views only.
         for published in rows.filter(|published| published.decided) {
             match mode {
-                PublishMode::Live => waiting.put(published.row),
+                PublishMode::Live => waiting.fresh.push(published.row),
                 PublishMode::Minute => waiting.hold(published.row),
             }
         }
         waiting.put_to = waiting.put_to.max(to);
         let to = waiting.release(to);
+        if waiting.fresh.len() > MAX_FRESH {
+            waiting.sort_in();
+        }
         if waiting.bounded && waiting.rows.len() > MAX_WAITING {
             // What is held is given up with them when it comes to be due.
             waiting.rows.clear();
+            waiting.fresh.clear();
             waiting.lacks = true;
         }
         if to > waiting.complete_to {
@@ -211,6 +220,7 @@ impl Outbox {
     pub(super) fn discard(&self) {
         let mut waiting = lock(&self.waiting);
         waiting.rows.clear();
+        waiting.fresh.clear();
         waiting.mark = waiting.complete_to;
     }
 
@@ -230,13 +240,14 @@ impl Outbox {
 
     pub(super) fn progress(&self) -> Progress {
         let waiting = lock(&self.waiting);
-        let rows = waiting.rows.len() + waiting.writing.len();
+        let rows = waiting.rows.len() + waiting.fresh.len() + waiting.writing.len();
         Progress { rows: rows as u64, mark: waiting.mark, lacks: waiting.lacks }
     }
 
     /// All rows that no mark of the store vouches for, and the mark that it has.
     pub(super) fn unconfirmed(&self) -> (Vec<Row>, Millis) {
-        let waiting = lock(&self.waiting);
+        let mut waiting = lock(&self.waiting);
+        waiting.sort_in();
         let unmarked = waiting.unmarked.iter().filter(|row| row.version.at() > waiting.mark);
         let written = unmarked.chain(&waiting.writing);
         let held = waiting.held.values().flat_map(|held| &held.rows);
@@ -253,8 +264,11 @@ fn key(row: &Row) -> Key<'_> {
     (&row.key, row.minute, row.posted_minute)
 }
 
+/// Of the first id and the minutes alone: few rows have the same ones, and each further id would be
+/// another place in memory.
 fn hash(row: &Row) -> u64 {
-    HASHER.hash_one(key(row))
+    let (RowKey::Ad { ad_id: id, .. } | RowKey::Publisher { publisher_id: id, .. }) = &*row.key;
+    HASHER.hash_one((id, row.minute, row.posted_minute))
 }
 
 impl Waiting {
@@ -283,8 +297,15 @@ impl Waiting {
         self.held.values().fold(to, |least, held| least.min(held.since))
     }
 
+    fn sort_in(&mut self) {
+        for row in self.fresh.drain(..) {
+            put_newer(&mut self.rows, row);
+        }
+    }
+
     /// Adds rows to those that are being written, in the order of their keys.
     fn take(&mut self, most: usize) {
+        self.sort_in();
         let room = most.saturating_sub(self.writing.len());
         self.writing.extend(self.rows.extract_if(|_| true).take(room));
         self.writing.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
