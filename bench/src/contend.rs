@@ -13,14 +13,15 @@ pub struct Contender<'a> {
     run: Box<dyn Fn() -> Result<Value> + 'a>,
     cpu: Samples,
     wall: Samples,
+    first_cpu: Samples,
     answer: Value,
 }
 
 impl<'a> Contender<'a> {
     /// `run` gives an object with CPU and wall seconds as `cpu` and `wall`, and its answer.
     pub fn new(name: &'static str, run: impl Fn() -> Result<Value> + 'a) -> Contender<'a> {
-        let (cpu, wall) = (Samples::default(), Samples::default());
-        Contender { name, run: Box::new(run), cpu, wall, answer: Value::Null }
+        let [cpu, wall, first_cpu] = [const { Samples(Vec::new()) }; 3];
+        Contender { name, run: Box::new(run), cpu, wall, first_cpu, answer: Value::Null }
     }
 
     /// Who it is.
@@ -38,6 +39,11 @@ impl<'a> Contender<'a> {
     pub fn by_the_clock(&self, count: f64) -> Figure {
         let rate = self.wall.0.iter().map(|seconds| count / seconds).collect();
         Figure::with_cpu(self.name, rate, self.cpu.clone())
+    }
+
+    /// CPU-seconds of the first of several times in a process, where it says so as `first_cpu`.
+    pub const fn first_cpu(&self) -> &Samples {
+        &self.first_cpu
     }
 
     /// What it said last.
@@ -64,6 +70,9 @@ pub fn compete(
         ensure!(first == found, "{} came to {found}, not {first}", contender.name);
         contender.cpu.push(cpu);
         contender.wall.push(wall);
+        if let Some(first) = answer["first_cpu"].as_f64() {
+            contender.first_cpu.push(first);
+        }
         contender.answer = answer;
     }
     Ok(())

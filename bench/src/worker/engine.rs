@@ -26,6 +26,9 @@ pub struct LogArgs {
     /// Clicks per second of log time; ignored when reading.
     #[arg(long, default_value_t = 50_000)]
     rate: u64,
+    /// How often to read it, one after the other; the last time is told.
+    #[arg(long, default_value_t = 1)]
+    pub passes: u32,
 }
 
 /// Appends and waits when the queue is full; returns the newest commit.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// Records parsed at a time, as the engine does.
-const CHUNK: usize = 8192;
+const CHUNK: usize = 4096;
 /// Rows are published as often as the engine publishes them.
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
 /// A tick so far behind the last click makes every verdict final.
@@ -30,8 +30,11 @@ pub struct FoldArgs {
     #[arg(long, default_value_t = 10)]
     duplicates: u64,
     /// Clicks per batch: as many as the engine reads at once.
-    #[arg(long, default_value_t = 57_344)]
+    #[arg(long, default_value_t = 4096)]
     batch: u64,
+    /// How often, one after the other; the last time is told.
+    #[arg(long, default_value_t = 1)]
+    pub passes: u32,
 }
 
 struct Bench {
