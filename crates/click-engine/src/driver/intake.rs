@@ -15,11 +15,13 @@ const CHUNK_RECORDS: usize = 4096;
 pub(super) struct Intake {
     batches: Vec<RecordBatch>,
     step_bytes: usize,
+    /// The last read left durable records for the next one.
+    pub(super) left_some: bool,
 }
 
 impl Intake {
     pub(super) const fn new(step_bytes: usize) -> Intake {
-        Intake { batches: Vec::new(), step_bytes }
+        Intake { batches: Vec::new(), step_bytes, left_some: false }
     }
 
     /// Has a batch for each partition, those included that a layout record has just added.
@@ -47,11 +49,14 @@ impl Intake {
         let limit = fold.possible_watermark().plus(AHEAD_MS);
         let bytes = (self.step_bytes / self.batches.len().max(1)).max(64 << 10);
         let mut records = 0;
+        self.left_some = false;
         for (number, batch) in (0..).zip(&mut self.batches) {
             batch.clear();
             let (watermark, from) = fold.read_position(Partition(number));
-            if watermark <= limit && from.0 < log.range(number).end {
+            let end = log.range(number).end;
+            if watermark <= limit && from.0 < end {
                 log.read(number, from.0, bytes, batch)?;
+                self.left_some |= batch.last().is_some_and(|(offset, ..)| offset + 1 < end);
             }
             records += batch.len();
         }

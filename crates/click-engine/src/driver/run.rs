@@ -93,7 +93,7 @@ impl Engine {
             }
             let spent = monotonic(&*self.clock).saturating_sub(begun);
             if let Some(rest) = self.config.step_interval.checked_sub(spent)
-                && step.records < self.config.step_bytes / 512
+                && !self.intake.left_some
             {
                 std::thread::sleep(rest);
             }
