@@ -148,9 +148,26 @@ fn take_seen(input: &mut Reader<'_>) -> Result<Seen, SnapshotError> {
 }
 
 /// Identity and fold time.
-const CLAIM_BYTES: usize = 16 + 8;
+pub(crate) const CLAIM_BYTES: usize = 16 + 8;
 /// The same and the age.
-const PAIR_BYTES: usize = 16 + 8 + 4;
+pub(crate) const PAIR_BYTES: usize = CLAIM_BYTES + 4;
+
+/// A claim but for its group.
+pub(crate) fn claim_bytes(claim: &Claim) -> [u8; CLAIM_BYTES] {
+    let mut bytes = [0; CLAIM_BYTES];
+    bytes[..16].copy_from_slice(&claim.identity.to_le_bytes());
+    bytes[16..].copy_from_slice(&claim.fold_time.0.to_le_bytes());
+    bytes
+}
+
+/// A pair but for its group.
+pub(crate) fn pair_bytes(pair: &PairClick) -> [u8; PAIR_BYTES] {
+    let mut bytes = [0; PAIR_BYTES];
+    bytes[..16].copy_from_slice(&pair.identity.to_le_bytes());
+    bytes[16..24].copy_from_slice(&pair.fold_time.0.to_le_bytes());
+    bytes[24..].copy_from_slice(&pair.age_ms.to_le_bytes());
+    bytes
+}
 
 /// What a user stage holds of a key group; nothing, where journals hold it.
 pub(crate) fn put_users(
@@ -165,20 +182,13 @@ pub(crate) fn put_users(
     out.reserve(claims * CLAIM_BYTES + pairs * PAIR_BYTES);
     let (at, mut count) = (out.place_for_len(), 0);
     users.for_each_claim(group, now, timeline, |claim| {
-        let mut bytes = [0; CLAIM_BYTES];
-        bytes[..16].copy_from_slice(&claim.identity.to_le_bytes());
-        bytes[16..].copy_from_slice(&claim.fold_time.0.to_le_bytes());
-        out.part(&bytes);
+        out.part(&claim_bytes(&claim));
         count += 1;
     });
     out.put_len(at, count);
     let (at, mut count) = (out.place_for_len(), 0);
     users.for_each_pair(group, now, |pair| {
-        let mut bytes = [0; PAIR_BYTES];
-        bytes[..16].copy_from_slice(&pair.identity.to_le_bytes());
-        bytes[16..24].copy_from_slice(&pair.fold_time.0.to_le_bytes());
-        bytes[24..].copy_from_slice(&pair.age_ms.to_le_bytes());
-        out.part(&bytes);
+        out.part(&pair_bytes(&pair));
         count += 1;
     });
     out.put_len(at, count);

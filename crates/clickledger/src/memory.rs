@@ -14,10 +14,11 @@ const HUGE_PAGES: c_int = 43;
 const WHOLE: c_long = 2;
 
 /// Keeps huge pages whole: what is free goes back to the system by the page. To be called before
-/// there is much to give back.
+/// there is much to give back. What the environment says of the option (`MIMALLOC_ALLOW_THP`)
+/// stands.
 pub fn keep_pages_whole() {
     // SAFETY: may be called at any time from any thread; an option is one number.
-    unsafe { libmimalloc_sys::mi_option_set(HUGE_PAGES, WHOLE) };
+    unsafe { libmimalloc_sys::mi_option_set_default(HUGE_PAGES, WHOLE) };
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Rows and journals as bytes, for checkpoints, run files and hosts that move them between
 //! machines. Same conventions as snapshots: little-endian, length-prefixed, checksums elsewhere.
 
-use crate::codec::{put_counts, take_counts, take_group, take_minute};
+use crate::codec::{self, put_counts, take_counts, take_group, take_minute};
 use crate::row::{Row, RowKey};
 use crate::snapshot::{Reader, SnapshotError, Writer};
 use crate::stage::user::{Claim, Journal, PairClick};
@@ -10,9 +10,9 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-/// A claim, a pair.
-const CLAIM_BYTES: usize = 1 + 16 + 8;
-const PAIR_BYTES: usize = CLAIM_BYTES + 4;
+/// A claim and a pair, their groups before them.
+const CLAIM_BYTES: usize = 1 + codec::CLAIM_BYTES;
+const PAIR_BYTES: usize = 1 + codec::PAIR_BYTES;
 
 /// A journal as bytes.
 pub fn encode_journal(journal: &Journal) -> Vec<u8> {
@@ -32,8 +32,10 @@ pub struct JournalBytes {
 impl JournalBytes {
     /// Goes on with what `journal` says.
     pub fn append(&mut self, journal: &Journal) {
-        self.claims.extend(journal.claims.iter().map(claim_bytes));
-        self.pairs.extend(journal.pairs.iter().map(pair_bytes));
+        let claim = |claim: &Claim| with_group(claim.group, codec::claim_bytes(claim));
+        let pair = |pair: &PairClick| with_group(pair.group, codec::pair_bytes(pair));
+        self.claims.extend(journal.claims.iter().map(claim));
+        self.pairs.extend(journal.pairs.iter().map(pair));
         self.counts = [self.claims.len(), self.pairs.len()].map(|len| (len as u64).to_le_bytes());
     }
 
@@ -61,19 +63,12 @@ impl JournalBytes {
     }
 }
 
-fn claim_bytes(claim: &Claim) -> [u8; CLAIM_BYTES] {
-    let mut bytes = [claim.group; CLAIM_BYTES];
-    bytes[1..17].copy_from_slice(&claim.identity.to_le_bytes());
-    bytes[17..].copy_from_slice(&claim.fold_time.0.to_le_bytes());
-    bytes
-}
-
-fn pair_bytes(pair: &PairClick) -> [u8; PAIR_BYTES] {
-    let mut bytes = [pair.group; PAIR_BYTES];
-    bytes[1..17].copy_from_slice(&pair.identity.to_le_bytes());
-    bytes[17..25].copy_from_slice(&pair.fold_time.0.to_le_bytes());
-    bytes[25..].copy_from_slice(&pair.age_ms.to_le_bytes());
-    bytes
+/// The group, then what a snapshot of the group holds.
+fn with_group<const N: usize, const M: usize>(group: u8, bytes: [u8; N]) -> [u8; M] {
+    const { assert!(M == N + 1, "a group is a byte") };
+    let mut all = [group; M];
+    all[1..].copy_from_slice(&bytes);
+    all
 }
 
 /// Reads what [`encode_journal`] wrote.

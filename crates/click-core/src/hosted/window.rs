@@ -10,7 +10,7 @@ use crate::record::Header;
 use crate::snapshot::{Reader, Writer};
 use crate::stage::event::Slot;
 use crate::stage::partial::Partial;
-use crate::stage::window::{OpenRow, Publish, WindowStage, is_sealed};
+use crate::stage::window::{Publish, RowId, WindowStage, is_sealed};
 use crate::types::{Millis, Minute};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -140,12 +140,13 @@ impl WindowHost {
         let mut router = Router::new();
         let keys = &self.common.keys;
         let group = |slot: &Slot| keys.group(slot.key);
-        let mut rows: Vec<Vec<OpenRow>> = Vec::new();
+        let mut rows: Vec<Vec<RowId>> = Vec::new();
         rows.resize_with(self.groups.len(), Vec::new);
-        let here = |row: &OpenRow| usize::from(group(&row.slot) - self.groups.start);
-        self.stage.rows().for_each(|row| rows[here(&row)].push(row));
+        let here = |slot: Slot| usize::from(group(&slot) - self.groups.start);
+        self.stage.slots().for_each(|(slot, id)| rows[here(slot)].push(id));
         for (group, rows) in self.groups.clone().zip(&rows) {
-            put_rows(router.to(group), rows.iter().copied(), keys);
+            let rows = rows.iter().map(|id| self.stage.row_of(*id));
+            put_rows(router.to(group), rows, keys);
         }
         for delta in &self.waiting {
             put_delta(router.to(group(&delta.slot)), delta, keys);

@@ -76,54 +76,6 @@ impl Type {
     }
 }
 
-/// What reading a field asks, by its tag; the others are rare and read one by one.
-#[derive(Clone, Copy)]
-struct Rule {
-    number: u8,
-    form: Form,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Rare,
-    Number,
-    Text,
-    Bytes,
-}
-
-/// Tags of fields below 32.
-const TAGS: usize = FIELDS << 3;
-
-static RULES: [Rule; TAGS] = {
-    let mut rules = [Rule { number: 0, form: Form::Rare }; TAGS];
-    let mut number = 0;
-    while number < FIELDS {
-        let of = TYPES[number];
-        let form = match of {
-            Type::Unknown => Form::Rare,
-            Type::Number | Type::Time | Type::Price => Form::Number,
-            Type::Id | Type::Text(_) => Form::Text,
-            Type::Address | Type::Bytes(_) => Form::Bytes,
-        };
-        if !matches!(form, Form::Rare) {
-            let tag = number << 3 | of.wire().to_le_bytes()[0] as usize;
-            rules[tag] = Rule { number: number.to_le_bytes()[0], form };
-        }
-        number += 1;
-    }
-    rules
-};
-
-/// The greatest numbers and lengths, by field.
-static MOST: [u64; FIELDS] = {
-    let (mut most, mut number) = ([0; FIELDS], 0);
-    while number < FIELDS {
-        most[number] = TYPES[number].most();
-        number += 1;
-    }
-    most
-};
-
 /// Fields by number; those that were not there have no value.
 pub(crate) struct Fields<'a> {
     /// From where the field's bytes begin to the end of the message.
@@ -145,11 +97,12 @@ impl<'a> Fields<'a> {
     #[inline(never)]
     pub(crate) fn read(&mut self, message: &'a [u8]) -> Result<(), DecodeError> {
         self.seen = 0;
-        let mut rest = self.in_order(message);
-        while let Some(head) = rest.first_chunk::<4>() {
-            rest = self.usual(u32::from_le_bytes(*head), message, rest)?;
-        }
-        while !rest.is_empty() {
+        let mut rest = message;
+        loop {
+            rest = self.in_order(message, rest);
+            if rest.is_empty() {
+                break;
+            }
             rest = self.rare(rest)?;
         }
         if self.lying::<1>().is_empty() || self.lying::<6>().is_empty() {
@@ -158,11 +111,10 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    /// Reads the fields that come in the order of their numbers and in their usual form, as nearly
-    /// all do; returns what is behind them.
+    /// Reads the fields of `message` that begin `rest` in the order of their numbers and in their
+    /// usual form, as nearly all do; returns what is behind them.
     #[inline(always)]
-    fn in_order(&mut self, message: &'a [u8]) -> &'a [u8] {
-        let mut rest = message;
+    fn in_order(&mut self, message: &'a [u8], mut rest: &'a [u8]) -> &'a [u8] {
         macro_rules! next {
             ($($number:literal)*) => { $(rest = self.next::<$number>(message, rest);)* };
         }
@@ -189,7 +141,7 @@ impl<'a> Fields<'a> {
         let Some((bytes, behind)) = value.split_at_checked(len) else { return rest };
         let is_usual = match TYPES[NUMBER] {
             Type::Id | Type::Text(_) => is_text(bytes, value),
-            Type::Address => matches!(len, 0 | 4 | 16),
+            Type::Address => address(bytes).is_ok(),
             Type::Bytes(_) | Type::Number | Type::Time | Type::Price | Type::Unknown => true,
         };
         if !is_usual {
@@ -197,43 +149,6 @@ impl<'a> Fields<'a> {
         }
         self.set_bytes(NUMBER, len, value);
         behind
-    }
-
-    /// Reads a field of `message` that begins `rest`, with these four bytes: tags of one or two
-    /// bytes, lengths of one, numbers of up to eight. Returns what is behind it.
-    #[inline(always)]
-    fn usual(
-        &mut self,
-        head: u32,
-        message: &'a [u8],
-        rest: &'a [u8],
-    ) -> Result<&'a [u8], DecodeError> {
-        // A third byte of a tag makes it too great for any rule.
-        let (tag, behind, begin) = match head & 0x80 {
-            0 => (head & 0x7f, head >> 8, 1),
-            _ => (head & 0x7f | head >> 1 & 0x7f80, head >> 16, 2),
-        };
-        let Some(rule) = RULES.get(tag as usize) else { return self.rare(rest) };
-        let number = usize::from(rule.number) % FIELDS;
-        match rule.form {
-            // No text is limited to less than a length of one byte.
-            Form::Text | Form::Bytes if behind & 0x80 == 0 => {
-                let value = &rest[begin + 1..];
-                let len = (behind & 0x7f) as usize;
-                self.bytes_at(rule.form, number, len, value)
-            }
-            Form::Number => {
-                let value = &rest[begin..];
-                match usual_number(message, value) {
-                    Some((word, behind)) if word <= MOST[number] => {
-                        self.set_number(number, word);
-                        Ok(behind)
-                    }
-                    _ => self.rare(rest),
-                }
-            }
-            Form::Text | Form::Bytes | Form::Rare => self.rare(rest),
-        }
     }
 
     #[inline(always)]
@@ -248,47 +163,31 @@ impl<'a> Fields<'a> {
         self.seen |= 1 << number;
     }
 
-    /// Takes the first `len` bytes of `value`; returns what is behind them.
-    #[inline(always)]
-    fn bytes_at(
-        &mut self,
-        form: Form,
-        number: usize,
-        len: usize,
-        value: &'a [u8],
-    ) -> Result<&'a [u8], DecodeError> {
-        let (bytes, behind) = value.split_at_checked(len).ok_or(DecodeError::Truncated)?;
-        if form != Form::Text || !is_text(bytes, value) {
-            unusual(number, bytes)?;
-        }
-        self.set_bytes(number, len, value);
-        Ok(behind)
-    }
-
     /// Reads any field.
     fn rare(&mut self, rest: &'a [u8]) -> Result<&'a [u8], DecodeError> {
         let mut reader = Reader::new(rest);
         let tag = reader.tag()?;
-        let rule = usize::try_from(tag).ok().and_then(|tag| RULES.get(tag));
-        let Some(rule) = rule.filter(|rule| rule.form != Form::Rare) else {
+        let number = usize::try_from(tag >> 3).unwrap_or(FIELDS);
+        let Some(of) = TYPES.get(number).filter(|of| of.wire() == tag & 7) else {
             reader.skip(tag, |number| (1..FIELDS as u64).contains(&number))?;
             return Ok(reader.rest());
         };
         let (value, rest) = (reader.varint()?, reader.rest());
-        let number = usize::from(rule.number);
-        if rule.form == Form::Number {
-            if value > MOST[number] {
+        if of.wire() == VARINT {
+            if value > of.most() {
                 return Err(too_much(number));
             }
             self.set_number(number, value);
             return Ok(rest);
         }
-        let len = usize::try_from(value).ok().filter(|len| *len <= rest.len());
-        let Some(len) = len else { return Err(DecodeError::Truncated) };
-        if value > MOST[number] {
+        let bytes = usize::try_from(value).ok().and_then(|len| rest.split_at_checked(len));
+        let (bytes, behind) = bytes.ok_or(DecodeError::Truncated)?;
+        if value > of.most() {
             return Err(too_much(number));
         }
-        self.bytes_at(rule.form, number, len, rest)
+        unusual(number, bytes)?;
+        self.set_bytes(number, bytes.len(), rest);
+        Ok(behind)
     }
 
     #[inline(always)]
@@ -405,7 +304,7 @@ const fn too_much(number: usize) -> DecodeError {
     }
 }
 
-/// Checks bytes that are not printable ASCII, or not text.
+/// Checks bytes that need not be printable ASCII, or no text.
 fn unusual(number: usize, bytes: &[u8]) -> Result<(), DecodeError> {
     match TYPES[number] {
         Type::Address => address(bytes).map(|_| ()),

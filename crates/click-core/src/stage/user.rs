@@ -108,15 +108,15 @@ impl UserStage {
     /// Decides D1 and D2 of clicks in fold order. What a click will look at is asked for while
     /// those before it are decided, a step of the way there at a time.
     pub fn apply(&mut self, events: &mut [Event], timeline: &Timeline, journal: &mut Journal) {
-        if events.is_empty() {
-            return;
-        }
         let mut probes = [Probes::default(); PROBES];
-        for number in 0..events.len() + TABLE_AHEAD {
-            if let Some(event) = events.get(number) {
-                probes[number % PROBES] = self.probe(event);
+        let len = events.len();
+        for number in 0..len + TABLE_AHEAD {
+            let ahead = |clicks: usize| {
+                (number + clicks).checked_sub(TABLE_AHEAD).filter(|number| *number < len)
+            };
+            if let Some(number) = ahead(TABLE_AHEAD) {
+                probes[number % PROBES] = self.probe(&events[number]);
             }
-            let ahead = |ahead: usize| (number + ahead).checked_sub(TABLE_AHEAD);
             if let Some(number) = ahead(LINE_AHEAD) {
                 self.hint_lines(&mut probes[number % PROBES]);
             }
